@@ -1,0 +1,294 @@
+"""What node and server say to each other: one JSON object a text frame, told apart by `type`.
+
+Login, registration and taking a session up again::
+
+    server → node   hello {server, nonce, versions, registration}
+    node → server   login {address, device, certificate, signature}
+                  | register {username, identity_key, certificate, prekeys, identity_signature, signature, invite?}
+                  | resume {token, last_seq}
+    server → node   welcome {token, address, resumed} | error {code, message, …}
+
+Routing, in order and at least once per (sender device, receiver device)::
+
+    sender → server    send {id, to, device, call, kind, body}
+    server → sender    accepted {id, record?}           it is queued (and its call record, if any, is on disk)
+    server → receiver  deliver {seq, id, sender, device, call, kind, body, record?}
+    receiver → server  ack {seq}                        everything up to and including seq is in hand
+    server → sender    delivered {id}                   the sender may forget it
+                     | error {code, id}                 it will not arrive (offline, expired, refused …)
+
+A sender keeps a message until `delivered` or an error names its id, and says it again, in order, after every
+new login or resume; the receiver drops repeats by id. So nothing that was accepted is lost when the server is
+killed, as long as the two nodes live.
+
+A call record's `record` token is random and stands for the open record in the server's database. Both ends get
+it with the accept, and claim the call with it (`live`) when they come back to a server that has forgotten
+everything else. Bytes are base64 in JSON.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from . import limits
+
+Nonce = Annotated[bytes, msgspec.Meta(min_length=limits.NONCE_BYTES, max_length=limits.NONCE_BYTES)]
+MessageId = Annotated[bytes, msgspec.Meta(min_length=limits.MESSAGE_ID_BYTES, max_length=limits.MESSAGE_ID_BYTES)]
+CallId = Annotated[bytes, msgspec.Meta(min_length=limits.CALL_ID_BYTES, max_length=limits.CALL_ID_BYTES)]
+RecordToken = Annotated[bytes, msgspec.Meta(min_length=limits.RECORD_TOKEN_BYTES, max_length=limits.RECORD_TOKEN_BYTES)]
+SessionToken = Annotated[
+    bytes, msgspec.Meta(min_length=limits.SESSION_TOKEN_BYTES, max_length=limits.SESSION_TOKEN_BYTES)
+]
+Ed25519Key = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]
+Certificate = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.MAX_CERTIFICATE_BYTES)]
+Prekey = Annotated[bytes, msgspec.Meta(min_length=1, max_length=limits.MAX_PREKEY_BYTES)]
+Body = Annotated[bytes, msgspec.Meta(min_length=limits.BODY_SIZES[0], max_length=limits.BODY_SIZES[-1])]
+AddressText = Annotated[str, msgspec.Meta(min_length=3, max_length=320)]
+Username = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9._-]{1,64}\Z")]
+DeviceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+InviteCode = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+RequestId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class Kind(StrEnum):
+    """All that the server may know of a routed message."""
+
+    RING = "ring"
+    """Wake the device, or report that it is offline."""
+    SIGNAL = "signal"
+    """Anything."""
+    ACCEPT = "accept"
+    """A call begins: the server opens its record."""
+    END = "end"
+    """Declined, busy, cancelled or hung up: to the server they look alike."""
+
+
+class ErrorCode(StrEnum):
+    """Why the server refused; each says what a node can do about it."""
+
+    MALFORMED = "malformed"
+    """Not JSON, not an object, or a field of the wrong shape."""
+    UNKNOWN_TYPE = "unknown-type"
+    """A message type this version does not know."""
+    TOO_LARGE = "too-large"
+    """A frame above MAX_FRAME_BYTES."""
+    OUT_OF_ORDER = "out-of-order"
+    """A message that this stage of the connection does not allow (before login, or login twice)."""
+    BAD_SIGNATURE = "bad-signature"
+    """A signature or certificate did not verify."""
+    NONCE_USED = "nonce-used"
+    """The login nonce was used already or is older than LOGIN_SECONDS."""
+    UNKNOWN_USER = "unknown-user"
+    """No such account on this server."""
+    NAME_TAKEN = "name-taken"
+    """The username is registered under another identity key."""
+    REGISTRATION_CLOSED = "registration-closed"
+    """The operator takes no registrations."""
+    BAD_INVITE = "bad-invite"
+    """The invite code is missing, unknown or used."""
+    SESSION_GONE = "session-gone"
+    """The session cannot be resumed: log in anew."""
+    REPLACED = "replaced"
+    """The device logged in elsewhere; this connection ends."""
+    OFFLINE = "offline"
+    """The receiving device is not connected, or was not back in time."""
+    TOO_MANY = "too-many"
+    """Over a rate, queue or device limit; see retry_after."""
+    UNAVAILABLE = "unavailable"
+    """The server cannot store what it must (disk full, database locked); see retry_after."""
+    NO_RELAY = "no-relay"
+    """The operator runs no TURN relay."""
+
+
+class RegistrationPolicy(StrEnum):
+    """Who may register."""
+
+    OPEN = "open"
+    INVITE = "invite"
+    CLOSED = "closed"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Base of all wire messages; unknown fields are ignored, so that newer peers may say more."""
+
+
+# --- node → server ---
+
+
+class Login(Message, frozen=True, kw_only=True, tag="login"):
+    """Prove possession of a device key; see `login.login_proof` for the signed bytes."""
+
+    address: AddressText
+    device: DeviceId
+    certificate: Certificate
+    signature: Signature
+
+
+class Register(Message, frozen=True, kw_only=True, tag="register"):
+    """Claim a username; signed by the identity key and by the device key, see `login.registration_proof`."""
+
+    username: Username
+    identity_key: Ed25519Key
+    certificate: Certificate
+    prekeys: Annotated[list[Prekey], msgspec.Meta(min_length=1, max_length=limits.MAX_PREKEYS)]
+    identity_signature: Signature
+    signature: Signature
+    invite: InviteCode | None = None
+
+
+class Resume(Message, frozen=True, kw_only=True, tag="resume"):
+    """Take a dropped session up again; `last_seq` acknowledges like `Ack`."""
+
+    token: SessionToken
+    last_seq: Sequence
+
+
+class Publish(Message, frozen=True, kw_only=True, tag="publish"):
+    """Replace this device's prekeys."""
+
+    request: RequestId
+    prekeys: Annotated[list[Prekey], msgspec.Meta(min_length=1, max_length=limits.MAX_PREKEYS)]
+
+
+class FetchDevices(Message, frozen=True, kw_only=True, tag="fetch-devices"):
+    """Ask for the identity key, certificates and prekeys of an account."""
+
+    request: RequestId
+    address: AddressText
+
+
+class Send(Message, frozen=True, kw_only=True, tag="send"):
+    """Route a sealed body to one device of an account."""
+
+    id: MessageId
+    to: AddressText
+    device: DeviceId
+    call: CallId
+    kind: Kind
+    body: Body
+
+
+class Ack(Message, frozen=True, kw_only=True, tag="ack"):
+    """Everything up to and including `seq` is in hand."""
+
+    seq: Sequence
+
+
+class LiveCall(msgspec.Struct, frozen=True):
+    """A call that goes on: its id, and the token of its open record."""
+
+    call: CallId
+    record: RecordToken
+
+
+class Live(Message, frozen=True, kw_only=True, tag="live"):
+    """Claim the open records of calls that go on, after a login that did not resume."""
+
+    calls: Annotated[list[LiveCall], msgspec.Meta(max_length=limits.MAX_LIVE_CALLS)]
+
+
+class TurnRequest(Message, frozen=True, kw_only=True, tag="turn"):
+    """Ask for relay credentials."""
+
+    request: RequestId
+
+
+# --- server → node ---
+
+
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
+    """The first word of a connection."""
+
+    server: str
+    nonce: Nonce
+    versions: list[int]
+    registration: RegistrationPolicy
+
+
+class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
+    """The session stands. `resumed` is False when what the server held for an earlier one is gone."""
+
+    token: SessionToken
+    address: AddressText
+    resumed: bool = False
+
+
+class Published(Message, frozen=True, kw_only=True, tag="published"):
+    """The prekeys are stored."""
+
+    request: RequestId
+
+
+class DeviceEntry(msgspec.Struct, frozen=True):
+    """One device of an account: its certificate, and its newest prekey."""
+
+    certificate: Certificate
+    prekey: Prekey
+
+
+class Devices(Message, frozen=True, kw_only=True, tag="devices"):
+    """Answer to FetchDevices; the caller verifies every byte of it against what it pinned."""
+
+    request: RequestId
+    address: AddressText
+    identity_key: Ed25519Key
+    devices: Annotated[list[DeviceEntry], msgspec.Meta(max_length=limits.MAX_DEVICES)]
+
+
+class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
+    """The message is queued for its receiver; `record` comes with the accept that opened a call record."""
+
+    id: MessageId
+    record: RecordToken | None = None
+
+
+class Delivered(Message, frozen=True, kw_only=True, tag="delivered"):
+    """The receiver has the message; the sender may forget it."""
+
+    id: MessageId
+
+
+class Deliver(Message, frozen=True, kw_only=True, tag="deliver"):
+    """A sealed body from another device. `seq` counts up within the receiving device's queue."""
+
+    seq: Sequence
+    id: MessageId
+    sender: AddressText
+    device: DeviceId
+    call: CallId
+    kind: Kind
+    body: Body
+    record: RecordToken | None = None
+
+
+class Turn(Message, frozen=True, kw_only=True, tag="turn-credentials"):
+    """Relay URLs and credentials that are good for `ttl` seconds and name nobody."""
+
+    request: RequestId
+    urls: list[str]
+    username: str
+    password: str
+    ttl: int
+
+    def __repr__(self) -> str:
+        """Without the credentials."""
+        return f"Turn(request={self.request}, urls={self.urls}, ttl={self.ttl})"
+
+
+class Error(Message, frozen=True, kw_only=True, tag="error"):
+    """A refusal: of the message `id`, of the request `request`, or of what was last said."""
+
+    code: ErrorCode
+    message: str
+    id: MessageId | None = None
+    request: RequestId | None = None
+    retry_after: float | None = None
+
+
+FromNode = Login | Register | Resume | Publish | FetchDevices | Send | Ack | Live | TurnRequest
+FromServer = Hello | Welcome | Published | Devices | Accepted | Delivered | Deliver | Turn | Error
