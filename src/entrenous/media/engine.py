@@ -1,0 +1,223 @@
+"""The interface that the node sees: legs, and the media that moves over them. Nothing here names a library.
+
+A call makes its streams once, prepares *legs* (connections) while it rings, and builds one *session* when it
+is answered. The session lives above legs: it moves from one to the next and keeps its streams, buffers and
+frame keys. Nothing leaves a session before `open_gate`, and nothing ever leaves it without a frame key.
+
+::
+
+    engine  = MediaEngine(settings)
+    streams = engine.new_streams()                     # once for a call
+    leg     = engine.leg(0, streams, controlling=False, relay_only=False, ice_servers=(), on_event=...)
+    offer   = await leg.offer()                        # to the peer, sealed
+    await leg.accept_answer(answer)                    # from the peer, sealed → Secured
+    session = engine.session(sealers=..., openers=..., source=..., sink=..., streams=streams, on_event=...)
+    session.attach(leg)
+    await session.open_gate()                          # accepted
+    ...
+    await session.close(); await leg.close()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from entrenous.crypto.sframe import FrameOpener, FrameSealer
+
+from .events import LegEvent, LegPath, SessionEvent
+from .identities import LocalStreams, RemoteStreams, new_streams
+from .settings import IceServer, MediaSettings
+from .stats import CallStats
+from .streams import Sink, Source, StreamKind
+
+__all__ = [
+    "IceServer",
+    "Leg",
+    "LocalStreams",
+    "MediaEngine",
+    "MediaSession",
+    "MediaSettings",
+    "RemoteStreams",
+]
+
+
+class PacketPath(Protocol):
+    """What a session needs of a leg: raw RTP and RTCP, out and in."""
+
+    @property
+    def remote_streams(self) -> RemoteStreams:
+        """The peer's streams as its description names them; raises LocalProtocolError before it is known."""
+
+    @property
+    def path(self) -> LegPath | None:
+        """The pair in use, None before the leg is secured and after it closed."""
+
+    def send_packet(self, packet: bytes) -> bool:
+        """Send one plain RTP or RTCP packet, protected by SRTP; False when the leg cannot send now. Never blocks."""
+
+    def receive_into(self, handler: Callable[[bytes, float], None] | None) -> None:
+        """Give each plain RTP or RTCP packet and its arrival (monotonic seconds, stamped at the socket) to `handler`.
+
+        The newest packets that arrived before (a bounded number) are given first. None: stop.
+        """
+
+
+class Leg(PacketPath, Protocol):
+    """One connection of a call: ICE, DTLS and a data channel."""
+
+    @property
+    def generation(self) -> int:
+        """The number that both ends know this leg by; later legs have higher ones."""
+
+    async def offer(self) -> str:
+        """Make the local description of the side that speaks first; raises LocalProtocolError when repeated."""
+
+    async def answer(self, offer: str) -> str:
+        """Take the peer's offer and make the answer to it; connecting starts in the background.
+
+        Raises:
+            RemoteProtocolError: the offer is malformed or offers what we cannot take.
+            LocalProtocolError: this leg has made or answered an offer already.
+        """
+
+    async def accept_answer(self, answer: str) -> None:
+        """Take the peer's answer to our offer; connecting starts in the background.
+
+        Raises:
+            RemoteProtocolError: the answer is malformed or does not fit the offer.
+            LocalProtocolError: there is no open offer.
+        """
+
+    def add_candidate(self, line: str | None) -> None:
+        """Take an address that the peer gathered later, None: there will be no more; raises RemoteProtocolError."""
+
+    def send_data(self, message: bytes) -> None:
+        """Send one message reliably and in order.
+
+        Raises:
+            LocalProtocolError: the channel is not open, the message is longer than 64 KiB, or too much of what
+                was sent before is still unacknowledged.
+        """
+
+    async def close(self) -> None:
+        """Tell the peer and give everything back, within `close_timeout`; harmless when repeated. No event follows."""
+
+
+class MediaSession(Protocol):
+    """The streams of one answered call, both directions."""
+
+    def attach(self, leg: PacketPath) -> None:
+        """Send over this leg from now on and receive from it too; the one before stays heard until it closes.
+
+        Raises:
+            RemoteProtocolError: the peer's streams on it are not those of the first leg.
+        """
+
+    async def open_gate(self) -> None:
+        """On accept: open the source and the sink; frames flow from here only.
+
+        Raises:
+            MediaError: the source or the sink cannot be opened; the session stays shut.
+            LocalProtocolError: no leg is attached, or the gate was opened before.
+        """
+
+    def mute(self, kind: StreamKind, muted: bool) -> None:
+        """Send silence instead of sound (packets keep their size and cadence), or no picture."""
+
+    def stats(self) -> CallStats:
+        """Figures up to now."""
+
+    async def close(self) -> None:
+        """Stop both directions, close source and sink, free codecs and threads; harmless when repeated.
+
+        Raises:
+            MediaError: what was received could not be written in full; everything is given back all the same.
+        """
+
+
+class MediaEngine:
+    """Makes the legs and media sessions of all calls of a node.
+
+    Args:
+        settings: time-outs, rates, whether loopback addresses may be used.
+    """
+
+    def __init__(self, settings: MediaSettings | None = None) -> None:
+        self.settings = settings if settings is not None else MediaSettings()
+
+    def new_streams(self) -> LocalStreams:
+        """Draw the stream numbers of one call; they stay the same on all of its legs."""
+        return new_streams()
+
+    def leg(
+        self,
+        generation: int,
+        streams: LocalStreams,
+        *,
+        controlling: bool,
+        relay_only: bool,
+        ice_servers: Sequence[IceServer],
+        on_event: Callable[[LegEvent], None],
+    ) -> Leg:
+        """Make one connection of a call; nothing is sent and no socket is opened before `offer` or `answer`.
+
+        Args:
+            generation: the number that both ends know it by.
+            streams: what `new_streams` gave for this call.
+            controlling: whether this side decides the ICE pair (RFC 8445 §6.1.1); exactly one side does. It is
+                independent of who offers: pass True on the caller's side and False on the callee's.
+            relay_only: reveal and use no address but those of TURN servers.
+            ice_servers: STUN and TURN servers; none means host addresses only, never a public server.
+            on_event: told what happens, on the event loop.
+        """
+        from .transport import TransportLeg
+
+        return TransportLeg(
+            generation,
+            streams,
+            controlling=controlling,
+            relay_only=relay_only,
+            ice_servers=ice_servers,
+            settings=self.settings,
+            on_event=on_event,
+        )
+
+    def session(
+        self,
+        *,
+        streams: LocalStreams,
+        sealers: Mapping[StreamKind, FrameSealer],
+        openers: Mapping[StreamKind, FrameOpener],
+        source: Source,
+        sink: Sink,
+        on_event: Callable[[SessionEvent], None],
+    ) -> MediaSession:
+        """Make the media of one answered call.
+
+        The sealers and openers are shared with the call, which rotates them itself: the next frame uses the new
+        key. A kind without a sealer is never sent, one without an opener never played.
+
+        Args:
+            streams: what `new_streams` gave for this call.
+            sealers: frame keys of what is sent; AUDIO must be there.
+            openers: frame keys of what is received.
+            source: what to send; started by `open_gate`, closed by `close`. Without sound, silence is sent, so that
+                the cadence is that of any other call; without picture there is none.
+            sink: where to put what arrives; started by `open_gate`, closed by `close`.
+            on_event: told what happens, on the event loop.
+
+        Raises:
+            LocalProtocolError: there is no sealer for sound.
+        """
+        from .session import CallSession
+
+        return CallSession(
+            streams=streams,
+            sealers=sealers,
+            openers=openers,
+            source=source,
+            sink=sink,
+            settings=self.settings,
+            on_event=on_event,
+        )

@@ -1,0 +1,53 @@
+"""What the media of a node may be tuned by: time-outs, rates and which addresses to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """One STUN or TURN URL and the credential for it.
+
+    Args:
+        url: `stun:host[:port]`, `turn:host[:port][?transport=udp|tcp]` or `turns:host[:port]` (RFC 7064, RFC 7065).
+        username: of the time-limited credential, None for STUN.
+        password: of the same.
+    """
+
+    url: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """Time-outs in seconds, rates in bits a second.
+
+    Args:
+        include_loopback: offer 127.0.0.1 too, for calls within one machine.
+        path_timeout: from both descriptions known to a working pair of addresses.
+        handshake_timeout: from there to DTLS verified.
+        gather_timeout: for each STUN or TURN server.
+        close_timeout: how long a TURN server may take to free an allocation before it is left to expire.
+        relay_hold: how long a direct path is waited for before one through a TURN server is taken.
+        suspect_after: silence in RTP and RTCP after which a leg is doubted.
+        stalled_after: and given up.
+        rtcp_interval: between reports, also when muted; well under `suspect_after`.
+        audio_bitrate: of Opus, constant.
+        video_bitrate: of VP8, target.
+        video_hold: how long an incomplete picture is waited for before a key frame is asked for instead.
+    """
+
+    include_loopback: bool = False
+    path_timeout: float = 20.0
+    handshake_timeout: float = 10.0
+    gather_timeout: float = 5.0
+    close_timeout: float = 1.0
+    relay_hold: float = 0.5
+    suspect_after: float = 0.5
+    stalled_after: float = 1.0
+    rtcp_interval: float = 0.2
+    audio_bitrate: int = 32_000
+    video_bitrate: int = 1_000_000
+    video_hold: float = 0.4
