@@ -1,0 +1,44 @@
+# Every target does its own set-up, on a fresh machine too (Debian: as root or with sudo).
+#   make demo    one whole encrypted call between two processes on this machine
+#   make test    lint, types and all tests
+#   make bench   measures call set-up beside plain aiortc
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types bench clean system-run system-test
+
+demo: system-run $(STAMP)
+	$(BIN)/entrenous demo $(DEMO)
+
+test: system-test $(STAMP) lint types
+	$(BIN)/python -m pytest $(TEST)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+bench: system-test $(STAMP)
+	$(BIN)/python -m bench.setup_times $(BENCH)
+
+system-run:
+	@tools/system-packages run
+
+system-test:
+	@tools/system-packages test
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "entrenous needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo-output bench-output
