@@ -1,0 +1,102 @@
+"""The libopus that every wheel of PyAV carries, bound with ctypes.
+
+PyAV's own Opus codec can neither conceal a lost packet nor read in-band FEC, and changes nothing once it is open;
+the library beneath it does all of that. It is looked for beside PyAV's other shared libraries first, so that one
+process never loads two different ones, and then on the system.
+
+API: https://opus-codec.org/docs/opus_api-1.5/ (`opus_encoder.h`, `opus_decoder.h`, `opus_defines.h`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from ...errors import CodecError
+
+APPLICATION_VOIP = 2048
+SIGNAL_VOICE = 3001
+BANDWIDTH_WIDEBAND = 1103
+BANDWIDTH_FULLBAND = 1105
+
+SET_BITRATE = 4002
+SET_MAX_BANDWIDTH = 4004
+SET_VBR = 4006
+SET_COMPLEXITY = 4010
+SET_INBAND_FEC = 4012
+SET_PACKET_LOSS_PERC = 4014
+SET_DTX = 4016
+SET_SIGNAL = 4024
+
+_WHERE_WHEELS_KEEP_IT = (
+    ("../av.libs", "libopus-*.so*"),  # Linux (auditwheel)
+    (".dylibs", "libopus*.dylib"),  # macOS (delocate)
+    ("../av.libs", "*opus-*.dll"),  # Windows (delvewheel)
+)
+
+
+def _candidates() -> Iterator[str]:
+    """Paths to try, PyAV's own copy before the system's."""
+    package = Path(av.__file__).parent
+    for folder, pattern in _WHERE_WHEELS_KEEP_IT:
+        yield from (str(path) for path in sorted((package / folder).glob(pattern)))
+    system = ctypes.util.find_library("opus")
+    if system is not None:
+        yield system
+
+
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library with every signature declared, loaded once per process.
+
+    Raises:
+        CodecError: there is no libopus beside PyAV nor on the system.
+    """
+    for candidate in _candidates():
+        try:
+            library = ctypes.CDLL(candidate)
+        except OSError:
+            continue
+        _declare(library)
+        return library
+    raise CodecError("libopus was not found: install PyAV from its wheel (pip install av), or the system's libopus0")
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    """Give each function its C signature: without one, ctypes would cut pointers to 32 bits."""
+    integer, handle = ctypes.c_int, ctypes.c_void_p
+    octets, samples = ctypes.c_char_p, ctypes.c_void_p
+    signatures = {
+        "opus_encoder_create": (handle, [ctypes.c_int32, integer, integer, ctypes.POINTER(integer)]),
+        "opus_encoder_destroy": (None, [handle]),
+        "opus_encode": (ctypes.c_int32, [handle, samples, integer, octets, ctypes.c_int32]),
+        "opus_decoder_create": (handle, [ctypes.c_int32, integer, ctypes.POINTER(integer)]),
+        "opus_decoder_destroy": (None, [handle]),
+        "opus_decode": (integer, [handle, octets, ctypes.c_int32, samples, integer, integer]),
+        "opus_packet_get_nb_samples": (integer, [octets, ctypes.c_int32, ctypes.c_int32]),
+        "opus_strerror": (octets, [integer]),
+        # Variadic. Only the fixed arguments are declared: that is how ctypes learns where the variable ones begin,
+        # which arm64 macOS passes on the stack instead of in registers.
+        "opus_encoder_ctl": (integer, [handle, integer]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+
+
+def check(code: int, what: str) -> int:
+    """Pass a non-negative return value of libopus on.
+
+    Raises:
+        CodecError: `code` is one of libopus' (negative) errors.
+    """
+    if code < 0:
+        reason: bytes = load().opus_strerror(code)
+        raise CodecError(f"{what}: {reason.decode('ascii')}")
+    return code
