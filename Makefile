@@ -25,13 +25,13 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 bench: system-test $(STAMP)
-	$(BIN)/python -m bench.setup_times $(BENCH)
+	PYTHONPATH=tests $(BIN)/python -m bench.setup_times $(BENCH)
 
 system-run:
-	@tools/system-packages run
+	@.ci/system-packages run
 
 system-test:
-	@tools/system-packages test
+	@.ci/system-packages test
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "entrenous needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -34,7 +34,7 @@ class Strangers(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class MediaSettings:
+class MediaConfig:
     """What is sent when a call has sound and picture.
 
     Args:
@@ -82,7 +82,7 @@ class NodeConfig:
         ice_servers: STUN URLs to use; relays come from the server. Empty by default: no third party is asked.
         include_loopback: also offer 127.0.0.1, for calls within one machine.
         strangers: see Strangers.
-        media: see MediaSettings.
+        media: see MediaConfig.
     """
 
     server: str
@@ -95,7 +95,7 @@ class NodeConfig:
     ice_servers: tuple[str, ...] = ()
     include_loopback: bool = False
     strangers: Strangers = Strangers.REFUSE
-    media: MediaSettings = field(default_factory=MediaSettings)
+    media: MediaConfig = field(default_factory=MediaConfig)
 
     def __post_init__(self) -> None:
         server_url(self.server)
@@ -193,10 +193,10 @@ def _choice(values: dict[str, Any], name: str, kind: type[StrEnum]) -> StrEnum:
         raise ConfigError(f"{name} must be one of: {', '.join(kind)}.") from None
 
 
-def _media(table: object) -> MediaSettings:
-    known = {f.name for f in fields(MediaSettings)}
+def _media(table: object) -> MediaConfig:
+    known = {f.name for f in fields(MediaConfig)}
     if not isinstance(table, dict):
         raise ConfigError("media must be a table.")
     if unknown := sorted(set(table) - known):
         raise ConfigError(f"Unknown setting media.{unknown[0]}. Known are: {', '.join(sorted(known))}.")
-    return MediaSettings(**table)
+    return MediaConfig(**table)

@@ -1,0 +1,147 @@
+"""What a call and a node tell their owner: plain facts in the past tense.
+
+`async for event in call` yields CallEvents and ends after `Ended`; `async for notice in node.notices()` yields
+Notices and ends when the node closes. Times are seconds of `time.monotonic()` unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from entrenous_wire.addresses import Address
+
+from .media.streams import StreamKind
+from .protocol.states import EndReason, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """It rings on at least one device of theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordsKnown:
+    """The handshake is complete.
+
+    Args:
+        words: the three words that both people must see alike.
+        verified: the identities were compared before, so nobody needs to read the words out.
+    """
+
+    words: tuple[str, str, str]
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """Answered; the path is still being found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """Sound and picture flow.
+
+    Args:
+        path: `direct` or `relay`.
+    """
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class FirstMedia:
+    """The first sound or picture of the peer was decoded and handed to the sink at monotonic time `at`."""
+
+    kind: StreamKind
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnecting:
+    """Nothing arrives; another path is being looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMuted:
+    """The peer switched one of its streams off or on."""
+
+    kind: StreamKind
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rekeyed:
+    """Both ends moved to the frame keys of a new epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaProblem:
+    """A source or sink broke or ended early; the call goes on. The sentence is fit for a person."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """How a call ended.
+
+    Args:
+        reason: why.
+        stage: how far it had come.
+        sentence: both in one sentence for a person.
+        seconds: how long it was answered for, None when it never was.
+    """
+
+    reason: EndReason
+    stage: Stage
+    sentence: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The call is over; no event follows."""
+
+    outcome: CallOutcome
+
+
+CallEvent = (
+    Alerting | WordsKnown | Connecting | Active | FirstMedia | Reconnecting | PeerMuted | Rekeyed | MediaProblem | Ended
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChanged:
+    """A contact's identity key is not the pinned one: calls with it are blocked until the new one is accepted.
+
+    Args:
+        address: the contact.
+        fingerprint: of the new identity key, as in a contact card.
+    """
+
+    address: Address
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class MissedCall:
+    """A contact rang and nobody answered in time."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLost:
+    """The connection to the signaling server is gone; live calls go on, and it is tried again."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBack:
+    """The connection to the signaling server stands again."""
+
+
+Notice = KeyChanged | MissedCall | ServerLost | ServerBack
