@@ -74,6 +74,6 @@ def _explain(frame: str | bytes, reason: str) -> WireError:
 
     The reason may quote a wrong enum value: it goes back to who sent it and is never logged.
     """
-    if "`$.type`" in reason:
+    if "`$.type`" in reason or reason == "Object missing required field `type`":
         return WireError(ErrorCode.UNKNOWN_TYPE, "The message type is missing or not known to this version.")
     return WireError(ErrorCode.MALFORMED, f"A field does not have its shape: {reason}")

@@ -13,8 +13,8 @@ SUBPROTOCOL: Final = "entrenous.v1"
 SIGNAL_PATH: Final = "/v1/signal"
 """Where the WebSocket lives on the server."""
 
-MAX_FRAME_BYTES: Final = 64 * 1024
-"""The longest text frame either side accepts."""
+MAX_FRAME_BYTES: Final = 66 * 1024
+"""The longest text frame either side accepts: the largest body as base64 (64 KiB), and 2 KiB around it."""
 
 BODY_SIZES: Final = (1024, 2048, 4096, 8192, 16384, 32768, 49152)
 """The only lengths a sealed body may have, in bytes: what a length tells is one of seven values."""

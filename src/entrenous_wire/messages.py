@@ -19,11 +19,14 @@ Routing, in order and at least once per (sender device, receiver device)::
 
 A sender keeps a message until `delivered` or an error names its id, and says it again, in order, after every
 new login or resume; the receiver drops repeats by id. So nothing that was accepted is lost when the server is
-killed, as long as the two nodes live.
+killed, as long as the two nodes live. An error with `retry_after` is no end either: the sender says the message
+again after that many seconds. Until then the server refuses, with the same code, whatever else that device
+sends to the same receiver, so that nothing overtakes the message. Other refusals of a message are final.
 
 A call record's `record` token is random and stands for the open record in the server's database. Both ends get
-it with the accept, and claim the call with it (`live`) when they come back to a server that has forgotten
-everything else. Bytes are base64 in JSON.
+it with the accept, and claim the call with it (`live`) after a login that did not resume, before they say
+anything again: the server may have forgotten everything else. When a repeated `deliver` carries another token
+than the first, the newer one counts. Bytes are base64 in JSON.
 """
 
 from __future__ import annotations
@@ -180,10 +183,12 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
 
 
 class LiveCall(msgspec.Struct, frozen=True):
-    """A call that goes on: its id, and the token of its open record."""
+    """A call that goes on: its id, the token of its open record, and the device at the other end of it."""
 
     call: CallId
     record: RecordToken
+    peer: AddressText
+    device: DeviceId
 
 
 class Live(Message, frozen=True, kw_only=True, tag="live"):
@@ -211,7 +216,11 @@ class Hello(Message, frozen=True, kw_only=True, tag="hello"):
 
 
 class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
-    """The session stands. `resumed` is False when what the server held for an earlier one is gone."""
+    """The session stands; `resumed` is True only in the answer to a `Resume`.
+
+    A login that is not a resume starts afresh: what waits in the device's queue still comes, but calls have to be
+    claimed (`Live`), and the token is a new one. A resumed session keeps its token.
+    """
 
     token: SessionToken
     address: AddressText
