@@ -1,0 +1,69 @@
+"""Whom we know, and by which identity key: trust on first use, better by card or comparison, never silently new."""
+
+from __future__ import annotations
+
+import hmac
+from enum import Enum
+
+import msgspec
+
+from entrenous.crypto.card import ContactCard
+from entrenous.crypto.identity import fingerprint
+from entrenous.errors import IdentityChanged
+from entrenous_wire.addresses import Address
+
+
+class Trust(Enum):
+    """How sure we are that an identity key is the right one."""
+
+    STRANGER = "stranger"
+    """Nothing is known about the address."""
+    UNVERIFIED = "unverified"
+    """The key is the one seen first."""
+    VERIFIED = "verified"
+    """The key came by card or was compared by its people."""
+
+
+class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pinned contact.
+
+    Args:
+        fingerprint: of the identity key; all that a card tells.
+        verified: by card, or compared in words or numbers.
+        identity_key: 32 bytes once it has been seen, None before.
+    """
+
+    fingerprint: str
+    verified: bool
+    identity_key: bytes | None = None
+
+    @classmethod
+    def from_card(cls, card: ContactCard) -> Contact:
+        """Pin what a card says: verified, its key not seen yet."""
+        return cls(fingerprint=card.fingerprint, verified=True)
+
+    @classmethod
+    def from_key(cls, identity_key: bytes, *, verified: bool = False) -> Contact:
+        """Pin a key that was seen: on first use, or accepted in words after it changed."""
+        return cls(fingerprint=fingerprint(identity_key), verified=verified, identity_key=identity_key)
+
+
+def check_identity(address: Address, contact: Contact | None, identity_key: bytes) -> Trust:
+    """Compare an identity key that a server or a ring showed with what is pinned.
+
+    Args:
+        address: who it is said to be, for the message.
+        contact: the pin, None when there is none.
+        identity_key: 32 bytes.
+
+    Raises:
+        IdentityChanged: another key is pinned; the call must wait until the user accepts the new one in words.
+    """
+    if contact is None:
+        return Trust.STRANGER
+    if not hmac.compare_digest(contact.fingerprint.encode(), fingerprint(identity_key).encode()):
+        raise IdentityChanged(
+            f"The identity key of {address} is not the one you know. Ask them whether they have a new device or "
+            "account; then remove the contact and add it again, best by a new card."
+        )
+    return Trust.VERIFIED if contact.verified else Trust.UNVERIFIED

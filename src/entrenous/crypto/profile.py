@@ -1,0 +1,184 @@
+"""Everything that a node must remember: its keys, its address, and whom it knows. Immutable; changed by copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from entrenous.crypto import prekeys as prekey_rules
+from entrenous.crypto.contacts import Contact, Trust, check_identity
+from entrenous.crypto.identity import (
+    RENEW_SECONDS,
+    SEED_BYTES,
+    AccountIdentity,
+    DeviceIdentity,
+    Entropy,
+    new_device_id,
+)
+from entrenous.crypto.prekeys import Prekey
+from entrenous.errors import KeystoreError
+from entrenous_wire.addresses import Address
+from entrenous_wire.certificate import CertificateError, DeviceCertificate
+
+Seed = Annotated[bytes, msgspec.Meta(min_length=SEED_BYTES, max_length=SEED_BYTES)]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """What a device needs to take part in a call.
+
+    Args:
+        certificate: its certificate.
+        device: its key.
+        prekeys: its prekeys with their private halves, newest first.
+    """
+
+    certificate: DeviceCertificate
+    device: DeviceIdentity
+    prekeys: tuple[Prekey, ...]
+
+    def __repr__(self) -> str:
+        return f"<Credentials of device {self.certificate.device_id}>"
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The secrets and contacts of one account on one device.
+
+    Args:
+        address: `str(Address)` of the account.
+        identity_seed: 32 bytes.
+        device_seed: 32 bytes.
+        device_id: 16 hexadecimal digits.
+        certificate: `DeviceCertificate.raw`.
+        prekeys: newest first.
+        contacts: by address; never changed in place.
+    """
+
+    address: str
+    identity_seed: Seed
+    device_seed: Seed
+    device_id: str
+    certificate: bytes
+    prekeys: tuple[Prekey, ...]
+    contacts: dict[str, Contact] = {}
+
+    def __repr__(self) -> str:
+        """Without keys and contacts."""
+        return f"<Profile of device {self.device_id}, {len(self.contacts)} contacts>"
+
+    @classmethod
+    def create(cls, address: Address, now: float, entropy: Entropy) -> Profile:
+        """Make a new account with its first device: identity, device key, certificate and prekey.
+
+        Args:
+            address: the account; it need not be registered yet.
+            now: Unix seconds.
+            entropy: where the keys come from.
+        """
+        identity_seed, device_seed = entropy(SEED_BYTES), entropy(SEED_BYTES)
+        device_id = new_device_id(entropy)
+        device = DeviceIdentity(device_seed)
+        certificate = AccountIdentity(identity_seed).certify(address, device_id, device.public_key, now)
+        return cls(
+            address=str(address),
+            identity_seed=identity_seed,
+            device_seed=device_seed,
+            device_id=device_id,
+            certificate=certificate.raw,
+            prekeys=prekey_rules.rotate((), device, now, entropy),
+        )
+
+    def check(self) -> None:
+        """Make sure that the parts belong together; raises KeystoreError."""
+        try:
+            certificate = DeviceCertificate.parse(self.certificate)
+            Address.parse(self.address)
+        except ValueError as error:
+            raise KeystoreError(f"The profile is inconsistent ({error}); restore it from a backup.") from None
+        expected = (self.address, self.device_id, self.identity.public_key, self.device.public_key)
+        found = (
+            str(certificate.address),
+            certificate.device_id,
+            certificate.identity_key,
+            certificate.device_key,
+        )
+        if expected != found:
+            raise KeystoreError("The profile's certificate is not of its keys; restore it from a backup.")
+
+    @property
+    def identity(self) -> AccountIdentity:
+        """The account's identity."""
+        return AccountIdentity(self.identity_seed)
+
+    @property
+    def device(self) -> DeviceIdentity:
+        """This device's key."""
+        return DeviceIdentity(self.device_seed)
+
+    def credentials(self) -> Credentials:
+        """What the call handshake needs."""
+        return Credentials(DeviceCertificate.parse(self.certificate), self.device, self.prekeys)
+
+    def published_prekeys(self) -> list[bytes]:
+        """What is published at the server: `SignedPrekey.raw`, newest first."""
+        return [key.signed for key in self.prekeys]
+
+    def refreshed(self, now: float, entropy: Entropy) -> Profile:
+        """The same profile with prekeys rotated and the certificate renewed where due; itself when nothing is.
+
+        Args:
+            now: Unix seconds.
+            entropy: called only for a new prekey.
+        """
+        changed = self
+        rotated = prekey_rules.rotate(self.prekeys, self.device, now, entropy)
+        if rotated != self.prekeys:
+            changed = msgspec.structs.replace(changed, prekeys=rotated)
+        certificate = self._certificate()
+        if certificate.not_after - now < RENEW_SECONDS:
+            renewed = self.identity.certify(certificate.address, self.device_id, self.device.public_key, now)
+            changed = msgspec.structs.replace(changed, certificate=renewed.raw)
+        return changed
+
+    def _certificate(self) -> DeviceCertificate:
+        try:
+            return DeviceCertificate.parse(self.certificate)
+        except CertificateError as error:
+            raise KeystoreError(f"The profile is inconsistent ({error}); restore it from a backup.") from None
+
+    def contact(self, address: Address) -> Contact | None:
+        """The pin of an address, None when it is unknown."""
+        return self.contacts.get(str(address))
+
+    def with_contact(self, address: Address, contact: Contact) -> Profile:
+        """The same profile with a contact added or replaced."""
+        return self._with_contacts({**self.contacts, str(address): contact})
+
+    def without_contact(self, address: Address) -> Profile:
+        """The same profile without a contact; itself when it is unknown."""
+        if str(address) not in self.contacts:
+            return self
+        return self._with_contacts({name: held for name, held in self.contacts.items() if name != str(address)})
+
+    def _with_contacts(self, contacts: Mapping[str, Contact]) -> Profile:
+        return msgspec.structs.replace(self, contacts=dict(contacts))
+
+    def trust(self, address: Address, identity_key: bytes) -> Trust:
+        """How far an identity key is known for an address; raises IdentityChanged when another one is pinned."""
+        return check_identity(address, self.contact(address), identity_key)
+
+    def pinned(self, address: Address, identity_key: bytes) -> Profile:
+        """The same profile with this key pinned for an address, keeping `verified`; itself when it is already.
+
+        Raises:
+            IdentityChanged: another key is pinned.
+        """
+        held = self.contact(address)
+        check_identity(address, held, identity_key)
+        if held is not None and held.identity_key == identity_key:
+            return self
+        verified = held is not None and held.verified
+        return self.with_contact(address, Contact.from_key(identity_key, verified=verified))
