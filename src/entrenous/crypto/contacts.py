@@ -28,14 +28,17 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A pinned contact.
 
     Args:
-        fingerprint: of the identity key; all that a card tells.
+        fingerprint: of the identity key; all that a card tells. None when only the address was given: then the
+            first key that is seen is pinned.
         verified: by card, or compared in words or numbers.
         identity_key: 32 bytes once it has been seen, None before.
+        refused_key: another key that was shown for this address and blocks calls until it is accepted in words.
     """
 
-    fingerprint: str
+    fingerprint: str | None
     verified: bool
     identity_key: bytes | None = None
+    refused_key: bytes | None = None
 
     @classmethod
     def from_card(cls, card: ContactCard) -> Contact:
@@ -61,9 +64,11 @@ def check_identity(address: Address, contact: Contact | None, identity_key: byte
     """
     if contact is None:
         return Trust.STRANGER
+    if contact.fingerprint is None:
+        return Trust.UNVERIFIED
     if not hmac.compare_digest(contact.fingerprint.encode(), fingerprint(identity_key).encode()):
         raise IdentityChanged(
-            f"The identity key of {address} is not the one you know. Ask them whether they have a new device or "
-            "account; then remove the contact and add it again, best by a new card."
+            f"The identity key of {address} is not the one you know. Ask them, by another way, whether they made a "
+            f"new account; if so: entrenous contacts accept-new-key {address}"
         )
     return Trust.VERIFIED if contact.verified else Trust.UNVERIFIED
