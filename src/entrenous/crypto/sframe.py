@@ -43,7 +43,7 @@ EPOCH_GRACE: Final = 2.0
 """Seconds for which the previous epoch is still opened once a frame of the next one has arrived."""
 
 EPOCH_LIMIT: Final = 60.0
-"""Seconds after which a superseded epoch is forgotten even if no frame of the next one ever came."""
+"""Seconds without a frame after which a superseded epoch is forgotten even if none of the next one ever came."""
 
 REPLAY_WINDOW: Final = 1024
 """How many counters behind the highest one a frame may still arrive."""
@@ -146,8 +146,11 @@ class FrameOpener:
     """Opens the frames of one stream that the peer sends.
 
     Two epochs exist at most: the newest and the one before it. The peer may change over only after this side
-    has, so the older epoch ends `EPOCH_GRACE` seconds after the first authentic frame of the newer one, and
-    `EPOCH_LIMIT` seconds after the newer one was added at the latest.
+    has, so the older epoch ends `EPOCH_GRACE` seconds after the first authentic frame of the newer one; if that
+    never comes, when the older one has been silent for `EPOCH_LIMIT` seconds.
+
+    `latest_epoch_opened` is the newest epoch in which the peer was heard (-1: none), `opened` and `rejected`
+    count frames.
 
     Args:
         epoch: the first rekey epoch, or None to start without a key: then every frame is refused.
@@ -158,7 +161,7 @@ class FrameOpener:
         LocalProtocolError: only one of `epoch` and `base_key` is given, or one does not fit.
     """
 
-    __slots__ = ("_epochs", "_newest", "_suite", "opened", "rejected")
+    __slots__ = ("_epochs", "_newest", "_suite", "latest_epoch_opened", "opened", "rejected")
 
     def __init__(
         self, epoch: int | None = None, base_key: bytes | None = None, *, suite: Suite = DEFAULT_SUITE
@@ -168,6 +171,7 @@ class FrameOpener:
         self._suite = suite
         self._epochs: dict[int, _Epoch] = {}
         self._newest = -1
+        self.latest_epoch_opened = -1
         self.opened = 0
         self.rejected: dict[RejectReason, int] = dict.fromkeys(RejectReason, 0)
         if epoch is not None and base_key is not None:
@@ -250,8 +254,12 @@ class FrameOpener:
                 raise FrameRejected(RejectReason.TOO_OLD)
         frame = held.cipher.open(header, sealed, metadata)
         held.window.commit(header.ctr)
-        if header.kid == self._newest and len(self._epochs) > 1:
-            self._end_previous(now)
+        if header.kid == self._newest:
+            self.latest_epoch_opened = header.kid
+            if len(self._epochs) > 1:
+                self._end_previous(now)
+        elif self.latest_epoch_opened != self._newest:
+            held.expires_at = now + EPOCH_LIMIT  # the peer has not changed over yet
         return frame
 
     def _end_previous(self, now: float) -> None:
