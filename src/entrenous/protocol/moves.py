@@ -1,0 +1,161 @@
+"""One step of a call in the making.
+
+The actions change the move's copy of the call and collect what to ask for; both are handed back only when the
+whole step worked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .inputs import Device, EarlyLeg, Leg
+from .outputs import (
+    CloseLeg,
+    CloseMedia,
+    MoveMedia,
+    OpenGate,
+    OpenMedia,
+    Output,
+    SendEnd,
+    SendPlease,
+    StartLeg,
+)
+from .sentences import sentence
+from .states import CallDeadline, CallState, EndReason, Role, Stage
+
+if TYPE_CHECKING:
+    from .call import CallMachine
+
+
+class Move:
+    """One step of a call in the making.
+
+    Args:
+        call: the call before the step.
+        now: seconds on the caller's clock.
+    """
+
+    def __init__(self, call: CallMachine, now: float) -> None:
+        self.call = call
+        self.outputs: list[Output] = []
+        self._now = now
+
+    def set(self, **changes: Any) -> None:
+        """Change fields of the call."""
+        self.call = replace(self.call, **changes)
+
+    def ask(self, *outputs: Output) -> None:
+        """Ask the shell for something."""
+        self.outputs += outputs
+
+    def arm(self, name: CallDeadline, seconds: float) -> None:
+        """Set a deadline `seconds` from now."""
+        self.set(deadlines=self.call.deadlines.set(name, self._now + seconds))
+
+    def disarm(self, *names: CallDeadline) -> None:
+        """Cancel deadlines."""
+        self.set(deadlines=self.call.deadlines.cancel(*names))
+
+    @property
+    def peer(self) -> Device:
+        """The device at the other end; only asked for in states that have one."""
+        if self.call.device is None:
+            raise RuntimeError(f"A call in state {self.call.state} has no device at the other end.")
+        return self.call.device
+
+    def say_end(self, reason: EndReason, devices: tuple[Device, ...], accepted: Device | None = None) -> None:
+        """Tell `devices`, if any, that the call is over for them."""
+        if devices:
+            self.ask(SendEnd(self.call.id, devices, reason, accepted, self.call.stage))
+
+    def end(self, reason: EndReason, stage: Stage | None = None, words: str = "") -> None:
+        """End the call: close what is open, keep the reason, the stage and the sentence."""
+        call = self.call
+        reached = stage or call.stage
+        self.ask(*(CloseLeg(call.id, leg) for leg in sorted(call.legs)))
+        if call.media_open:
+            self.ask(CloseMedia(call.id))
+        self.set(
+            state=CallState.ENDED,
+            reason=reason,
+            ended_at=reached,
+            sentence=words or sentence(reason, reached, call.address),
+            legs=frozenset(),
+            secured=frozenset(),
+            media_open=False,
+            deadlines=type(call.deadlines)(),
+        )
+
+    def open_leg(self, leg: Leg) -> None:
+        """Count a leg as open."""
+        self.set(legs=self.call.legs | {leg}, newest=max(self.call.newest, leg.generation))
+
+    def close_legs(self, *legs: Leg) -> None:
+        """Close legs and forget them."""
+        self.ask(*(CloseLeg(self.call.id, leg) for leg in sorted(legs)))
+        self.set(legs=self.call.legs.difference(legs), secured=self.call.secured.difference(legs))
+
+    def open_media(self) -> None:
+        """Have sources and sinks opened, once."""
+        if not self.call.media_open:
+            self.ask(OpenMedia(self.call.id))
+            self.set(media_open=True)
+
+    def start_leg(self) -> None:
+        """Caller: begin a leg of the next generation."""
+        leg = Leg(self.peer, self.call.newest + 1)
+        self.open_leg(leg)
+        self.ask(StartLeg(self.call.id, leg))
+        self.await_leg()
+
+    def seek_leg(self) -> None:
+        """Get a new leg: the caller starts it, the callee asks for it."""
+        if self.call.role is Role.CALLER:
+            self.start_leg()
+        else:
+            self.disarm(CallDeadline.RETRY)
+            self.ask(SendPlease(self.call.id, Leg(self.peer, self.call.newest), stalled=True))
+
+    def await_leg(self) -> None:
+        """Give the pending leg its time."""
+        self.disarm(CallDeadline.RETRY)
+        self.arm(CallDeadline.ATTEMPT, self.call.timeouts.attempt)
+
+    def connect(self) -> None:
+        """Enter ACTIVE if the leg of the pinned device is secured already, CONNECTING otherwise."""
+        secured = [leg for leg in self.call.secured if leg.device == self.peer]
+        self.disarm(CallDeadline.RING, CallDeadline.ANSWER)
+        if secured:
+            self.carry_media(secured[0])
+            return
+        self.set(state=CallState.CONNECTING)
+        self.arm(CallDeadline.CONNECT, self.call.timeouts.connect)
+        if self.call.legs:
+            self.await_leg()
+        else:
+            self.seek_leg()
+
+    def carry_media(self, leg: Leg) -> None:
+        """Let media use `leg`; what it used before stays open until the other end has moved too."""
+        call = self.call
+        self.ask(OpenGate(call.id, leg) if call.media is None else MoveMedia(call.id, leg))
+        self.set(state=CallState.ACTIVE, media=leg.generation)
+        self.disarm(CallDeadline.CONNECT, CallDeadline.RECONNECT, CallDeadline.ATTEMPT, CallDeadline.RETRY)
+        if len(call.legs) > 1:
+            self.arm(CallDeadline.OLD_LEG, call.timeouts.old_leg)
+        if call.role is Role.CALLEE and call.early_leg is EarlyLeg.RELAY and leg.generation == 0:
+            self.ask(SendPlease(call.id, leg, stalled=False))
+
+    def reconnect(self) -> None:
+        """Enter RECONNECTING."""
+        self.set(state=CallState.RECONNECTING)
+        self.arm(CallDeadline.RECONNECT, self.call.timeouts.reconnect)
+
+    def others(self, device: Device) -> tuple[Device, ...]:
+        """The rung devices that still have to be told, except `device`."""
+        return tuple(d for d in self.call.devices if d != device and d not in self.call.gone)
+
+    def everybody(self) -> tuple[Device, ...]:
+        """Whom an end is for: the device at the other end, or every device that was rung."""
+        return (self.call.device,) if self.call.device is not None else self.call.devices
