@@ -1,0 +1,189 @@
+"""Who may come in: checks of logins and registrations against what the store holds."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, assert_never
+
+from entrenous_wire.addresses import Address
+from entrenous_wire.certificate import CertificateError, DeviceCertificate, SignedPrekey
+from entrenous_wire.login import verify_login, verify_prekeys, verify_registration
+from entrenous_wire.messages import DeviceEntry, ErrorCode, Login, Register
+
+from .store.requests import Account, DeviceOutcome, Failed, RegisterOutcome, StoredDevice, StoreResult
+
+RETRY_SECONDS: Final = 1.0
+"""When a node may try again what could not be stored or queued."""
+
+
+class Refused(Exception):  # noqa: N818 - names the event
+    """A request is refused.
+
+    Args:
+        code: what to answer with.
+        message: one sentence, without a name.
+        retry_after: seconds after which a repetition may succeed, or None.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+def local_user(address: str, server: str) -> str:
+    """The username in an address of this server.
+
+    Raises:
+        Refused: it is no address (`malformed`), or one of another server (`unknown-user`).
+    """
+    try:
+        parsed = Address.parse(address)
+    except ValueError as error:
+        raise Refused(ErrorCode.MALFORMED, str(error)) from None
+    if parsed.host != server:
+        raise Refused(ErrorCode.UNKNOWN_USER, "This server does not serve that host.")
+    return parsed.user
+
+
+def check_login(login: Login, account: Account | None, *, server: str, nonce: bytes, now: float) -> DeviceCertificate:
+    """Verify a login.
+
+    Args:
+        login: what the node said.
+        account: what is registered under the username, if anything.
+        server: the name of this server.
+        nonce: the nonce of this connection's `Hello`.
+        now: Unix seconds.
+
+    Raises:
+        Refused: `unknown-user` or `bad-signature`.
+    """
+    if account is None:
+        raise Refused(ErrorCode.UNKNOWN_USER, "No such account on this server.")
+    try:
+        return verify_login(
+            server=server,
+            nonce=nonce,
+            address=login.address,
+            device=login.device,
+            certificate=login.certificate,
+            identity_key=account.identity_key,
+            signature=login.signature,
+            now=now,
+        )
+    except CertificateError as error:
+        raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
+
+
+def check_registration(message: Register, *, server: str, nonce: bytes, now: float) -> DeviceCertificate:
+    """Verify a registration; whether the name and the invite are free only the store can say.
+
+    Args:
+        message: what the node said.
+        server, nonce, now: as for `check_login`.
+
+    Raises:
+        Refused: `bad-signature`.
+    """
+    try:
+        return verify_registration(
+            server=server,
+            nonce=nonce,
+            username=message.username,
+            identity_key=message.identity_key,
+            certificate=message.certificate,
+            prekeys=message.prekeys,
+            identity_signature=message.identity_signature,
+            signature=message.signature,
+            now=now,
+            invite=message.invite,
+        )
+    except ValueError as error:
+        raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
+
+
+def check_prekeys(device_key: bytes, prekeys: list[bytes], now: float) -> tuple[bytes, ...]:
+    """Verify prekeys to be published and sort them, newest last.
+
+    Raises:
+        Refused: `bad-signature`.
+    """
+    try:
+        parsed = verify_prekeys(device_key, prekeys, now)
+    except CertificateError as error:
+        raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
+    return tuple(prekey.raw for prekey in sorted(parsed, key=lambda prekey: prekey.not_after))
+
+
+def refuse_failure(result: StoreResult | Failed) -> None:
+    """Turn a request that could not be carried out into a refusal.
+
+    Raises:
+        Refused: `unavailable`, when it could not.
+    """
+    if isinstance(result, Failed):
+        raise Refused(ErrorCode.UNAVAILABLE, "The server cannot store or read it now.", RETRY_SECONDS)
+
+
+def refuse_registration(outcome: RegisterOutcome) -> None:
+    """Turn what the store said into a refusal.
+
+    Raises:
+        Refused: unless the account is registered.
+    """
+    match outcome:
+        case RegisterOutcome.REGISTERED:
+            return
+        case RegisterOutcome.NAME_TAKEN:
+            raise Refused(ErrorCode.NAME_TAKEN, "That username is registered under another identity key.")
+        case RegisterOutcome.CLOSED:
+            raise Refused(ErrorCode.REGISTRATION_CLOSED, "This server takes no registrations.")
+        case RegisterOutcome.BAD_INVITE:
+            raise Refused(ErrorCode.BAD_INVITE, "The invite code is missing, unknown or used.")
+        case RegisterOutcome.TOO_MANY_DEVICES:
+            refuse_device(DeviceOutcome.TOO_MANY_DEVICES)
+        case _:
+            assert_never(outcome)
+
+
+def refuse_device(outcome: DeviceOutcome) -> None:
+    """Turn what the store said into a refusal.
+
+    Raises:
+        Refused: unless the device is stored.
+    """
+    match outcome:
+        case DeviceOutcome.STORED:
+            return
+        case DeviceOutcome.TOO_MANY_DEVICES:
+            raise Refused(ErrorCode.TOO_MANY, "The account has as many devices as it may have.")
+        case _:
+            assert_never(outcome)
+
+
+def reachable_devices(account: Account, now: float) -> list[DeviceEntry]:
+    """The devices that can be rung now: certificate and newest prekey both hold."""
+    entries = (_reachable(account.identity_key, device, now) for device in account.devices)
+    return [entry for entry in entries if entry is not None]
+
+
+def _reachable(identity_key: bytes, device: StoredDevice, now: float) -> DeviceEntry | None:
+    try:
+        certificate = DeviceCertificate.parse(device.certificate)
+        certificate.verify(identity_key, now)
+    except CertificateError:
+        return None
+    for raw in reversed(device.prekeys):
+        try:
+            SignedPrekey.parse(raw).verify(certificate.device_key, now)
+        except CertificateError:
+            continue
+        return DeviceEntry(certificate=device.certificate, prekey=raw)
+    return None
+
+
+def hash_invite(code: str) -> bytes:
+    """What the database holds of an invite code; the code has enough randomness to need no salt."""
+    return hashlib.sha256(b"entrenous invite v1" + code.strip().encode()).digest()

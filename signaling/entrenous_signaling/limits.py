@@ -1,0 +1,70 @@
+"""How much a connection, an account and a queue may take: token buckets and the bounds of the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A sustained rate with a burst.
+
+    Args:
+        per_second: tokens that come back each second.
+        burst: tokens that a rested bucket holds.
+    """
+
+    per_second: float
+    burst: float
+
+
+class TokenBucket:
+    """Takes one token an event; a full bucket holds `Rate.burst` of them."""
+
+    __slots__ = ("_filled_at", "_rate", "_tokens")
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self._rate = rate
+        self._tokens = rate.burst
+        self._filled_at = now
+
+    def take(self, now: float) -> float:
+        """Take a token if there is one.
+
+        Returns:
+            0.0 when it was taken; otherwise nothing was taken, and so many seconds pass until there is one.
+        """
+        self._tokens = min(self._rate.burst, self._tokens + max(0.0, now - self._filled_at) * self._rate.per_second)
+        self._filled_at = now
+        if self._tokens >= 1.0:
+            self._tokens -= 1.0
+            return 0.0
+        return (1.0 - self._tokens) / self._rate.per_second
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bounds of the hub; the defaults suit people who call each other.
+
+    Args:
+        connection_rate: frames from one connection.
+        account_rate: frames from all devices of one account together.
+        registration_rate: registrations from everybody together.
+        refusals: frames over the limits, one after the other, after which a connection is closed.
+        queue_messages, queue_bytes: what may wait for one device; bytes are those of the sealed bodies.
+        sender_messages: how many of them may come from one account.
+        window_bytes: bodies said to a device and not acknowledged yet; more of them wait in its queue.
+        remembered: message ids remembered per sending device, so that what it says again is routed once.
+        held_devices: devices that are not back yet after a start of the server, and for which messages are held.
+    """
+
+    connection_rate: Rate = field(default_factory=lambda: Rate(per_second=100.0, burst=300.0))
+    account_rate: Rate = field(default_factory=lambda: Rate(per_second=200.0, burst=600.0))
+    registration_rate: Rate = field(default_factory=lambda: Rate(per_second=20.0, burst=100.0))
+    refusals: int = 200
+    queue_messages: int = 512
+    queue_bytes: int = 4 * 1024 * 1024
+    sender_messages: int = 256
+    window_bytes: int = 128 * 1024
+    remembered: int = 512
+    held_devices: int = 10_000

@@ -1,0 +1,358 @@
+"""Connections, and how one becomes a session: greeting, login, registration, resuming, refusing, closing.
+
+::
+
+    greeted ──login, register──> checking ──stored──> ready
+       │  ^                         │
+       │  └──────── refused ────────┘
+       └──resume──> ready
+
+The nonce of a connection is good for one login or registration, and for the time that a connection has to log in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from entrenous_wire.certificate import DeviceCertificate
+from entrenous_wire.limits import NONCE_BYTES, PROTOCOL_VERSION, SESSION_TOKEN_BYTES
+from entrenous_wire.messages import (
+    Error,
+    ErrorCode,
+    FetchDevices,
+    FromNode,
+    Hello,
+    Login,
+    Publish,
+    Register,
+    RegistrationPolicy,
+    Resume,
+    Send,
+    TurnRequest,
+    Welcome,
+)
+
+from .auth import (
+    Refused,
+    check_login,
+    check_prekeys,
+    check_registration,
+    hash_invite,
+    local_user,
+    refuse_device,
+    refuse_failure,
+    refuse_registration,
+)
+from .counters import Counters
+from .limits import TokenBucket
+from .mailbox import DeviceKey, Mailbox
+from .outputs import CloseCode, Continuation, Outbox
+from .router import Router
+from .settings import HubSettings
+from .store.requests import (
+    Account,
+    DeviceOutcome,
+    Failed,
+    ReadAccount,
+    RegisterAccount,
+    RegisterOutcome,
+    StoreDevice,
+    StoreRequest,
+    StoreResult,
+    expect,
+)
+from .timers import Timers
+
+
+class Stage(Enum):
+    """How far a connection has come."""
+
+    GREETED = "greeted"
+    CHECKING = "checking"
+    READY = "ready"
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One connection.
+
+    Args:
+        number: what the shell calls it.
+        nonce: the nonce of its `Hello`, until it is used.
+        bucket: what it may still say.
+        stage: how far it has come.
+        mailbox: of its device, once it is ready.
+        account_bucket: what its account may still say, once it is ready.
+        refusals: messages over the limits, one after the other.
+    """
+
+    number: int
+    nonce: bytes | None
+    bucket: TokenBucket
+    stage: Stage = Stage.GREETED
+    mailbox: Mailbox | None = None
+    account_bucket: TokenBucket | None = None
+    refusals: int = 0
+
+    def owner(self) -> Mailbox:
+        """The mailbox of the device that is logged in here.
+
+        Raises:
+            RuntimeError: the connection is not ready.
+        """
+        if self.mailbox is None:
+            raise RuntimeError("nobody is logged in on this connection")
+        return self.mailbox
+
+
+class Lobby:
+    """All connections of one server.
+
+    Args:
+        settings: what the hub has to know.
+        draw: returns so many random bytes, for nonces and tokens.
+        outbox: where messages and store requests go.
+        router: gives a device its mailbox.
+        counters: what is counted.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        settings: HubSettings,
+        draw: Callable[[int], bytes],
+        outbox: Outbox,
+        router: Router,
+        counters: Counters,
+        now: float,
+    ) -> None:
+        self._settings = settings
+        self._draw = draw
+        self._outbox = outbox
+        self._router = router
+        self._counters = counters
+        self._connections: dict[int, Connection] = {}
+        self._sessions: dict[bytes, Mailbox] = {}  # hash of the session token → mailbox
+        self._accounts: dict[str, tuple[TokenBucket, set[DeviceKey]]] = {}
+        self._registrations = TokenBucket(settings.bounds.registration_rate, now)
+        self._deadlines: Timers[int] = Timers()
+
+    @property
+    def connections(self) -> int:
+        """Connections, logged in or not."""
+        return len(self._connections)
+
+    @property
+    def sessions(self) -> int:
+        """Sessions, connected or expected back."""
+        return len(self._sessions)
+
+    def find(self, number: int) -> Connection | None:
+        """The connection of that number, if it is still there."""
+        return self._connections.get(number)
+
+    def greet(self, number: int, now: float) -> None:
+        """A connection is there."""
+        nonce = self._draw(NONCE_BYTES)
+        bucket = TokenBucket(self._settings.bounds.connection_rate, now)
+        self._connections[number] = Connection(number, nonce, bucket)
+        self._deadlines.set(number, now + self._settings.login_seconds)
+        hello = Hello(
+            server=self._settings.name,
+            nonce=nonce,
+            versions=[PROTOCOL_VERSION],
+            registration=self._settings.registration,
+        )
+        self._outbox.transmit(number, hello)
+
+    def drop(self, here: Connection, now: float) -> None:
+        """A connection is gone; its session may be resumed."""
+        del self._connections[here.number]
+        self._deadlines.cancel(here.number)
+        if here.mailbox is not None:
+            self._router.detach(here.mailbox, now)
+
+    def close(self, here: Connection, code: CloseCode, now: float) -> None:
+        """Close a connection from our side."""
+        self._outbox.close(here.number, code)
+        self.drop(here, now)
+
+    def refuse(self, here: Connection, refusal: Refused, message: FromNode | None = None) -> None:
+        """Answer with a typed error."""
+        self._counters.refused[refusal.code] += 1
+        error = Error(
+            code=refusal.code,
+            message=refusal.message,
+            id=message.id if isinstance(message, Send) else None,
+            request=message.request if isinstance(message, Publish | FetchDevices | TurnRequest) else None,
+            retry_after=refusal.retry_after,
+        )
+        self._outbox.transmit(here.number, error)
+
+    def execute(self, here: Connection, message: FromNode, request: StoreRequest, then: Continuation) -> None:
+        """Ask the store on behalf of a message; nothing follows when the connection is gone by then.
+
+        Args:
+            here: who said it.
+            message: what to refuse when the store or `then` refuses.
+            request: what to ask.
+            then: takes the result, which is never Failed, and may raise Refused.
+        """
+
+        def answered(result: StoreResult | Failed, now: float) -> None:
+            if self._connections.get(here.number) is not here:
+                return
+            try:
+                refuse_failure(result)
+                then(result, now)
+            except Refused as refusal:
+                if here.stage is Stage.CHECKING:
+                    here.stage = Stage.GREETED
+                    self._deadlines.set(here.number, now + self._settings.login_seconds)
+                self.refuse(here, refusal, message)
+
+        self._outbox.execute(request, answered)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do, or None."""
+        return self._deadlines.next()
+
+    def tick(self, now: float) -> None:
+        """Close the connections that have not logged in in time."""
+        for number in self._deadlines.due(now):
+            here = self._connections[number]
+            self.refuse(here, Refused(ErrorCode.OUT_OF_ORDER, "The connection has not logged in in time."))
+            self.close(here, CloseCode.POLICY, now)
+
+    def forget(self, mailbox: Mailbox) -> None:
+        """The router has given a device up: its session cannot be resumed any more."""
+        self._end_session(mailbox)
+        bucket_and_devices = self._accounts.get(mailbox.key.username)
+        if bucket_and_devices is not None:
+            _, devices = bucket_and_devices
+            devices.discard(mailbox.key)
+            if not devices:
+                del self._accounts[mailbox.key.username]
+
+    # --- ways in; each raises Refused ---
+
+    def login(self, here: Connection, message: Login) -> None:
+        """Check a login against the account, and add the device if it is new."""
+        username = local_user(message.address, self._settings.name)
+        nonce = _take_nonce(here)
+
+        def account_read(result: StoreResult | Failed, now: float) -> None:
+            account = result if isinstance(result, Account) else None
+            certificate = check_login(message, account, server=self._settings.name, nonce=nonce, now=now)
+            if account is not None and any(known.certificate == certificate.raw for known in account.devices):
+                self._counters.logins += 1
+                self._let_in(here, certificate, now)
+                return
+            request = StoreDevice(username, certificate.device_id, certificate.raw, certificate.not_after, int(now))
+            self.execute(here, message, request, device_stored)
+
+        def device_stored(result: StoreResult | Failed, now: float) -> None:
+            refuse_device(expect(result, DeviceOutcome))
+            self._counters.logins += 1
+            self._let_in(here, DeviceCertificate.parse(message.certificate), now)
+
+        self._start_checking(here)
+        self.execute(here, message, ReadAccount(username), account_read)
+
+    def register(self, here: Connection, message: Register, now: float) -> None:
+        """Check a registration and store it."""
+        wait = self._registrations.take(now)
+        if wait > 0.0:
+            raise Refused(ErrorCode.TOO_MANY, "Too many registrations at a time.", wait)
+        certificate = check_registration(message, server=self._settings.name, nonce=_take_nonce(here), now=now)
+        policy = self._settings.registration
+        request = RegisterAccount(
+            username=message.username,
+            identity_key=message.identity_key,
+            device=certificate.device_id,
+            certificate=certificate.raw,
+            prekeys=check_prekeys(certificate.device_key, message.prekeys, now),
+            not_after=certificate.not_after,
+            may_create=policy is not RegistrationPolicy.CLOSED,
+            invite=hash_invite(message.invite or "") if policy is RegistrationPolicy.INVITE else None,
+            now=int(now),
+        )
+
+        def registered(result: StoreResult | Failed, now: float) -> None:
+            refuse_registration(expect(result, RegisterOutcome))
+            self._counters.registrations += 1
+            self._let_in(here, certificate, now)
+
+        self._start_checking(here)
+        self.execute(here, message, request, registered)
+
+    def resume(self, here: Connection, message: Resume, now: float) -> None:
+        """Give a session to its device's new connection."""
+        mailbox = self._sessions.get(_hash_token(message.token))
+        if mailbox is None or now >= mailbox.expires or message.last_seq > mailbox.last_transmitted:
+            raise Refused(ErrorCode.SESSION_GONE, "That session is gone: log in.")
+        self._replace(mailbox, now)
+        self._router.reattach(mailbox, here.number)
+        self._counters.resumes += 1
+        self._make_ready(here, mailbox, message.token, resumed=True, now=now)
+        self._router.acknowledge(mailbox, message.last_seq)
+        self._router.catch_up(mailbox)
+
+    def _start_checking(self, here: Connection) -> None:
+        here.stage = Stage.CHECKING
+        self._deadlines.cancel(here.number)
+
+    def _let_in(self, here: Connection, certificate: DeviceCertificate, now: float) -> None:
+        key = DeviceKey(certificate.address.user, certificate.device_id)
+        known = self._router.find(key)
+        if known is not None:
+            self._replace(known, now)
+            self._end_session(known)
+        mailbox = self._router.attach(key, here.number, now)
+        token = self._draw(SESSION_TOKEN_BYTES)
+        mailbox.session = _hash_token(token)
+        mailbox.expires = certificate.not_after
+        mailbox.device_key = certificate.device_key
+        self._sessions[mailbox.session] = mailbox
+        self._make_ready(here, mailbox, token, resumed=False, now=now)
+        self._router.catch_up(mailbox)
+
+    def _make_ready(self, here: Connection, mailbox: Mailbox, token: bytes, *, resumed: bool, now: float) -> None:
+        username = mailbox.key.username
+        if username not in self._accounts:
+            self._accounts[username] = (TokenBucket(self._settings.bounds.account_rate, now), set())
+        here.account_bucket, devices = self._accounts[username]
+        devices.add(mailbox.key)
+        self._deadlines.cancel(here.number)
+        here.nonce = None
+        here.stage = Stage.READY
+        here.mailbox = mailbox
+        address = f"{username}@{self._settings.name}"
+        self._outbox.transmit(here.number, Welcome(token=token, address=address, resumed=resumed))
+
+    def _replace(self, mailbox: Mailbox, now: float) -> None:
+        """End the older connection of a device that has come on another one."""
+        if mailbox.connection is not None:
+            older = self._connections[mailbox.connection]
+            self.refuse(older, Refused(ErrorCode.REPLACED, "The device has logged in on another connection."))
+            self.close(older, CloseCode.REPLACED, now)
+
+    def _end_session(self, mailbox: Mailbox) -> None:
+        if mailbox.session is not None:
+            del self._sessions[mailbox.session]
+            mailbox.session = None
+
+
+def _take_nonce(here: Connection) -> bytes:
+    nonce, here.nonce = here.nonce, None
+    if nonce is None:
+        raise Refused(ErrorCode.NONCE_USED, "The nonce of this connection was used: connect again for another.")
+    return nonce
+
+
+def _hash_token(token: bytes) -> bytes:
+    """What is looked up instead of the token, so that the time of the look-up tells nothing about it."""
+    return hashlib.sha256(token).digest()

@@ -1,0 +1,185 @@
+"""What the server holds for one device: the queue to it, and what it has said itself lately.
+
+::
+
+    waiting ──window──> in flight ──ack──> gone, its sender is told
+
+The queue belongs to the device, not to a connection: a dropped connection puts everything that is not acknowledged
+back in front of what waits, in order. Nothing here is ever written to disk.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from entrenous_wire.messages import Deliver
+
+from .limits import Bounds
+
+
+class DeviceKey(NamedTuple):
+    """One device of one account of this server."""
+
+    username: str
+    device: str
+
+
+class Delivery(Enum):
+    """How far a routed message came."""
+
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    LOST = "lost"
+
+
+class Durability(Enum):
+    """Whether the call record that a message opens or closes is on disk."""
+
+    STORED = "stored"
+    """It is, or the message has to do with none."""
+    STORING = "storing"
+    """The answer waits for the disk."""
+    FAILED = "failed"
+    """The sender was told `unavailable` and will say the message again."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """A message that a device has sent, remembered so that it is routed once and answered as often as it is said.
+
+    Args:
+        delivery: how far it came.
+        durability: of the record that it opens or closes.
+        call: its call id.
+        record: the token of the record that it opened, if any.
+        told: the sender was told what became of it in the end.
+    """
+
+    delivery: Delivery
+    durability: Durability
+    call: bytes
+    record: bytes | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message on its way to a device."""
+
+    message: Deliver
+    sender: DeviceKey
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against the bounds."""
+        return len(self.message.body)
+
+
+class Mailbox:
+    """The queue of one device, and its memory of what the device sent.
+
+    Args:
+        key: the device.
+        bounds: how much it may hold.
+    """
+
+    def __init__(self, key: DeviceKey, bounds: Bounds) -> None:
+        self.key = key
+        self.connection: int | None = None
+        self.session: bytes | None = None
+        """The hash of the session token, when there is a session."""
+        self.expires = 0
+        """Unix seconds at which the certificate of the device expires."""
+        self.device_key = b""
+        """The Ed25519 key of the device, once it has logged in."""
+        self.last_transmitted = 0
+        """The highest sequence number ever said to the device: what it may acknowledge."""
+        self.sent: OrderedDict[bytes, Sent] = OrderedDict()
+        self.held_back: dict[DeviceKey, tuple[bytes, float]] = {}
+        """Receivers for which a message was refused for now, its id, and until when it is waited for."""
+        self._bounds = bounds
+        self._waiting: deque[Queued] = deque()
+        self._in_flight: deque[Queued] = deque()
+        self._in_flight_bytes = 0
+        self._bytes = 0
+        self._by_sender: Counter[str] = Counter()
+        self._next_seq = 1
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._in_flight)
+
+    def has_room(self, sender: DeviceKey, size: int) -> bool:
+        """Whether a body of `size` bytes from `sender` fits the bounds."""
+        return (
+            len(self) < self._bounds.queue_messages
+            and self._bytes + size <= self._bounds.queue_bytes
+            and self._by_sender[sender.username] < self._bounds.sender_messages
+        )
+
+    def next_seq(self) -> int:
+        """Take the sequence number for the next message."""
+        seq = self._next_seq
+        self._next_seq += 1
+        return seq
+
+    def put(self, item: Queued) -> None:
+        """Queue a message that `has_room` allowed."""
+        self._waiting.append(item)
+        self._bytes += item.size
+        self._by_sender[item.sender.username] += 1
+
+    def take_for_transmission(self) -> Iterator[Deliver]:
+        """The waiting messages that the window lets out now; each counts as in flight from then on."""
+        while self._waiting:
+            item = self._waiting[0]
+            if self._in_flight and self._in_flight_bytes + item.size > self._bounds.window_bytes:
+                return
+            self._in_flight.append(self._waiting.popleft())
+            self._in_flight_bytes += item.size
+            self.last_transmitted = max(self.last_transmitted, item.message.seq)
+            yield item.message
+
+    def acknowledge(self, seq: int) -> list[Queued]:
+        """Take out everything up to and including `seq`, whether it is in flight or was put back by `rewind`."""
+        done = []
+        while self._in_flight and self._in_flight[0].message.seq <= seq:
+            item = self._in_flight.popleft()
+            self._in_flight_bytes -= item.size
+            done.append(item)
+        while not self._in_flight and self._waiting and self._waiting[0].message.seq <= seq:
+            done.append(self._waiting.popleft())
+        for item in done:
+            self._forget(item)
+        return done
+
+    def rewind(self) -> None:
+        """Put what is in flight back to the front of what waits: the connection is gone."""
+        self._waiting.extendleft(reversed(self._in_flight))
+        self._in_flight.clear()
+        self._in_flight_bytes = 0
+
+    def clear(self) -> list[Queued]:
+        """Take everything out: the device does not come back."""
+        self.rewind()
+        items = list(self._waiting)
+        self._waiting.clear()
+        for item in items:
+            self._forget(item)
+        return items
+
+    def remember(self, message_id: bytes, sent: Sent) -> None:
+        """Remember what the device sent, in place of the oldest when the memory is full."""
+        self.sent[message_id] = sent
+        if len(self.sent) > self._bounds.remembered:
+            self.sent.popitem(last=False)
+
+    def _forget(self, item: Queued) -> None:
+        self._bytes -= item.size
+        username = item.sender.username
+        self._by_sender[username] -= 1
+        if not self._by_sender[username]:
+            del self._by_sender[username]

@@ -1,0 +1,94 @@
+"""What the hub asks of the world: transmit, close, execute.
+
+`Outbox` collects them while one input is handled, and remembers who waits for which store request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from entrenous_wire.messages import FromServer
+
+from .store.requests import Failed, StoreRequest, StoreResult
+
+Continuation = Callable[[StoreResult | Failed, float], None]
+"""Takes the result of a store request, and the time at which it came."""
+
+
+class CloseCode(IntEnum):
+    """WebSocket close codes that the server uses (RFC 6455 7.4; 4000 and above are ours)."""
+
+    POLICY = 1008
+    """Not logged in in time, or far over the limits."""
+    TOO_BIG = 1009
+    """A frame above MAX_FRAME_BYTES."""
+    RESTART = 1012
+    """The server goes down and comes back."""
+    REPLACED = 4001
+    """The device has logged in on another connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Say something on a connection."""
+
+    connection: int
+    message: FromServer
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a connection after what was said on it; the hub has forgotten it already."""
+
+    connection: int
+    code: CloseCode
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Carry out a store request; answer with `Hub.stored` or `Hub.store_failed` and this ticket, exactly once."""
+
+    ticket: int
+    request: StoreRequest
+
+
+Output = Transmit | Close | Execute
+
+
+class Outbox:
+    """Collects outputs in order, and keeps the continuation of each store request until it is answered."""
+
+    def __init__(self) -> None:
+        self._outputs: list[Output] = []
+        self._waiting: dict[int, Continuation] = {}
+        self._next_ticket = 1
+
+    def transmit(self, connection: int, message: FromServer) -> None:
+        """Say `message` on `connection`."""
+        self._outputs.append(Transmit(connection, message))
+
+    def close(self, connection: int, code: CloseCode) -> None:
+        """Close `connection`."""
+        self._outputs.append(Close(connection, code))
+
+    def execute(self, request: StoreRequest, then: Continuation) -> None:
+        """Carry out `request` and call `then` with what came of it."""
+        ticket = self._next_ticket
+        self._next_ticket += 1
+        self._waiting[ticket] = then
+        self._outputs.append(Execute(ticket, request))
+
+    def resolve(self, ticket: int, result: StoreResult | Failed, now: float) -> None:
+        """Hand a result to who waits for it.
+
+        Raises:
+            KeyError: the ticket was never given out, or answered before: the shell is wrong.
+        """
+        self._waiting.pop(ticket)(result, now)
+
+    def take(self) -> list[Output]:
+        """Everything collected since the last call."""
+        outputs, self._outputs = self._outputs, []
+        return outputs

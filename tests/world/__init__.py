@@ -1,0 +1,1 @@
+"""Simulated and real surroundings that tests share."""
