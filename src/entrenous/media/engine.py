@@ -171,6 +171,7 @@ class MediaEngine:
             ice_servers: STUN and TURN servers; none means host addresses only, never a public server.
             on_event: told what happens, on the event loop.
         """
+        # Imported here: it takes a quarter of a second, which a command that makes no call need not wait for.
         from .transport import TransportLeg
 
         return TransportLeg(
@@ -210,7 +211,7 @@ class MediaEngine:
         Raises:
             LocalProtocolError: there is no sealer for sound.
         """
-        from .session import CallSession
+        from .session import CallSession  # here for the same reason as the transport
 
         return CallSession(
             streams=streams,

@@ -1,0 +1,88 @@
+"""Which packets are missing, and when to ask for them again (RFC 4585 §6.2.1; pure, driven by `now`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REORDERING = 0.010
+"""Seconds that an overtaken packet gets before it is asked for."""
+
+MINIMUM_INTERVAL = 0.020
+"""Seconds between two requests for the same packet, on the fastest path."""
+
+UNKNOWN_ROUND_TRIP = 0.100
+"""Seconds taken for the round trip while it is not measured."""
+
+MAX_MISSING = 512
+"""Missing packets beyond which asking is pointless: a key frame is smaller."""
+
+MAX_REQUESTS = 10
+"""Requests for one packet."""
+
+
+@dataclass(slots=True)
+class _Missing:
+    since: float
+    ask_at: float
+    requests: int = 0
+
+
+class NackTracker:
+    """Follows the endless sequence numbers of one stream."""
+
+    def __init__(self) -> None:
+        self._missing: dict[int, _Missing] = {}
+        self._highest: int | None = None
+
+    def __len__(self) -> int:
+        """Packets that are missing."""
+        return len(self._missing)
+
+    def arrived(self, extended: int, now: float) -> None:
+        """Note a packet, be it new, late or repaired; whatever lies between it and the highest one is missing.
+
+        Args:
+            extended: its endless sequence number.
+            now: monotonic seconds.
+        """
+        if self._highest is None:
+            self._highest = extended
+            return
+        self._missing.pop(extended, None)
+        for sequence in range(max(self._highest + 1, extended - MAX_MISSING), extended):
+            self._missing[sequence] = _Missing(since=now, ask_at=now + REORDERING)
+        self._highest = max(self._highest, extended)
+
+    def due(self, now: float, round_trip: float | None) -> list[int]:
+        """The packets to ask for now, in order; each comes again after a round trip until it is here.
+
+        Args:
+            now: monotonic seconds.
+            round_trip: seconds, None while unknown.
+        """
+        interval = max(MINIMUM_INTERVAL, 1.5 * (UNKNOWN_ROUND_TRIP if round_trip is None else round_trip))
+        due = []
+        for sequence, missing in self._missing.items():
+            if missing.ask_at <= now and missing.requests < MAX_REQUESTS:
+                missing.requests += 1
+                missing.ask_at = now + interval
+                due.append(sequence)
+        return sorted(due)
+
+    def next_at(self, hold: float) -> float | None:
+        """When something is to be done next: a request, or the end of `hold` seconds of waiting. None: nothing."""
+        times = [min(each.ask_at, each.since + hold) for each in self._missing.values() if each.requests < MAX_REQUESTS]
+        times += [each.since + hold for each in self._missing.values() if each.requests >= MAX_REQUESTS]
+        return min(times, default=None)
+
+    def given_up(self, now: float, hold: float) -> int | None:
+        """The highest packet that has been missing for `hold` seconds, or because too many are; None: none."""
+        overdue = [sequence for sequence, missing in self._missing.items() if now - missing.since >= hold]
+        if len(self._missing) >= MAX_MISSING:
+            overdue += self._missing
+        return max(overdue, default=None)
+
+    def forget_before(self, extended: int) -> None:
+        """Stop missing everything below `extended`: it is played or given up."""
+        for sequence in [sequence for sequence in self._missing if sequence < extended]:
+            del self._missing[sequence]

@@ -1,0 +1,144 @@
+"""One outgoing RTP stream above all legs: numbering, history for retransmission, sender reports (pure)."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo, RtcpSrPacket, RtpPacket, wrap_rtx
+
+from .identities import StreamIdentity
+from .rtcp import ReportClock
+from .stats import RateMeter
+
+HISTORY_SECONDS = 1.0
+HISTORY_PACKETS = 1024
+"""How long and how many packets can be asked for again."""
+
+REPAIR_SHARE = 0.5
+"""Retransmitted bytes for each byte sent, over a second: more feeds the congestion that lost them."""
+
+_REPAIR_FLOOR = 20_000.0
+"""Bytes a second that may be retransmitted however little is sent, so that a lone key frame can be repaired."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    packet: RtpPacket
+    at: float
+    repaired_at: float = float("-inf")
+
+
+class OutgoingStream:
+    """Numbers packets and remembers them.
+
+    Args:
+        identity: its SSRCs and payload types.
+        clock_rate: of its timestamps, hertz.
+        repairable: whether packets are kept for retransmission.
+    """
+
+    def __init__(self, identity: StreamIdentity, clock_rate: int, *, repairable: bool) -> None:
+        self.identity = identity
+        self.clock_rate = clock_rate
+        self.packets = 0
+        self.retransmitted = 0
+        self.sent_rate = RateMeter()
+        self._octets = 0
+        self._repairable = repairable
+        # Below half of the range, so that SRTP's rollover counter has no wrap in the first packets (RFC 3711 §3.3.1).
+        self._sequence = secrets.randbelow(1 << 15)
+        self._rtx_sequence = secrets.randbelow(1 << 15)
+        self.timestamp_offset = secrets.randbits(32)
+        self._anchor: tuple[float, int] | None = None
+        self._history: OrderedDict[int, _Sent] = OrderedDict()
+        self._repair_rate = RateMeter()
+
+    def use(self, remote: StreamIdentity) -> None:
+        """Take the payload types that the peer wants to receive on the leg in use."""
+        self.identity = StreamIdentity(
+            self.identity.ssrc, remote.payload_type, self.identity.rtx_ssrc, remote.rtx_payload_type
+        )
+
+    def timestamp_of(self, captured_at: float) -> int:
+        """The RTP timestamp of monotonic time `captured_at`."""
+        return (self.timestamp_offset + round(captured_at * self.clock_rate)) % (1 << 32)
+
+    def frame(self, payloads: list[bytes], timestamp: int, captured_at: float, *, marker: bool) -> list[bytes]:
+        """Make the packets of one frame; they count as sent with `sent`.
+
+        Args:
+            payloads: of each packet, in order.
+            timestamp: RTP timestamp of all of them.
+            captured_at: the monotonic time that it stands for.
+            marker: whether the last one carries the marker bit.
+        """
+        self._anchor = (captured_at, timestamp)
+        packets = []
+        for number, payload in enumerate(payloads, start=1):
+            packet = RtpPacket(
+                payload_type=self.identity.payload_type,
+                marker=int(marker and number == len(payloads)),
+                sequence_number=self._sequence,
+                timestamp=timestamp,
+                ssrc=self.identity.ssrc,
+                payload=payload,
+            )
+            self._sequence = (self._sequence + 1) % (1 << 16)
+            if self._repairable:
+                self._remember(packet, captured_at)
+            packets.append(packet.serialize())
+        return packets
+
+    def sent(self, packet: bytes, now: float) -> None:
+        """Count one packet of `frame` that was handed to the leg at monotonic time `now`."""
+        self.packets += 1
+        self._octets += len(packet) - 12
+        self.sent_rate.add(len(packet), now)
+
+    def repair(self, sequence: int, now: float, round_trip: float | None) -> bytes | None:
+        """The retransmission of a packet (RFC 4588), or None.
+
+        There is none when it is too old, was repeated less than a round trip ago, the peer takes no
+        retransmissions, or these have used up their share of the rate.
+        """
+        held = self._history.get(sequence)
+        rtx_ssrc, rtx_type = self.identity.rtx_ssrc, self.identity.rtx_payload_type
+        if held is None or rtx_ssrc is None or rtx_type is None:
+            return None
+        if now - held.at > HISTORY_SECONDS or now - held.repaired_at < (round_trip or 0.0):
+            return None
+        if self._repair_rate.per_second(now) > _REPAIR_FLOOR + REPAIR_SHARE * self.sent_rate.per_second(now):
+            return None
+        held.repaired_at = now
+        repair = wrap_rtx(held.packet, payload_type=rtx_type, sequence_number=self._rtx_sequence, ssrc=rtx_ssrc)
+        self._rtx_sequence = (self._rtx_sequence + 1) % (1 << 16)
+        self.retransmitted += 1
+        data = bytes(repair.serialize())
+        self._repair_rate.add(len(data), now)
+        return data
+
+    def report(self, clock: ReportClock, now: float, blocks: list[RtcpReceiverInfo]) -> RtcpSrPacket | None:
+        """A sender report with these report blocks, None before the first frame."""
+        if self._anchor is None:
+            return None
+        captured_at, timestamp = self._anchor
+        return RtcpSrPacket(
+            ssrc=self.identity.ssrc,
+            sender_info=RtcpSenderInfo(
+                ntp_timestamp=clock.ntp(now),
+                rtp_timestamp=(timestamp + round((now - captured_at) * self.clock_rate)) % (1 << 32),
+                packet_count=self.packets % (1 << 32),
+                octet_count=self._octets % (1 << 32),
+            ),
+            reports=blocks,
+        )
+
+    def _remember(self, packet: RtpPacket, now: float) -> None:
+        self._history.pop(packet.sequence_number, None)
+        self._history[packet.sequence_number] = _Sent(packet, now)
+        while len(self._history) > HISTORY_PACKETS:
+            self._history.popitem(last=False)
+        while now - next(iter(self._history.values())).at > HISTORY_SECONDS:
+            self._history.popitem(last=False)

@@ -1,0 +1,100 @@
+"""Collecting the figures of a running session into `CallStats`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from .engine import PacketPath
+from .receiver import AudioReceiver, VideoReceiver
+from .sender import AudioSender, VideoSender
+from .stats import AudioStats, CallStats, VideoStats
+
+
+class Measured(Protocol):
+    """What figures are taken from."""
+
+    audio_sender: AudioSender | None
+    video_sender: VideoSender | None
+    audio_receiver: AudioReceiver | None
+    video_receiver: VideoReceiver | None
+    round_trip: float | None
+    remote_loss: dict[int, float]
+    packets_rejected: int
+
+    @property
+    def leg(self) -> PacketPath | None:
+        """The leg in use."""
+
+
+def snapshot(session: Measured, now: float, seconds: float) -> CallStats:
+    """The figures of a session at monotonic time `now`, `seconds` after its gate opened."""
+    path = session.leg.path if session.leg is not None else None
+    receivers = (session.audio_receiver, session.video_receiver)
+    return CallStats(
+        seconds=round(seconds, 3),
+        path=path.kind.value if path is not None else None,
+        round_trip_ms=round(session.round_trip * 1000, 1) if session.round_trip is not None else None,
+        audio=_audio(session, now),
+        video=_video(session, now),
+        frames_rejected=sum(receiver.rejected for receiver in receivers if receiver is not None),
+        packets_rejected=session.packets_rejected,
+    )
+
+
+def _audio(session: Measured, now: float) -> AudioStats:
+    stats = AudioStats()
+    if (sender := session.audio_sender) is not None:
+        stats = replace(
+            stats,
+            sent=sender.stream.packets,
+            remote_loss=session.remote_loss.get(sender.stream.identity.ssrc, 0.0),
+            send_bitrate=round(8 * sender.stream.sent_rate.per_second(now)),
+        )
+    if (receiver := session.audio_receiver) is not None:
+        counters = receiver.buffer.counters
+        stats = replace(
+            stats,
+            received=receiver.reception.received,
+            played=counters.played,
+            concealed=counters.concealed,
+            recovered=counters.recovered,
+            late=counters.late,
+            buffer_ms=round(receiver.buffer.delay * 1000, 1),
+            loss=receiver.reception.loss,
+            receive_bitrate=round(8 * receiver.received_rate.per_second(now)),
+        )
+    return stats
+
+
+def _video(session: Measured, now: float) -> VideoStats:
+    stats = VideoStats()
+    if (sender := session.video_sender) is not None:
+        stats = replace(
+            stats,
+            sent=sender.frames,
+            skipped=sender.skipped,
+            key_frames_sent=sender.key_frames,
+            nacks_received=sender.nacks_received,
+            retransmitted=sender.stream.retransmitted,
+            remote_loss=session.remote_loss.get(sender.stream.identity.ssrc, 0.0),
+            send_bitrate=round(8 * sender.stream.sent_rate.per_second(now)),
+        )
+    if (receiver := session.video_receiver) is not None:
+        stats = replace(
+            stats,
+            received=receiver.frames,
+            decoded=receiver.decoded,
+            dropped=receiver.dropped,
+            width=receiver.size[0],
+            height=receiver.size[1],
+            frames_per_second=round(receiver.shown_rate.per_second(now), 1),
+            freezes=receiver.freezes,
+            key_frames_received=receiver.key_frames,
+            key_frames_requested=receiver.key_frames_requested,
+            nacks_sent=receiver.nacks,
+            repaired=receiver.repaired,
+            loss=receiver.reception.loss,
+            receive_bitrate=round(8 * receiver.received_rate.per_second(now)),
+        )
+    return stats
