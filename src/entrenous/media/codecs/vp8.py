@@ -9,12 +9,12 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
-import numpy as np
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from ...errors import CodecError
+from ..pictures import own_copy
 from .base import EncodedPicture
 
 MAXIMUM_PIXELS = 4096 * 2304
@@ -48,7 +48,6 @@ class Vp8Encoder:
             )
         self.width, self.height, self.bitrate, self.fps = width, height, bitrate, fps
         self._next_pts = 0
-        self._own = av.VideoFrame(width, height, "yuv420p")
         context = av.CodecContext.create("libvpx", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.bit_rate = bitrate
@@ -90,7 +89,7 @@ class Vp8Encoder:
         """
         if self._context is None:
             raise CodecError("this VP8 encoder is closed")
-        own = self._own_copy(picture)
+        own = own_copy(picture, self.width, self.height)
         own.pts = self._next_pts
         own.time_base = self._context.time_base
         own.pict_type = PictureType.I if key_frame else PictureType.NONE
@@ -107,15 +106,6 @@ class Vp8Encoder:
     def close(self) -> None:
         """Give the encoder's memory back; harmless when repeated."""
         self._context = None
-
-    def _own_copy(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """The picture in our size and format, in memory whose marks are ours to set."""
-        if (picture.width, picture.height, picture.format.name) != (self.width, self.height, "yuv420p"):
-            return picture.reformat(self.width, self.height, "yuv420p", interpolation="FAST_BILINEAR")
-        self._own.make_writable()
-        for source, target in zip(picture.planes, self._own.planes, strict=True):
-            copy_plane(source, target)
-        return self._own
 
 
 class Vp8Decoder:
@@ -182,10 +172,3 @@ def key_frame_size(data: bytes) -> tuple[int, int]:
     if len(data) < 10 or data[3:6] != _KEY_FRAME_START:
         raise CodecError("a VP8 key frame without its start code")
     return int.from_bytes(data[6:8], "little") & 0x3FFF, int.from_bytes(data[8:10], "little") & 0x3FFF
-
-
-def copy_plane(source: av.video.plane.VideoPlane, target: av.video.plane.VideoPlane) -> None:
-    """Copy the pixels of one 8-bit plane into another of the same size, whatever padding each has."""
-    rows = np.frombuffer(memoryview(source), np.uint8).reshape(source.height, source.line_size)
-    into = np.frombuffer(memoryview(target), np.uint8).reshape(target.height, target.line_size)
-    into[:, : target.width] = rows[:, : source.width]

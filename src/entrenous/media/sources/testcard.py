@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...errors import LocalProtocolError
 from ..codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, SAMPLE_RATE
+from ..pictures import pixels
 from ..streams import AudioSource, Picture, SoundBlock, VideoSource
 from .timeline import Clock, TimedSource
 
@@ -150,7 +151,7 @@ class _CardVideo:
             luma[top:bottom, left:right] = _WHITE if self._is_lit(number) else _BLACK
         luma[height - _cell_height(height) :] = _cells(number, width)
         for plane, colour in zip(frame.planes[1:], self._chroma, strict=True):
-            np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width] = colour
+            pixels(plane)[:] = colour
         return frame
 
     def _is_lit(self, number: int) -> bool:
@@ -192,8 +193,7 @@ class _BeepAudio:
 
 def _luma(frame: av.VideoFrame) -> Plane:
     """The brightness of a yuv420p frame as an array that shares its memory."""
-    plane = frame.planes[0]
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    return pixels(frame.planes[0])
 
 
 def _pattern(width: int, height: int) -> Plane:
@@ -201,7 +201,8 @@ def _pattern(width: int, height: int) -> Plane:
     y, x = np.mgrid[0:height, 0 : 2 * width]
     turn = 2 * np.pi * x / width
     wave = np.sin(3 * turn) * np.cos(y * 12 / height) + 0.5 * np.sin(11 * turn + y * 25 / height)
-    return (120 + 45 * wave).astype(np.uint8)
+    pattern: Plane = (120 + 45 * wave).astype(np.uint8)
+    return pattern
 
 
 def _chroma(width: int, height: int) -> tuple[Plane, Plane]:
