@@ -1,0 +1,230 @@
+"""Programs that answer calls: a base that keeps one failing call from the others, and three ready bots.
+
+::
+
+    bot = EchoBot(NodeConfig.load("bot.toml"))
+    asyncio.run(bot.run())
+
+A bot of your own overrides `answer`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from pathlib import Path
+
+import av
+import numpy as np
+
+from entrenous import (
+    AudioSource,
+    Call,
+    FileSource,
+    Node,
+    NodeConfig,
+    Profile,
+    Recorder,
+    Samples,
+    SoundBlock,
+    VideoSource,
+)
+
+BLOCK_SECONDS = 0.02
+BLOCK_SAMPLES = 960
+LAST_WORD_SECONDS = 0.5
+"""From the last block sent to hanging up: it must travel, and be heard from the far end's buffer."""
+LONGEST_ECHO = 10
+"""Blocks that wait to be sent back; beyond 200 ms the oldest are dropped, so that a delay never stays."""
+
+
+class Bot:
+    """Waits for calls and answers each in a task of its own.
+
+    Args:
+        config: of its node.
+        profile: an account that was opened already; None as for `Node`.
+        longest: seconds after which a call is hung up.
+    """
+
+    def __init__(self, config: NodeConfig, *, profile: Profile | None = None, longest: float = 300.0) -> None:
+        self.config = config
+        self.profile = profile
+        self.longest = longest
+
+    async def run(self) -> None:
+        """Go online and answer until cancelled; raises ServerError when the server does not take the bot."""
+        async with Node(self.config, profile=self.profile) as node:
+            await self.ready(node)
+            async for call in node.incoming():
+                node.spawn(self._serve(call))
+
+    async def ready(self, node: Node) -> None:
+        """Called once the bot can be called; override to tell people its card (`node.card`) or add contacts."""
+
+    async def answer(self, call: Call) -> None:
+        """Answer one call; what it raises ends this call and no other. Override."""
+        raise NotImplementedError
+
+    async def _serve(self, call: Call) -> None:
+        try:
+            async with asyncio.timeout(self.longest):
+                await self.answer(call)
+        except TimeoutError:
+            pass  # long enough
+        finally:
+            await call.hang_up()
+
+
+class EchoBot(Bot):
+    """Sends back the sound that it receives, to test a microphone, a speaker or a path."""
+
+    async def answer(self, call: Call) -> None:
+        """Accept with both ends of one EchoLine."""
+        line = EchoLine()
+        await call.accept(send=line, receive=line)
+        await call.wait_ended()
+
+
+class AnnouncementBot(Bot):
+    """Plays a file to whoever calls, and hangs up at its end.
+
+    Args:
+        file: sound, or sound and picture.
+    """
+
+    def __init__(self, config: NodeConfig, file: str | Path, *, profile: Profile | None = None) -> None:
+        super().__init__(config, profile=profile)
+        self.file = Path(file)
+
+    async def answer(self, call: Call) -> None:
+        """Accept with the file, and hang up once it has been heard."""
+        announcement = Announcement(self.file)
+        await call.accept(send=announcement)
+        heard = asyncio.create_task(announcement.ended.wait())
+        over = asyncio.create_task(call.wait_ended())
+        try:
+            await asyncio.wait((heard, over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            heard.cancel()
+            over.cancel()
+        await asyncio.sleep(LAST_WORD_SECONDS)
+
+
+class RecorderBot(Bot):
+    """Records whoever calls, one Ogg file a call, like an answering machine.
+
+    Args:
+        folder: where the recordings go; made when it is missing.
+        greeting: a file to play first; None: silence.
+        longest: seconds after which a recording ends.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        folder: str | Path,
+        *,
+        greeting: str | Path | None = None,
+        profile: Profile | None = None,
+        longest: float = 120.0,
+    ) -> None:
+        super().__init__(config, profile=profile, longest=longest)
+        self.folder = Path(folder)
+        self.greeting = Path(greeting) if greeting is not None else None
+
+    async def answer(self, call: Call) -> None:
+        """Accept with the greeting, and record until they hang up or it has been long enough."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        greeting = FileSource(self.greeting) if self.greeting is not None else None
+        await call.accept(send=greeting, receive=Recorder(self.folder / f"{call.id}.ogg"))
+        await call.wait_ended()
+
+
+class Announcement:
+    """A file as a source that says when its sound has come to an end.
+
+    Args:
+        path: sound, or sound and picture.
+
+    Attributes:
+        ended: set once the last block has been taken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.ended = asyncio.Event()
+        self._file = FileSource(path)
+
+    @property
+    def audio(self) -> AudioSource | None:
+        """The file's sound; None when it has none, and before the start."""
+        return self if self._file.audio is not None else None
+
+    @property
+    def video(self) -> VideoSource | None:
+        """The file's picture; None when it has none, and before the start."""
+        return self._file.video
+
+    async def start(self) -> None:
+        """Open the file; raises MediaFileError."""
+        await self._file.start()
+
+    async def read(self) -> SoundBlock | None:
+        """The next 20 ms of the file."""
+        block = await self._file.audio.read() if self._file.audio is not None else None
+        if block is None:
+            self.ended.set()
+        return block
+
+    async def close(self) -> None:
+        """Close the file; harmless when repeated or never started."""
+        await self._file.close()
+
+
+class EchoLine:
+    """A sink and a source in one: what is played into it comes out again.
+
+    It keeps a clock of its own and gives a block every 20 ms, silence when none has come in, so that what is sent
+    has the same cadence whatever arrives. At most LONGEST_ECHO blocks wait.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[Samples] = deque(maxlen=LONGEST_ECHO)
+        self._next_at: float | None = None
+
+    @property
+    def audio(self) -> AudioSource:
+        """The echo."""
+        return self
+
+    @property
+    def video(self) -> VideoSource | None:
+        """None: only sound comes back."""
+        return None
+
+    async def start(self) -> None:
+        """Begin to count time; called once for its use as a source and once as a sink."""
+        if self._next_at is None:
+            self._next_at = time.monotonic()
+
+    def play(self, block: Samples, at: float) -> None:
+        """Take 20 ms of sound to send back."""
+        self._waiting.append(block)
+
+    def show(self, frame: av.VideoFrame, at: float) -> None:
+        """Let the picture go."""
+
+    async def read(self) -> SoundBlock:
+        """The oldest block that waits, when the next one is due."""
+        now = time.monotonic()
+        # After a suspended computer or a blocked loop go on from now instead of sending the past in a rush.
+        due = self._next_at if self._next_at is not None and now - self._next_at < LONGEST_ECHO * BLOCK_SECONDS else now
+        self._next_at = due + BLOCK_SECONDS
+        await asyncio.sleep(max(0.0, due - now))
+        samples = self._waiting.popleft() if self._waiting else np.zeros(BLOCK_SAMPLES, np.int16)
+        return SoundBlock(samples, due)
+
+    async def close(self) -> None:
+        """Forget what waits; harmless when repeated."""
+        self._waiting.clear()

@@ -1,0 +1,5 @@
+"""The command line `entrenous …`, built on the public API only."""
+
+from .main import main
+
+__all__ = ["main"]

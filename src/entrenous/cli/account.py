@@ -1,0 +1,109 @@
+"""`entrenous register` and `entrenous whoami`: the account on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from entrenous import Address, KeystoreError, register
+
+from .options import (
+    address_argument,
+    json_option,
+    new_config,
+    passphrase_option,
+    profile_option,
+    save_config,
+    server_options,
+)
+from .output import Output
+from .passphrase import open_account, read_passphrase
+
+
+@click.command("register")
+@address_argument
+@server_options
+@click.option("--invite", metavar="CODE", help="The invite code, where the server wants one.")
+@profile_option
+@passphrase_option
+@json_option
+@click.pass_obj
+def register_command(
+    output: Output,
+    address: Address,
+    server: str | None,
+    ca_file: Path | None,
+    invite: str | None,
+    profile: Path,
+    passphrase_file: Path | None,
+) -> None:
+    """Create an account.
+
+    ADDRESS is name@server, and how others reach you from then on.
+
+    Keys are made on this machine and stay here, under a passphrase. The server learns the name and the public
+    keys, nothing else. It is asked first: when it refuses, nothing is left on disk.
+
+    \b
+    Examples:
+      entrenous register bob@calls.example.org
+      entrenous register bob@calls.example.org --invite K7QF-22LM
+      entrenous register bob@127.0.0.1:8440 --server ws://127.0.0.1:8440
+    """
+    if profile.is_dir() and any(profile.iterdir()):
+        raise KeystoreError(f"There is an account in {profile} already. Use another folder: --profile DIR")
+    config = new_config(address, profile=profile, server=server, ca_file=ca_file, invite=invite)
+    passphrase = read_passphrase(passphrase_file, confirm=True)
+    output.progress(f"Registering {address} at {config.url} …")
+    account = asyncio.run(register(config, address.user, passphrase=passphrase))
+    save_config(config, profile)
+    output.line(f"You are {account.address}. Your keys are in {profile}.")
+    output.line("Give this card to people who want to call you:")
+    output.line(f"  {account.card}")
+    output.json(
+        {
+            "address": account.address,
+            "device": account.device,
+            "card": account.card,
+            "profile": profile,
+            "server": config.url,
+        }
+    )
+
+
+@click.command("whoami")
+@click.option("--qr", is_flag=True, help="Show the card as a QR code too.")
+@profile_option
+@passphrase_option
+@json_option
+@click.pass_obj
+def whoami_command(output: Output, qr: bool, profile: Path, passphrase_file: Path | None) -> None:
+    """Show your address, your card, and where your keys are.
+
+    \b
+    Examples:
+      entrenous whoami
+      entrenous whoami --qr
+      entrenous whoami --json | jq -r .card
+    """
+    config, account = open_account(profile, passphrase_file)
+    output.line(f"Address  {account.address}")
+    output.line(f"Card     {account.card}")
+    output.line(f"Device   {account.device}")
+    output.line(f"Server   {config.url}")
+    output.line(f"Profile  {profile}")
+    output.line(f"Contacts {len(account.contacts)}")
+    if qr:
+        output.qr(str(account.card))
+    output.json(
+        {
+            "address": account.address,
+            "card": account.card,
+            "device": account.device,
+            "server": config.url,
+            "profile": profile,
+            "contacts": len(account.contacts),
+        }
+    )

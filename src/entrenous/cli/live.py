@@ -1,0 +1,167 @@
+"""The live line of a call: a pure function from what is known to text, and the terminal it is drawn on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rich.live import Live
+from rich.text import Text
+
+from entrenous import (
+    Active,
+    Alerting,
+    CallEvent,
+    CallStats,
+    Connecting,
+    Ended,
+    FirstMedia,
+    MediaProblem,
+    PeerMuted,
+    Reconnecting,
+    Rekeyed,
+    StreamKind,
+    WordsKnown,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the live line shows.
+
+    Args:
+        peer: the other address.
+        state: in a word or two.
+        words: the three words, once known.
+        verified: the identities are known already, nobody needs to read the words out.
+        path: `direct` or `relay`, once media flows.
+        muted: our microphone is off.
+        peer_muted: theirs is.
+        stats: figures of the running call.
+        hint: the keys that do something now.
+    """
+
+    peer: str
+    state: str
+    words: tuple[str, str, str] | None = None
+    verified: bool = False
+    path: str | None = None
+    muted: bool = False
+    peer_muted: bool = False
+    stats: CallStats | None = None
+    hint: str = ""
+
+
+def after(view: View, event: CallEvent) -> View:
+    """The view once `event` has happened."""
+    match event:
+        case Alerting():
+            return replace(view, state="ringing")
+        case WordsKnown(words=words, verified=verified):
+            return replace(view, words=words, verified=verified)
+        case Connecting():
+            return replace(view, state="connecting")
+        case Active(path=path):
+            return replace(view, state="in call", path=path)
+        case Reconnecting():
+            return replace(view, state="reconnecting")
+        case PeerMuted(kind=StreamKind.AUDIO, muted=muted):
+            return replace(view, peer_muted=muted)
+        case Ended():
+            return replace(view, state="ended", hint="")
+        case PeerMuted() | FirstMedia() | Rekeyed() | MediaProblem():
+            return view
+
+
+def sentence(event: CallEvent) -> str | None:
+    """One plain line about `event` for where no live line can be drawn; None for what nobody needs to read."""
+    match event:
+        case Alerting():
+            return "It rings."
+        case WordsKnown(words=words, verified=True):
+            return f"Verified. The three words are: {' '.join(words)}"
+        case WordsKnown(words=words):
+            return f"Not verified yet. Both of you must see the same three words: {' '.join(words)}"
+        case Connecting():
+            return "Answered, connecting …"
+        case Active(path=path):
+            return f"In call, {path}."
+        case Reconnecting():
+            return "The connection is interrupted, looking for another path …"
+        case PeerMuted(kind=kind, muted=muted):
+            return f"They switched their {_NAMES[kind]} {'off' if muted else 'on'}."
+        case MediaProblem(sentence=text):
+            return text
+        case Ended(outcome=outcome):
+            return outcome.sentence
+        case FirstMedia() | Rekeyed():
+            return None
+
+
+_NAMES = {StreamKind.AUDIO: "sound", StreamKind.VIDEO: "picture", StreamKind.SCREEN: "screen"}
+
+
+def render(view: View) -> str:
+    """The live line, most important first, since a narrow terminal cuts off the end.
+
+    ``bob@calls.example.org · in call · river lamp oak · direct · 01:12 · ↑33 ↓865 kbit/s · loss 0.4 % · 21 ms · …``
+    """
+    parts = [view.peer, view.state]
+    if view.words is not None:
+        parts.append(" ".join(view.words) + ("" if view.verified else " (compare!)"))
+    if view.path is not None:
+        parts.append(view.path)
+    if view.stats is not None:
+        parts += _figures(view.stats)
+    if view.muted:
+        parts.append("MUTED")
+    if view.peer_muted:
+        parts.append("they are muted")
+    if view.hint:
+        parts.append(view.hint)
+    return " · ".join(parts)
+
+
+def _figures(stats: CallStats) -> list[str]:
+    sent = stats.audio.send_bitrate + stats.video.send_bitrate
+    received = stats.audio.receive_bitrate + stats.video.receive_bitrate
+    figures = [
+        duration(stats.seconds),
+        f"↑{round(sent / 1000)} ↓{round(received / 1000)} kbit/s",
+        f"loss {100 * max(stats.audio.loss, stats.video.loss):.1f} %",
+    ]
+    if stats.round_trip_ms is not None:
+        figures.append(f"{round(stats.round_trip_ms)} ms")
+    return figures
+
+
+def duration(seconds: float) -> str:
+    """`mm:ss`, or `h:mm:ss` from an hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+class LiveLine:
+    """The last line of a terminal, drawn anew when something changes and wiped on leaving.
+
+    Args:
+        console: the terminal; what is printed on it meanwhile scrolls by above the line.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> LiveLine:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def draw(self, view: View) -> None:
+        """Draw the line, cut to the width of the terminal."""
+        self._live.update(Text(render(view), no_wrap=True, overflow="ellipsis"), refresh=True)

@@ -1,0 +1,32 @@
+"""What a node reports beside its calls, in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from entrenous import KeyChanged, MissedCall, Node, Notice, ServerBack, ServerLost
+
+from .output import Output, event_name
+
+
+def notice_sentence(notice: Notice) -> str:
+    """One line about `notice` for a person."""
+    match notice:
+        case KeyChanged(address=address):
+            return (
+                f"The identity key of {address} has changed; calls with them are blocked. If they confirm it: "
+                f"entrenous contacts accept-new-key {address}"
+            )
+        case MissedCall(address=address):
+            return f"Missed a call of {address}."
+        case ServerLost(sentence=sentence):
+            return f"{sentence} A call that is on goes on; the server is tried again."
+        case ServerBack():
+            return "The signaling server is back."
+
+
+async def watch(node: Node, output: Output) -> None:
+    """Tell what happens to the node beside its calls, until it closes."""
+    async for notice in node.notices():
+        output.json({"event": event_name(notice), **asdict(notice)})
+        output.progress(notice_sentence(notice))
