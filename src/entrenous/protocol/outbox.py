@@ -1,0 +1,137 @@
+"""Messages that are held until their receivers have them, and the memory that drops repeats at the other end.
+
+::
+
+    hold ──> waiting ──say──> said ──accepted──> queued at the server ──delivered──> forgotten
+                ^               │                         │
+                └─ new login, resume, or refused for now ─┘
+
+Everything that is not delivered is said again, in its order, after *every* login and resume, even what the server
+had accepted: it may have lost it (killed), and whoever has it already drops the repeat by its id. A refusal for now
+stops everything to that device until the time is over, so that nothing overtakes what was refused.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from entrenous_wire.messages import Kind, Send
+
+MAX_HELD: Final = 256
+"""Messages held at a time, to all devices together."""
+
+MAX_REMEMBERED: Final = 4096
+"""Ids of arrived messages that are remembered; more than a server queues for one device."""
+
+Receiver = tuple[str, str]
+"""Address and device id."""
+
+
+@dataclass(slots=True)
+class _Held:
+    message: Send
+    expires: float
+    said: bool = False
+
+
+class Outbox:
+    """Messages on their way, in the order in which they were handed in.
+
+    Args:
+        hold_seconds: how long a message is kept.
+    """
+
+    def __init__(self, hold_seconds: float) -> None:
+        self._hold_seconds = hold_seconds
+        self._held: OrderedDict[bytes, _Held] = OrderedDict()
+        self._refused_until: dict[Receiver, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, message: Send, now: float) -> bool:
+        """Keep a message until it is settled; False when there is no room."""
+        if len(self._held) >= MAX_HELD:
+            return False
+        self._held[message.id] = _Held(message, now + self._hold_seconds)
+        return True
+
+    def find(self, message_id: bytes) -> Send | None:
+        """The held message of that id."""
+        held = self._held.get(message_id)
+        return None if held is None else held.message
+
+    def holds_end(self, call: bytes) -> bool:
+        """Whether an `end` of that call is still on its way."""
+        return any(held.message.kind is Kind.END and held.message.call == call for held in self._held.values())
+
+    def settle(self, message_id: bytes) -> bool:
+        """Forget a message: it arrived, or it never will. False when it is not held."""
+        return self._held.pop(message_id, None) is not None
+
+    def refuse(self, message_id: bytes, until: float) -> bool:
+        """Say a message again at `until`, and nothing to its receiver before; False when it is not held."""
+        held = self._held.get(message_id)
+        if held is None:
+            return False
+        held.said = False
+        receiver = (held.message.to, held.message.device)
+        self._refused_until[receiver] = max(until, self._refused_until.get(receiver, until))
+        return True
+
+    def rewind(self) -> None:
+        """Count everything as unsaid: the connection is a new one."""
+        self._refused_until.clear()
+        for held in self._held.values():
+            held.said = False
+
+    def take_sayable(self, now: float) -> list[Send]:
+        """What may be said now and is not yet, in order; it counts as said from here on."""
+        self._refused_until = {receiver: until for receiver, until in self._refused_until.items() if until > now}
+        sayable = []
+        for held in self._held.values():
+            if not held.said and (held.message.to, held.message.device) not in self._refused_until:
+                held.said = True
+                sayable.append(held.message)
+        return sayable
+
+    def take_expired(self, now: float) -> list[Send]:
+        """Forget what was kept for too long, and return it."""
+        expired = [held.message for held in self._held.values() if held.expires <= now]
+        for message in expired:
+            del self._held[message.id]
+        return expired
+
+    def next_deadline(self) -> float | None:
+        """When a message expires, or a refusal is over, or None."""
+        oldest = next(iter(self._held.values()), None)
+        times = list(self._refused_until.values())
+        if oldest is not None:
+            times.append(oldest.expires)
+        return min(times, default=None)
+
+
+class Inbox:
+    """What has arrived: drops repeats, and knows what to acknowledge."""
+
+    def __init__(self) -> None:
+        self._remembered: OrderedDict[bytes, None] = OrderedDict()
+        self.last_seq = 0
+        """The highest sequence number of this session."""
+
+    def arrive(self, message_id: bytes, seq: int) -> bool:
+        """Note an arrival; False when it is a repeat."""
+        self.last_seq = max(self.last_seq, seq)
+        if message_id in self._remembered:
+            self._remembered.move_to_end(message_id)
+            return False
+        self._remembered[message_id] = None
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+        return True
+
+    def start_afresh(self) -> None:
+        """The server counts from the start; ids stay remembered."""
+        self.last_seq = 0

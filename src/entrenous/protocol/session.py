@@ -1,0 +1,404 @@
+"""One session with a signaling server, over as many connections as it takes: the machine, without its socket.
+
+::
+
+    start ──> OPENING ──opened──> GREETING ──hello──> LOGGING_IN ──welcome──> UP
+                 ^                     │                  │                   │
+                 └──── PAUSED <────────┴── lost, refused for now, too slow ───┘
+    any ──bad signature, unknown user, replaced, wrong server … , stop──> OVER
+
+A new connection first tries to resume the session; when the server has forgotten it, the device logs in, and claims
+the records of its live calls before it says anything else again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from enum import Enum, StrEnum
+from typing import assert_never
+
+from entrenous_wire.messages import (
+    Accepted,
+    Ack,
+    Deliver,
+    Delivered,
+    Devices,
+    Error,
+    ErrorCode,
+    FetchDevices,
+    FromNode,
+    FromServer,
+    Hello,
+    Kind,
+    Live,
+    LiveCall,
+    Publish,
+    Published,
+    Resume,
+    Send,
+    Turn,
+    TurnRequest,
+    Welcome,
+)
+
+from ..errors import LocalProtocolError
+from .credentials import Credentials, is_final
+from .deadlines import Deadlines, Timeouts
+from .outbox import Inbox, Outbox
+from .records import Records
+from .requests import Request, Requests
+from .session_outputs import (
+    Answer,
+    Arrived,
+    CloseTransport,
+    GaveUp,
+    OpenTransport,
+    RequestAnswered,
+    RequestFailed,
+    SendDelivered,
+    SendFailed,
+    SessionLost,
+    SessionOutput,
+    SessionUp,
+    Transmit,
+)
+
+
+class Phase(Enum):
+    """Where a session stands."""
+
+    IDLE = "idle"
+    PAUSED = "paused"
+    OPENING = "opening"
+    GREETING = "greeting"
+    LOGGING_IN = "logging in"
+    UP = "up"
+    OVER = "over"
+
+
+class _Wait(StrEnum):
+    PAUSE = "pause"
+    OPEN = "open"
+    LOGIN = "login"
+    ACK = "ack"
+
+
+class Session:
+    """The session of one device with its signaling server.
+
+    Args:
+        credentials: who logs in.
+        draw: returns a number in [0, 1), for the jitter of pauses.
+        timeouts: the durations.
+    """
+
+    def __init__(
+        self, credentials: Credentials, *, draw: Callable[[], float], timeouts: Timeouts | None = None
+    ) -> None:
+        self._credentials = credentials
+        self._make_register = credentials.make_register
+        self._draw = draw
+        self._timeouts = timeouts or Timeouts()
+        self._phase = Phase.IDLE
+        self._hello: Hello | None = None
+        self._token: bytes | None = None
+        self._failures = 0
+        self._up_since = 0.0
+        self._outbox = Outbox(self._timeouts.hold)
+        self._inbox = Inbox()
+        self._requests = Requests(self._timeouts.request)
+        self._records = Records()
+        self._deadlines: Deadlines[_Wait] = Deadlines()
+        self._outputs: list[SessionOutput] = []
+        self.dropped = 0
+        """Messages of the server that the protocol does not allow where they came."""
+
+    @property
+    def phase(self) -> Phase:
+        """Where the session stands."""
+        return self._phase
+
+    @property
+    def held(self) -> int:
+        """Messages that are not delivered yet."""
+        return len(self._outbox)
+
+    def drain(self) -> list[SessionOutput]:
+        """Everything asked for and told since the last call, in order."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def next_deadline(self) -> float | None:
+        """When `handle_timeout` is due next, on the clock of `now`; None when nothing is waited for."""
+        requests = self._requests.next_deadline(may_ask=self._phase is Phase.UP)
+        times = (self._deadlines.next(), requests, self._outbox.next_deadline())
+        return min((at for at in times if at is not None), default=None)
+
+    # --- what the user of the session wants ---
+
+    def start(self, now: float) -> None:
+        """Begin to connect; raises LocalProtocolError when it was started before."""
+        if self._phase is not Phase.IDLE:
+            raise LocalProtocolError("The session was started before.")
+        self._open(now)
+
+    def stop(self) -> None:
+        """End the session for good. What waits fails: wait for SendDelivered first where that matters."""
+        if self._phase in (Phase.OPENING, Phase.GREETING, Phase.LOGGING_IN, Phase.UP):
+            self._outputs.append(CloseTransport())
+        self._finish("The session with the server is over.")
+
+    def send(self, message: Send, now: float) -> None:
+        """Route a message, now or as soon as the session stands; SendDelivered or SendFailed follows.
+
+        Args:
+            message: its id is fresh and random.
+            now: seconds on one monotonic clock.
+        """
+        if self._phase is Phase.OVER:
+            self._outputs.append(SendFailed(message.id, ErrorCode.UNAVAILABLE, "The session with the server is over."))
+        elif not self._outbox.hold(message, now):
+            self._outputs.append(SendFailed(message.id, ErrorCode.TOO_MANY, "Too many messages wait for the server."))
+        else:
+            self._say_all(now)
+
+    def fetch_devices(self, address: str, now: float) -> int:
+        """Ask for the devices of an account; the number comes back with the answer or the failure."""
+        return self._ask(FetchDevices(request=self._requests.new_number(), address=address), now)
+
+    def publish(self, prekeys: Sequence[bytes], now: float) -> int:
+        """Replace this device's prekeys; the number comes back with the answer or the failure."""
+        return self._ask(Publish(request=self._requests.new_number(), prekeys=list(prekeys)), now)
+
+    def fetch_turn(self, now: float) -> int:
+        """Ask for relay credentials; the number comes back with the answer or the failure."""
+        return self._ask(TurnRequest(request=self._requests.new_number()), now)
+
+    def call_finished(self, call: bytes) -> None:
+        """Stop claiming a call's record once its `end`, if there is one, is out. Any call id is fine."""
+        self._records.finish(call)
+        self._records.tidy(self._outbox)
+
+    # --- what happens to the transport ---
+
+    def transport_opened(self, now: float) -> None:
+        """The transport of the last OpenTransport is there."""
+        if self._phase is not Phase.OPENING:
+            raise LocalProtocolError("No transport was asked for.")
+        self._phase = Phase.GREETING
+        self._deadlines = self._deadlines.cancel(_Wait.OPEN).set(_Wait.LOGIN, now + self._timeouts.login)
+
+    def transport_lost(self, sentence: str, now: float) -> None:
+        """The transport did not open or is gone; `sentence` says why, for people (DNS, TCP, TLS, closed …)."""
+        if self._phase in (Phase.OPENING, Phase.GREETING, Phase.LOGGING_IN, Phase.UP):
+            self._pause(sentence, now)
+
+    def receive(self, message: FromServer, now: float) -> None:
+        """The server said something."""
+        match message:
+            case Hello() if self._phase is Phase.GREETING:
+                self._greeted(message)
+            case Welcome() if self._phase is Phase.LOGGING_IN:
+                self._welcomed(message, now)
+            case Error() if self._phase in (Phase.GREETING, Phase.LOGGING_IN):
+                self._refused(message, now)
+            case Error() if self._phase is Phase.UP:
+                self._told_error(message, now)
+            case Accepted() | Delivered() | Deliver() if self._phase is Phase.UP:
+                self._routed(message, now)
+            case Devices() | Published() | Turn() if self._phase is Phase.UP:
+                self._answered(message)
+            case _:
+                self.dropped += 1
+
+    def handle_timeout(self, now: float) -> None:
+        """Do everything that is due."""
+        while (name := self._deadlines.first_due(now)) is not None:
+            self._deadlines = self._deadlines.cancel(name)
+            match name:
+                case _Wait.PAUSE:
+                    self._open(now)
+                case _Wait.OPEN:
+                    self._outputs.append(CloseTransport())
+                    self._pause(f"{self._credentials.server} did not answer in time.", now)
+                case _Wait.LOGIN:
+                    self._outputs.append(CloseTransport())
+                    self._pause(f"{self._credentials.server} did not let us in in time.", now)
+                case _Wait.ACK:
+                    self._transmit(Ack(seq=self._inbox.last_seq))
+                case _:
+                    assert_never(name)
+        for number in self._requests.take_expired(now):
+            failure = RequestFailed(
+                number, ErrorCode.UNAVAILABLE, f"{self._credentials.server} did not answer in time."
+            )
+            self._outputs.append(failure)
+        for message in self._outbox.take_expired(now):
+            self._fail(message.id, ErrorCode.UNAVAILABLE, "The message could not be handed over in time.")
+        self._say_all(now)
+
+    # --- connecting ---
+
+    def _open(self, now: float) -> None:
+        self._phase = Phase.OPENING
+        self._deadlines = self._deadlines.set(_Wait.OPEN, now + self._timeouts.open_transport)
+        self._outputs.append(OpenTransport())
+
+    def _pause(self, sentence: str, now: float, at_least: float = 0.0) -> None:
+        """Wait before the next attempt: doubling, with half of it at random, so that a crowd spreads out."""
+        if self._phase is Phase.UP and now - self._up_since >= self._timeouts.stable:
+            self._failures = 0
+        longest = min(self._timeouts.backoff_limit, self._timeouts.backoff * 2.0 ** min(self._failures, 30))
+        retry_at = now + max(at_least, longest * (0.5 + 0.5 * self._draw()))
+        self._failures += 1
+        self._phase = Phase.PAUSED
+        self._hello = None
+        self._outbox.rewind()
+        self._requests.rewind()
+        self._deadlines = Deadlines[_Wait]().set(_Wait.PAUSE, retry_at)
+        self._outputs.append(SessionLost(sentence, retry_at))
+
+    def _give_up(self, code: ErrorCode | None, sentence: str) -> None:
+        self._outputs += (CloseTransport(), GaveUp(code, sentence))
+        self._finish(sentence)
+
+    def _finish(self, sentence: str) -> None:
+        """Enter OVER; nobody may wait for an answer that cannot come."""
+        self._phase = Phase.OVER
+        self._deadlines = Deadlines()
+        for number in self._requests.take_expired(math.inf):
+            self._outputs.append(RequestFailed(number, ErrorCode.UNAVAILABLE, sentence))
+        for message in self._outbox.take_expired(math.inf):
+            self._outputs.append(SendFailed(message.id, ErrorCode.UNAVAILABLE, sentence))
+
+    def _greeted(self, hello: Hello) -> None:
+        objection = self._credentials.objection(hello)
+        if objection is not None:
+            self._give_up(None, objection)
+            return
+        self._phase = Phase.LOGGING_IN
+        self._hello = hello
+        self._say_who(hello)
+
+    def _say_who(self, hello: Hello) -> None:
+        if self._token is not None:
+            self._transmit(Resume(token=self._token, last_seq=self._inbox.last_seq))
+        elif self._make_register is not None:
+            self._transmit(self._make_register(hello))
+        else:
+            self._transmit(self._credentials.login(hello))
+
+    def _welcomed(self, welcome: Welcome, now: float) -> None:
+        self._phase = Phase.UP
+        self._up_since = now
+        self._deadlines = self._deadlines.cancel(_Wait.LOGIN)
+        self._make_register = None
+        self._token = welcome.token
+        if not welcome.resumed:
+            self._inbox.start_afresh()
+            live = self._records.live()
+            if live:
+                self._transmit(Live(calls=live))
+        self._outputs.append(SessionUp(welcome.resumed))
+        self._say_all(now)
+
+    def _refused(self, error: Error, now: float) -> None:
+        """The server does not let us in, or says REPLACED before it closes."""
+        if error.code is ErrorCode.SESSION_GONE and self._token is not None and self._hello is not None:
+            self._token = None
+            self._say_who(self._hello)
+        elif is_final(error):
+            self._give_up(error.code, error.message)
+        else:
+            self._outputs.append(CloseTransport())
+            self._pause(error.message, now, error.retry_after or 0.0)
+
+    # --- while the session stands ---
+
+    def _routed(self, message: Accepted | Delivered | Deliver, now: float) -> None:
+        match message:
+            case Accepted(id=message_id, record=record):
+                sent = self._outbox.find(message_id)
+                if sent is None:
+                    self.dropped += 1
+                elif record is not None:
+                    self._records.open(LiveCall(call=sent.call, record=record, peer=sent.to, device=sent.device))
+            case Delivered(id=message_id):
+                self._settle(message_id)
+            case Deliver():
+                self._deliver(message)
+            case _:
+                assert_never(message)
+
+    def _deliver(self, message: Deliver) -> None:
+        if self._inbox.arrive(message.id, message.seq):
+            if message.record is not None:
+                self._records.open(
+                    LiveCall(call=message.call, record=message.record, peer=message.sender, device=message.device)
+                )
+            if message.kind is Kind.END:
+                self._records.ended_by(message.call, message.sender, message.device)
+            self._outputs.append(Arrived(message))
+        self._transmit(Ack(seq=self._inbox.last_seq))
+
+    def _settle(self, message_id: bytes) -> None:
+        if self._outbox.settle(message_id):
+            self._outputs.append(SendDelivered(message_id))
+            self._records.tidy(self._outbox)
+        else:
+            self.dropped += 1
+
+    def _fail(self, message_id: bytes, code: ErrorCode, sentence: str) -> None:
+        self._outputs.append(SendFailed(message_id, code, sentence))
+        self._records.tidy(self._outbox)
+
+    def _answered(self, answer: Answer) -> None:
+        if self._requests.settle(answer.request) is None:
+            self.dropped += 1
+        else:
+            self._outputs.append(RequestAnswered(answer.request, answer))
+
+    def _told_error(self, error: Error, now: float) -> None:
+        again_at = None if error.retry_after is None else now + error.retry_after
+        if error.code is ErrorCode.REPLACED:
+            self._give_up(error.code, error.message)
+        elif error.id is not None:
+            if again_at is not None and self._outbox.refuse(error.id, again_at):
+                return
+            if self._outbox.settle(error.id):
+                self._fail(error.id, error.code, error.message)
+            else:
+                self.dropped += 1
+        elif error.request is not None:
+            if again_at is not None and self._requests.refuse(error.request, again_at):
+                return
+            if self._requests.settle(error.request) is not None:
+                self._outputs.append(RequestFailed(error.request, error.code, error.message))
+            else:
+                self.dropped += 1
+        elif error.code is ErrorCode.TOO_MANY:
+            # The only thing without a number that we say often is Ack, and the next one says all that this one did.
+            self._deadlines = self._deadlines.set(_Wait.ACK, again_at or now + self._timeouts.retry)
+        else:
+            self.dropped += 1
+
+    def _ask(self, request: Request, now: float) -> int:
+        number = request.request
+        if self._phase is Phase.OVER:
+            self._outputs.append(RequestFailed(number, ErrorCode.UNAVAILABLE, "The session with the server is over."))
+        elif not self._requests.ask(request, now):
+            self._outputs.append(RequestFailed(number, ErrorCode.TOO_MANY, "Too many requests wait for the server."))
+        else:
+            self._say_all(now)
+        return number
+
+    def _say_all(self, now: float) -> None:
+        if self._phase is Phase.UP:
+            for request in self._requests.take_sayable(now):
+                self._transmit(request)
+            for message in self._outbox.take_sayable(now):
+                self._transmit(message)
+
+    def _transmit(self, message: FromNode) -> None:
+        self._outputs.append(Transmit(message))
