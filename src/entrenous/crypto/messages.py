@@ -53,9 +53,10 @@ class Candidate(InnerBase, frozen=True, tag="candidate"):
 
 
 class PleaseRestart(InnerBase, frozen=True, tag="please"):
-    """The callee asks the caller for a leg of this generation."""
+    """The callee asks the caller for a leg after this generation: media stopped, or a better path is there."""
 
     generation: Generation
+    stalled: bool
 
 
 class Reveal(InnerBase, frozen=True, tag="reveal"):
