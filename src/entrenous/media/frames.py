@@ -58,7 +58,7 @@ class FrameBuffer:
 
     @property
     def next_sequence(self) -> int | None:
-        """The endless sequence number that the next frame begins with, None before the first."""
+        """The endless sequence number that the next frame begins with, None while no beginning was seen."""
         return self._next
 
     def push(self, extended: int, timestamp: int, marker: bool, piece: Piece, arrived_at: float) -> list[Frame]:
@@ -74,13 +74,13 @@ class FrameBuffer:
         Returns:
             The frames that are complete now and in order.
         """
-        if self._next is None or (not self._started and piece.start and extended < self._next):
-            # Until a frame has come out, the stream may turn out to begin earlier: packets overtake each other.
-            self._next = extended
-        if extended < self._next or extended in self._packets:
+        if extended in self._packets or (self._started and self._next is not None and extended < self._next):
             self.dropped += 1
             return []
         self._packets[extended] = _Packet(timestamp, marker, piece, arrived_at)
+        if not self._started:
+            # Until a frame has come out, the stream may turn out to begin earlier: packets overtake each other.
+            self._next = min((at for at, packet in self._packets.items() if packet.piece.start), default=None)
         if len(self._packets) > MAX_PACKETS:
             self.skip(min(self._packets) + 1)
         return self._take_complete()
@@ -93,9 +93,8 @@ class FrameBuffer:
         """
         beginnings = [at for at, packet in self._packets.items() if at >= sequence and packet.piece.start]
         self._next = min(beginnings, default=max([sequence, *(at + 1 for at in self._packets)]))
-        for at in [at for at in self._packets if at < self._next]:
-            del self._packets[at]
-            self.dropped += 1
+        self._forget_before(self._next)
+        self._started = True
         self._gap = True
         return self._take_complete()
 
@@ -125,6 +124,8 @@ class FrameBuffer:
         return self._take_next()
 
     def _take(self, begin: int, end: int) -> Frame | None:
+        if not self._started:
+            self._forget_before(begin)
         packets = [self._packets.pop(at) for at in range(begin, end + 1)]
         self._next = end + 1
         if not packets[0].piece.start:
@@ -140,6 +141,12 @@ class FrameBuffer:
         self._gap = False
         self._started = True
         return frame
+
+    def _forget_before(self, sequence: int) -> None:
+        for at in [at for at in self._packets if at < sequence]:
+            del self._packets[at]
+            self.dropped += 1
+            self._gap = True
 
     def _drop(self, begin: int, end: int) -> None:
         for at in range(begin, end):

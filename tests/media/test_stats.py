@@ -1,0 +1,33 @@
+"""Figures and rates."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from entrenous.media.stats import AudioStats, CallStats, RateMeter
+
+
+def test_figures_become_json() -> None:
+    stats = CallStats(seconds=1.5, path="direct", round_trip_ms=3.0, audio=AudioStats(sent=75))
+    read = json.loads(json.dumps(stats.to_dict()))
+    assert (read["seconds"], read["path"], read["audio"]["sent"], read["video"]["decoded"]) == (1.5, "direct", 75, 0)
+
+
+def test_a_steady_stream_has_its_rate() -> None:
+    meter = RateMeter()
+    for packet in range(500):
+        meter.add(100, packet * 0.01)
+        if packet > 200:
+            assert meter.per_second(packet * 0.01) == pytest.approx(10_000, rel=0.02)
+
+
+def test_a_rate_fades_when_nothing_comes() -> None:
+    meter = RateMeter()
+    assert meter.per_second(0.0) == 0.0
+    for packet in range(100):
+        meter.add(1, packet * 0.01)
+    assert meter.per_second(1.5) == pytest.approx(50, abs=2)
+    assert meter.per_second(2.1) == 0.0
+    assert meter.per_second(60.0) == 0.0
