@@ -42,10 +42,10 @@ class Active:
     """Sound and picture flow.
 
     Args:
-        path: `direct` or `relay`.
+        path: `direct` or `relay`, None in the moment in which it breaks.
     """
 
-    path: str
+    path: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,17 @@ class FirstMedia:
 
     kind: StreamKind
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """Media moved to another path without a pause.
+
+    Args:
+        path: `direct` or `relay`.
+    """
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,13 @@ class Rekeyed:
     """Both ends moved to the frame keys of a new epoch."""
 
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendingEnded:
+    """The source has no more of this kind (the file is over); sound goes on as silence."""
+
+    kind: StreamKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +126,18 @@ class Ended:
 
 
 CallEvent = (
-    Alerting | WordsKnown | Connecting | Active | FirstMedia | Reconnecting | PeerMuted | Rekeyed | MediaProblem | Ended
+    Alerting
+    | WordsKnown
+    | Connecting
+    | Active
+    | FirstMedia
+    | PathChanged
+    | Reconnecting
+    | PeerMuted
+    | Rekeyed
+    | SendingEnded
+    | MediaProblem
+    | Ended
 )
 
 

@@ -12,8 +12,9 @@ frame keys. Nothing leaves a session before `open_gate`, and nothing ever leaves
     offer   = await leg.offer()                        # to the peer, sealed
     await leg.accept_answer(answer)                    # from the peer, sealed → Secured
     session = engine.session(sealers=..., openers=..., source=..., sink=..., streams=streams, on_event=...)
+    await session.open()                               # accepted: source and sink are opened
     session.attach(leg)
-    await session.open_gate()                          # accepted
+    session.open_gate()                                # frames flow
     ...
     await session.close(); await leg.close()
 """
@@ -114,12 +115,19 @@ class MediaSession(Protocol):
             RemoteProtocolError: the peer's streams on it are not those of the first leg.
         """
 
-    async def open_gate(self) -> None:
-        """On accept: open the source and the sink; frames flow from here only.
+    async def open(self) -> None:
+        """On accept: open the source and the sink; nothing is sent or played yet.
 
         Raises:
-            MediaError: the source or the sink cannot be opened; the session stays shut.
-            LocalProtocolError: no leg is attached, or the gate was opened before.
+            MediaError: the source or the sink cannot be opened; the session is closed.
+            LocalProtocolError: it was opened before.
+        """
+
+    def open_gate(self) -> None:
+        """Let frames flow, from here only.
+
+        Raises:
+            LocalProtocolError: the session is not open, no leg is attached, or the gate was opened before.
         """
 
     def mute(self, kind: StreamKind, muted: bool) -> None:
@@ -203,9 +211,9 @@ class MediaEngine:
             streams: what `new_streams` gave for this call.
             sealers: frame keys of what is sent; AUDIO must be there.
             openers: frame keys of what is received.
-            source: what to send; started by `open_gate`, closed by `close`. Without sound, silence is sent, so that
+            source: what to send; started by `open`, closed by `close`. Without sound, silence is sent, so that
                 the cadence is that of any other call; without picture there is none.
-            sink: where to put what arrives; started by `open_gate`, closed by `close`.
+            sink: where to put what arrives; started by `open`, closed by `close`.
             on_event: told what happens, on the event loop.
 
         Raises:

@@ -59,6 +59,11 @@ class CandidateGathered:
 
 
 @dataclass(frozen=True, slots=True)
+class PathFound:
+    """ICE has a working pair of addresses; DTLS begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class Secured:
     """ICE and DTLS are up and the fingerprint is the one in the description: media may be attached."""
 
@@ -100,7 +105,7 @@ class LegClosed:
     sentence: str
 
 
-LegEvent = CandidateGathered | Secured | DataOpen | Data | LegFailed | LegClosed
+LegEvent = CandidateGathered | PathFound | Secured | DataOpen | Data | LegFailed | LegClosed
 
 
 @dataclass(frozen=True, slots=True)

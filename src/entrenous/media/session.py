@@ -54,6 +54,7 @@ logger = logging.getLogger(__name__)
 class _Gate(Enum):
     SHUT = auto()
     OPENING = auto()
+    READY = auto()
     OPEN = auto()
     CLOSED = auto()
 
@@ -173,16 +174,22 @@ class CallSession:
 
     # The gate
 
-    async def open_gate(self) -> None:
-        """On accept: open the source and the sink; frames flow from here only."""
-        if self._gate is not _Gate.SHUT or self._remote is None:
-            raise LocalProtocolError("The gate opens once, when a leg is attached.")
+    async def open(self) -> None:
+        """On accept: open the source and the sink; nothing is sent or played yet."""
+        if self._gate is not _Gate.SHUT:
+            raise LocalProtocolError("A session is opened once.")
         self._gate = _Gate.OPENING
         results = await asyncio.gather(self._sink.start(), self._source.start(), return_exceptions=True)
         failures = [result for result in results if isinstance(result, BaseException)]
         if failures or self._gate is not _Gate.OPENING:
             await self.close()
             raise failures[0] if failures else LocalProtocolError("The session was closed while it opened.")
+        self._gate = _Gate.READY
+
+    def open_gate(self) -> None:
+        """Let frames flow, from here only."""
+        if self._gate is not _Gate.READY or self._remote is None:
+            raise LocalProtocolError("The gate opens once, when source and sink are open and a leg is attached.")
         self._gate = _Gate.OPEN
         self._opened_at = time.monotonic()
         self._liveness.restart(self._opened_at)

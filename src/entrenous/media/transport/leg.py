@@ -31,6 +31,7 @@ from entrenous.media.events import (
     LegFailed,
     LegPath,
     LegStage,
+    PathFound,
     PathKind,
     Secured,
 )
@@ -221,6 +222,7 @@ class TransportLeg:
         except (ConnectionError, TimeoutError):
             self._fail(LegStage.PATH, "No network path to the other device was found.")
             return
+        self._emit(PathFound())
         try:
             async with asyncio.timeout(self._settings.handshake_timeout):
                 secured = await self._dtls.secure(fingerprint)

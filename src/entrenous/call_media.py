@@ -1,0 +1,151 @@
+"""The media of one call between accept and end: opened with the keys, gated, moved from leg to leg, closed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, assert_never
+
+from .crypto.call_secrets import CallSecrets
+from .errors import LocalProtocolError
+from .media import events as media
+from .media.engine import Leg as Connection
+from .media.engine import LocalStreams, MediaEngine, MediaSession
+from .media.sinks import NullSink
+from .media.sources import CombinedSource
+from .media.stats import CallStats
+from .media.streams import Sink, Source, StreamKind
+
+CALL_STREAMS = (StreamKind.AUDIO, StreamKind.VIDEO)
+"""What every call has ready in both directions, used or not."""
+
+
+class MediaWatcher(Protocol):
+    """Who is told what happens to the media."""
+
+    def media_stalled(self) -> None:
+        """Nothing has arrived for too long."""
+
+    def media_flows(self) -> None:
+        """Something arrives again."""
+
+    def first_media(self, kind: StreamKind, at: float) -> None:
+        """The first sound or picture was handed to the sink at monotonic time `at`."""
+
+    def sending_ended(self, kind: StreamKind) -> None:
+        """The source has no more of this kind."""
+
+    def media_problem(self, sentence: str) -> None:
+        """A source or sink broke; the call goes on."""
+
+
+class CallMedia:
+    """Source, sink and session of one call.
+
+    Args:
+        engine: what makes sessions.
+        watcher: who is told.
+    """
+
+    def __init__(self, engine: MediaEngine, watcher: MediaWatcher) -> None:
+        self.source: Source | None = None
+        self.sink: Sink | None = None
+        self.streams: LocalStreams = engine.new_streams()
+        self.muted = dict.fromkeys(CALL_STREAMS, False)
+        self._engine = engine
+        self._watcher = watcher
+        self._session: MediaSession | None = None
+        self._opened = asyncio.Event()
+        self._closed = False
+        self._stalled = False
+        self._final = CallStats()
+
+    def choose_like(self, other: CallMedia) -> None:
+        """Take over what another call was to send, receive and mute."""
+        self.source, self.sink, self.muted = other.source, other.sink, other.muted
+
+    async def open(self, secrets: CallSecrets) -> None:
+        """Open source and sink under the keys of the call; no frame passes yet.
+
+        Raises:
+            MediaError: source or sink do not open.
+            LocalProtocolError: a key is missing.
+        """
+        try:
+            if self._closed:
+                return
+            session = self._engine.session(
+                streams=self.streams,
+                sealers={kind: secrets.sealer(kind.value) for kind in CALL_STREAMS},
+                openers={kind: secrets.opener(kind.value) for kind in CALL_STREAMS},
+                source=self.source or CombinedSource(),
+                sink=self.sink or NullSink(),
+                on_event=self._take,
+            )
+            for kind, muted in self.muted.items():
+                session.mute(kind, muted)
+            self._session = session
+            await session.open()
+        finally:
+            self._opened.set()
+
+    async def open_gate(self, connection: Connection) -> None:
+        """Let frames pass over this connection, as soon as source and sink are open."""
+        await self._opened.wait()
+        if self._session is not None and not self._closed:
+            self._session.attach(connection)
+            self._session.open_gate()
+
+    def move(self, connection: Connection) -> None:
+        """Send over this connection from now on; raises RemoteProtocolError when its streams are others."""
+        if self._session is not None and not self._closed:
+            self._session.attach(connection)
+
+    def mute(self, kind: StreamKind, muted: bool) -> None:
+        """Switch one of our streams off or on; raises LocalProtocolError for a stream that calls do not have."""
+        if kind not in self.muted:
+            raise LocalProtocolError(f"A call has no stream {kind.value} that could be muted.")
+        self.muted[kind] = muted
+        if self._session is not None:
+            self._session.mute(kind, muted)
+
+    def stats(self) -> CallStats:
+        """Figures up to now, or those of the end."""
+        return self._final if self._session is None or self._closed else self._session.stats()
+
+    async def close(self) -> None:
+        """Stop both directions and give everything back.
+
+        Raises:
+            MediaError: what was received could not be written in full.
+        """
+        if self._closed:
+            return
+        if self._session is not None:
+            self._final = self._session.stats()
+        self._closed = True
+        if self._session is not None:
+            await self._opened.wait()
+            await self._session.close()
+
+    def _take(self, event: media.SessionEvent) -> None:
+        watcher = self._watcher
+        match event:
+            case media.Flowing():
+                if self._stalled:
+                    self._stalled = False
+                    watcher.media_flows()
+            case media.Suspect():
+                pass  # half a second of silence may still be one lost burst; the machine acts on a stall
+            case media.Stalled():
+                self._stalled = True
+                watcher.media_stalled()
+            case media.FirstAudio():
+                watcher.first_media(StreamKind.AUDIO, event.at)
+            case media.FirstVideo():
+                watcher.first_media(StreamKind.VIDEO, event.at)
+            case media.SourceEnded():
+                watcher.sending_ended(event.kind)
+            case media.SourceFailed() | media.SinkFailed():
+                watcher.media_problem(event.sentence)
+            case _:
+                assert_never(event)

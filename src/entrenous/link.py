@@ -1,0 +1,360 @@
+"""One WebSocket to one signaling server: the sockets and the timer of a `protocol.session.Session`.
+
+The session decides; the link opens and closes the connection, carries text frames, and keeps one timer. After
+each input it drains everything the session asks for, then arms the timer anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol, assert_never
+
+import aiohttp
+
+from entrenous_wire import codec, limits
+from entrenous_wire.addresses import Address
+from entrenous_wire.messages import Deliver, Devices, ErrorCode, FromNode, Kind, Send, Turn
+
+from .config import NodeConfig
+from .errors import ConfigError, RequestRefused, ServerUnreachable
+from .protocol import session_outputs as told
+from .protocol.credentials import Credentials
+from .protocol.deadlines import Timeouts
+from .protocol.session import Phase, Session
+
+log = logging.getLogger(__name__)
+
+MAX_OUTGOING: Final = 1024
+"""Frames that may wait for a slow connection before it is given up; the session says them again on the next."""
+
+
+class LinkUser(Protocol):
+    """Who uses a link."""
+
+    def message_arrived(self, message: Deliver) -> None:
+        """A sealed body of another device arrived, once and in order."""
+
+    def message_failed(self, message: Send) -> None:
+        """A message does not arrive: its receiver is offline or unknown, or was not back in time."""
+
+    def link_up(self) -> None:
+        """The session with the server stands (again)."""
+
+    def link_lost(self, sentence: str) -> None:
+        """The session is gone for now; the link goes on trying."""
+
+    def link_closed(self, sentence: str) -> None:
+        """The session is gone for good."""
+
+
+class Link:
+    """The connection of a device to its signaling server.
+
+    Args:
+        config: where the server is, and whom to trust as its certificate authority.
+        credentials: who logs in.
+        user: who is told what happens.
+        timeouts: the durations.
+
+    Raises:
+        ConfigError: the file of certificate authorities cannot be used.
+    """
+
+    def __init__(
+        self, config: NodeConfig, credentials: Credentials, user: LinkUser, *, timeouts: Timeouts | None = None
+    ) -> None:
+        self._url = config.url + limits.SIGNAL_PATH
+        self._tls = _tls_context(config)
+        self._user = user
+        self._session = Session(credentials, draw=random.SystemRandom().random, timeouts=timeouts)
+        self._server = credentials.server
+        self._http: aiohttp.ClientSession | None = None
+        self._connection: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._outgoing: asyncio.Queue[str] = asyncio.Queue(MAX_OUTGOING)
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent: dict[bytes, Send] = {}
+        self._settled = asyncio.Event()
+        self._answers: dict[int, asyncio.Future[told.Answer]] = {}
+        self._first_up: asyncio.Future[None] | None = None
+        self._last_loss = ""
+        self._told: deque[Callable[[], None]] = deque()
+        self._telling = False
+
+    def __repr__(self) -> str:
+        return f"<Link {self._session.phase.value}>"
+
+    @property
+    def dropped(self) -> int:
+        """What the server said that the protocol does not allow."""
+        return self._session.dropped
+
+    async def open(self, timeout: float) -> None:
+        """Connect and log in (or register).
+
+        Args:
+            timeout: seconds; within it failed attempts are repeated.
+
+        Raises:
+            ServerUnreachable: the server did not answer in time.
+            RequestRefused: the server answered that it will not let this device in.
+        """
+        self._http = aiohttp.ClientSession()
+        self._first_up = asyncio.get_running_loop().create_future()
+        self._session.start(time.monotonic())
+        self._drain()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._first_up
+        except TimeoutError:
+            await self.close()
+            why = self._last_loss or f"{self._server} did not answer in time."
+            raise ServerUnreachable(f"{why} Check the address and your network, then try again.") from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self, flush: float = 0.0) -> None:
+        """End the session and the connection.
+
+        Args:
+            flush: seconds to wait until everything that was sent is delivered, so that a hang-up is not lost.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(flush):
+                while self._sent and self._session.phase is Phase.UP:
+                    self._settled.clear()
+                    await self._settled.wait()
+        self._session.stop()
+        self._drain()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._closing:
+            await asyncio.wait(self._closing)
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    # --- what the node asks for ---
+
+    def send(self, to: str, device: str, call: bytes, kind: Kind, body: bytes) -> None:
+        """Route a sealed body, now or as soon as the session stands; a failure is told to the user."""
+        message = Send(id=os.urandom(limits.MESSAGE_ID_BYTES), to=to, device=device, call=call, kind=kind, body=body)
+        self._sent[message.id] = message
+        self._session.send(message, time.monotonic())
+        self._drain()
+
+    async def fetch_devices(self, address: Address) -> Devices:
+        """Ask for the devices of an account.
+
+        Raises:
+            RequestRefused: the server refused; `unknown-user` when there is no such account.
+            ServerUnreachable: it did not answer in time.
+        """
+        answer = await self._answer(self._session.fetch_devices(str(address), time.monotonic()))
+        assert isinstance(answer, Devices)  # the session matches answers to requests by number
+        return answer
+
+    async def fetch_turn(self) -> Turn:
+        """Ask for relay credentials; raises like `fetch_devices`, with `no-relay` where the operator runs none."""
+        answer = await self._answer(self._session.fetch_turn(time.monotonic()))
+        assert isinstance(answer, Turn)
+        return answer
+
+    async def publish(self, prekeys: Sequence[bytes]) -> None:
+        """Replace this device's prekeys; raises like `fetch_devices`."""
+        await self._answer(self._session.publish(prekeys, time.monotonic()))
+
+    def call_finished(self, call: bytes) -> None:
+        """Stop claiming the record of a call."""
+        self._session.call_finished(call)
+
+    async def _answer(self, number: int) -> told.Answer:
+        self._answers[number] = asyncio.get_running_loop().create_future()
+        self._drain()
+        try:
+            return await self._answers[number]
+        finally:
+            del self._answers[number]
+
+    # --- what the session asks for ---
+
+    def _drain(self) -> None:
+        """Carry everything out, then arm the timer, then tell the user: what they do may come back here."""
+        for output in self._session.drain():
+            self._carry_out(output)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._session.next_deadline()
+        if deadline is not None:
+            delay = max(0.0, deadline - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._time_passed)
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            while self._told:
+                self._told.popleft()()
+        finally:
+            self._telling = False
+
+    def _carry_out(self, output: told.SessionOutput) -> None:
+        match output:
+            case told.OpenTransport():
+                self._outgoing = asyncio.Queue(MAX_OUTGOING)
+                self._connection = asyncio.ensure_future(self._connect())
+            case told.CloseTransport():
+                self._drop_connection()
+            case told.Transmit():
+                self._queue(output.message)
+            case told.Arrived():
+                self._told.append(lambda: self._user.message_arrived(output.message))
+            case told.SendDelivered():
+                self._settle(output.id)
+            case told.SendFailed():
+                message = self._settle(output.id)
+                if message is not None:
+                    self._told.append(lambda: self._user.message_failed(message))
+            case told.RequestAnswered():
+                if (waiting := self._answers.get(output.request)) is not None and not waiting.done():
+                    waiting.set_result(output.answer)
+            case told.RequestFailed():
+                if (waiting := self._answers.get(output.request)) is not None and not waiting.done():
+                    waiting.set_exception(_refusal(output))
+            case told.SessionUp():
+                if self._first_up is not None and not self._first_up.done():
+                    self._first_up.set_result(None)
+                self._told.append(self._user.link_up)
+            case told.SessionLost():
+                self._last_loss = output.sentence
+                self._settled.set()
+                self._told.append(lambda: self._user.link_lost(output.sentence))
+            case told.GaveUp():
+                if self._first_up is not None and not self._first_up.done():
+                    self._first_up.set_exception(_given_up(output))
+                self._told.append(lambda: self._user.link_closed(output.sentence))
+            case _:
+                assert_never(output)
+
+    def _settle(self, message_id: bytes) -> Send | None:
+        message = self._sent.pop(message_id, None)
+        self._settled.set()
+        return message
+
+    def _queue(self, message: FromNode) -> None:
+        try:
+            self._outgoing.put_nowait(codec.encode(message))
+        except asyncio.QueueFull:
+            self._drop_connection()
+            self._session.transport_lost("The connection to the server is too slow.", time.monotonic())
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self._session.handle_timeout(time.monotonic())
+        self._drain()
+
+    # --- the socket ---
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.done():
+            self._closing.add(connection)
+            connection.add_done_callback(self._closing.discard)
+            connection.cancel()
+
+    async def _connect(self) -> None:
+        """Be one connection, from its opening to its end."""
+        assert self._http is not None  # a link is opened before its session starts
+        try:
+            async with self._http.ws_connect(
+                self._url,
+                protocols=(limits.SUBPROTOCOL,),
+                ssl=self._tls,
+                max_msg_size=limits.MAX_FRAME_BYTES,
+                heartbeat=limits.HEARTBEAT_SECONDS,
+                compress=0,
+            ) as socket:
+                self._session.transport_opened(time.monotonic())
+                self._drain()
+                writer = asyncio.ensure_future(self._write(socket))
+                try:
+                    await self._read(socket)
+                finally:
+                    writer.cancel()
+                    await asyncio.wait({writer})
+            sentence = f"The connection to {self._server} was closed."
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            sentence = _why(error, self._server)
+        self._connection = None
+        self._session.transport_lost(sentence, time.monotonic())
+        self._drain()
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for frame in socket:
+            if frame.type is not aiohttp.WSMsgType.TEXT:
+                return
+            try:
+                message = codec.decode_from_server(frame.data)
+            except codec.WireError as error:
+                # A newer server may say what we do not know; what it says is never logged.
+                log.info("a message of the server was dropped: %s", error.code.value)
+                continue
+            self._session.receive(message, time.monotonic())
+            self._drain()
+
+    async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            frame = await self._outgoing.get()
+            await socket.send_str(frame)
+
+
+def _tls_context(config: NodeConfig) -> ssl.SSLContext | bool:
+    if not config.url.startswith("wss://"):
+        return True
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if config.ca_file is not None:
+        try:
+            context.load_verify_locations(Path(config.ca_file))
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"The certificate authorities in {config.ca_file} cannot be used: {error}.") from None
+    return context
+
+
+def _why(error: Exception, server: str) -> str:
+    """One sentence for a connection that did not come about; the next step is the caller's to add."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"The certificate of {server} is not valid for it, or its authority is not trusted."
+        case aiohttp.ClientConnectorDNSError():
+            return f"The name {server} cannot be resolved."
+        case aiohttp.ClientSSLError():
+            return f"TLS with {server} failed."
+        case aiohttp.WSServerHandshakeError():
+            return f"{server} answers, but it is no entrenous server (HTTP {error.status})."
+        case TimeoutError():
+            return f"{server} did not answer in time."
+        case _:
+            return f"{server} cannot be reached."
+
+
+def _refusal(failed: told.RequestFailed) -> Exception:
+    if failed.code is ErrorCode.UNAVAILABLE:
+        return ServerUnreachable(failed.sentence)
+    return RequestRefused(failed.code.value, failed.sentence)
+
+
+def _given_up(output: told.GaveUp) -> Exception:
+    if output.code is None:
+        return ServerUnreachable(output.sentence)
+    return RequestRefused(output.code.value, output.sentence)
