@@ -251,6 +251,12 @@ class CallRecords:
         self._enter(call, device)
         return True
 
+    def touch(self, now: float) -> None:
+        """Note on disk that the calls that go on were alive now."""
+        tokens = tuple(found.token for found in self._open.values() if found.present and found.stored)
+        if tokens:
+            self._outbox.execute(TouchRecords(tokens, int(now)), lambda result, at: None)
+
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
         return self._timers.next()
@@ -269,7 +275,8 @@ class CallRecords:
                         self._start_closing(row.token, row.start, row.seen)
                     self._unclaimed.clear()
                 case _Touch():
-                    self._touch(now)
+                    self.touch(now)
+                    self._timers.set(_Touch(), now + TOUCH_SECONDS)
                 case _:
                     assert_never(deadline)
 
@@ -347,12 +354,6 @@ class CallRecords:
             return False
         closing.waiters.append(waiter)
         return True
-
-    def _touch(self, now: float) -> None:
-        tokens = tuple(found.token for found in self._open.values() if found.present and found.stored)
-        if tokens:
-            self._outbox.execute(TouchRecords(tokens, int(now)), lambda result, at: None)
-        self._timers.set(_Touch(), now + TOUCH_SECONDS)
 
 
 def _drain(waiters: list[Waiter]) -> Iterator[Waiter]:

@@ -6,7 +6,8 @@
     frame_received ─> welcome | accepted | deliver | … | error
     disconnected                                             ┐
     stored, store_failed  (answers to Execute)               ├─> list of Transmit, Close, Execute
-    tick                  (when next_deadline has come)      ┘
+    tick                  (when next_deadline has come)      │
+    stop                                                     ┘
 
 `now` is Unix seconds and never runs backwards. The caller numbers the connections, carries out the outputs of an
 input in their order before it hands in the next, and answers each Execute exactly once. Nothing that a node says
@@ -170,6 +171,12 @@ class Hub:
         self._lobby.tick(now)
         for mailbox in self._router.tick(now):
             self._lobby.forget(mailbox)
+        return self._outbox.take()
+
+    def stop(self, now: float) -> list[Output]:
+        """The server goes down on purpose: note the calls that go on, and send everybody away to come back."""
+        self._router.calls.touch(now)
+        self._lobby.close_all(CloseCode.RESTART, now)
         return self._outbox.take()
 
     def _admit(self, here: Connection, message: FromNode, now: float) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=1)]
+PerSecond = Annotated[float, Meta(gt=0.0)]
+Burst = Annotated[float, Meta(ge=1.0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sustained rate with a burst.
 
     Args:
@@ -14,8 +19,8 @@ class Rate:
         burst: tokens that a rested bucket holds.
     """
 
-    per_second: float
-    burst: float
+    per_second: PerSecond
+    burst: Burst
 
 
 class TokenBucket:
@@ -42,9 +47,8 @@ class TokenBucket:
         return (1.0 - self._tokens) / self._rate.per_second
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The bounds of the hub; the defaults suit people who call each other.
+class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bounds of the hub; the defaults suit people who call each other. The operator may set each of them.
 
     Args:
         connection_rate: frames from one connection.
@@ -58,13 +62,13 @@ class Bounds:
         held_devices: devices that are not back yet after a start of the server, and for which messages are held.
     """
 
-    connection_rate: Rate = field(default_factory=lambda: Rate(per_second=100.0, burst=300.0))
-    account_rate: Rate = field(default_factory=lambda: Rate(per_second=200.0, burst=600.0))
-    registration_rate: Rate = field(default_factory=lambda: Rate(per_second=20.0, burst=100.0))
-    refusals: int = 200
-    queue_messages: int = 512
-    queue_bytes: int = 4 * 1024 * 1024
-    sender_messages: int = 256
-    window_bytes: int = 128 * 1024
-    remembered: int = 512
-    held_devices: int = 10_000
+    connection_rate: Rate = Rate(per_second=100.0, burst=300.0)
+    account_rate: Rate = Rate(per_second=200.0, burst=600.0)
+    registration_rate: Rate = Rate(per_second=20.0, burst=100.0)
+    refusals: Count = 200
+    queue_messages: Count = 512
+    queue_bytes: Count = 4 * 1024 * 1024
+    sender_messages: Count = 256
+    window_bytes: Count = 128 * 1024
+    remembered: Count = 512
+    held_devices: Count = 10_000

@@ -180,6 +180,11 @@ class Lobby:
         self._outbox.close(here.number, code)
         self.drop(here, now)
 
+    def close_all(self, code: CloseCode, now: float) -> None:
+        """Close every connection from our side."""
+        for here in list(self._connections.values()):
+            self.close(here, code, now)
+
     def refuse(self, here: Connection, refusal: Refused, message: FromNode | None = None) -> None:
         """Answer with a typed error."""
         self._counters.refused[refusal.code] += 1

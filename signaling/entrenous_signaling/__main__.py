@@ -1,0 +1,5 @@
+"""`python -m entrenous_signaling`."""
+
+from .cli import main
+
+main()

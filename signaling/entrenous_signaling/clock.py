@@ -1,0 +1,24 @@
+"""The one clock of the server: Unix seconds that never run backwards."""
+
+from __future__ import annotations
+
+import time
+
+
+class SteadyClock:
+    """Starts at the system's time of day and goes on evenly from there, whatever is done to that time later.
+
+    Time during which the machine sleeps counts where the system has a clock for it (Linux).
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - _elapsed()
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._offset + _elapsed()
+
+
+def _elapsed() -> float:
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
