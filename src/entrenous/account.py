@@ -1,0 +1,148 @@
+"""Accounts: making one, registering it with its server, opening it again."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from entrenous_wire.addresses import Address, canonical_host
+from entrenous_wire.login import registration_proof
+from entrenous_wire.messages import Deliver, Hello, Register, Send
+
+from .config import NodeConfig
+from .crypto.keystore import FileKeystore, InMemoryKeystore, Keystore
+from .crypto.profile import Profile as StoredProfile
+from .errors import ConfigError, KeystoreError
+from .link import Link
+from .profile import Profile
+from .protocol.credentials import Credentials
+
+PASSPHRASE_VARIABLE: Final = "ENTRENOUS_PASSPHRASE"  # noqa: S105 - the name of a variable
+REGISTER_SECONDS: Final = 15.0
+
+
+class _Nobody:
+    """Uses the link of a registration: nothing arrives that early."""
+
+    def message_arrived(self, message: Deliver) -> None:
+        """A new account has no messages."""
+
+    def message_failed(self, message: Send) -> None:
+        """It has sent none either."""
+
+    def link_up(self) -> None:
+        """`Link.open` returns then."""
+
+    def link_lost(self, sentence: str) -> None:
+        """`Link.open` tries again."""
+
+    def link_closed(self, sentence: str) -> None:
+        """`Link.open` raises then."""
+
+
+async def register(config: NodeConfig, username: str, *, passphrase: str | None) -> Profile:
+    """Make a new account and register it with the server of the configuration.
+
+    The keys are made here and never leave this machine; the server learns the username and public keys. Nothing
+    is left on disk when it fails.
+
+    Args:
+        config: the server, and the folder of the profile; without a folder the account lives in memory.
+        username: the name that is claimed.
+        passphrase: what encrypts the keys on disk; not used in memory.
+
+    Raises:
+        ConfigError: the username is none.
+        KeystoreError: there is a profile in the folder already, or it cannot be written.
+        ServerUnreachable: the server cannot be reached.
+        RequestRefused: `name-taken`, `registration-closed`, `bad-invite` …
+    """
+    keystore: Keystore = InMemoryKeystore()
+    if config.profile is not None:
+        keystore = FileKeystore(config.profile, passphrase or "")
+        if keystore.exists():
+            raise KeystoreError(f"There is a profile in {config.profile} already; name another directory.")
+    try:
+        address = Address(username, server_name(config))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    stored = StoredProfile.create(address, time.time(), os.urandom)
+
+    def make_register(hello: Hello) -> Register:
+        prekeys = stored.published_prekeys()
+        identity_key = stored.identity.public_key
+        proof = registration_proof(
+            hello.server, hello.nonce, username, identity_key, stored.certificate, prekeys, config.invite
+        )
+        return Register(
+            username=username,
+            identity_key=identity_key,
+            certificate=stored.certificate,
+            prekeys=prekeys,
+            identity_signature=stored.identity.sign(b"", proof),
+            signature=stored.device.sign(b"", proof),
+            invite=config.invite,
+        )
+
+    link = Link(config, replace(_credentials(stored), make_register=make_register), _Nobody())
+    await link.open(REGISTER_SECONDS)
+    await link.close()
+    keystore.create(stored)
+    return Profile(keystore, directory=config.profile)
+
+
+def open_profile(config: NodeConfig) -> Profile:
+    """Open the profile of a configuration; takes a moment, since guessing a passphrase shall take long.
+
+    Raises:
+        ConfigError: no profile is named, or no passphrase is given.
+        KeystoreError, WrongPassphrase: it cannot be opened.
+    """
+    if config.profile is None:
+        raise ConfigError("The configuration names no profile.")
+    return Profile.open(config.profile, _passphrase(config))
+
+
+def credentials_of(profile: Profile) -> Credentials:
+    """What the profile's device logs in with."""
+    return _credentials(profile.stored)
+
+
+def server_name(config: NodeConfig) -> str:
+    """The host part of addresses at the server of a configuration; raises ConfigError."""
+    parts = urlsplit(config.url)
+    host = parts.netloc
+    if parts.scheme == "wss" and parts.port == 443:
+        host = host.removesuffix(":443")
+    try:
+        return canonical_host(host)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _credentials(stored: StoredProfile) -> Credentials:
+    address = Address.parse(stored.address)
+    device = stored.device
+    return Credentials(
+        server=address.host,
+        address=stored.address,
+        device=stored.device_id,
+        certificate=stored.certificate,
+        sign=lambda message: device.sign(b"", message),
+    )
+
+
+def _passphrase(config: NodeConfig) -> str:
+    if config.passphrase_file is not None:
+        try:
+            lines = config.passphrase_file.read_text().splitlines()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(f"The passphrase file {config.passphrase_file} cannot be read.") from None
+        return lines[0] if lines else ""
+    passphrase = os.environ.get(PASSPHRASE_VARIABLE)
+    if passphrase is None:
+        raise ConfigError(f"No passphrase: name a passphrase_file, or set {PASSPHRASE_VARIABLE}.")
+    return passphrase

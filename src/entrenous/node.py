@@ -1,0 +1,463 @@
+"""A node: one device of one account, connected to its signaling server, with its calls.
+
+The node is the shell of the pure desk: it feeds it verified facts one by one, carries out what it asks for, and
+keeps its one timer. It owns the link, the conversations and every task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from entrenous_wire.addresses import Address
+from entrenous_wire.limits import CALL_ID_BYTES
+from entrenous_wire.messages import Deliver, ErrorCode, Kind, Send, Turn
+
+from .account import credentials_of, open_profile, register
+from .call import Call
+from .config import IcePolicy, NodeConfig, Strangers
+from .conversation import Conversation
+from .crypto.card import ContactCard
+from .crypto.handshake import CalleeHandshake, CallerHandshake, IncomingRing, MediaKinds, RingGuard, open_ring
+from .crypto.identity import VerifiedDevice
+from .errors import (
+    ConfigError,
+    IdentityChanged,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RequestRefused,
+    ServerUnreachable,
+    VerificationError,
+)
+from .events import KeyChanged, MissedCall, Notice, ServerBack, ServerLost
+from .link import Link
+from .media.engine import IceServer, MediaEngine, MediaSettings
+from .media.streams import Sink, Source
+from .profile import Contact, Contacts, Profile, parse_address
+from .protocol import inputs, outputs
+from .protocol.desk import Desk
+from .protocol.inputs import Device, EarlyLeg
+from .protocol.states import CallState, EndReason, Role
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS: Final = 15.0
+"""How long starting a node may take to reach its server."""
+
+FLUSH_SECONDS: Final = 2.0
+"""How long closing a node waits until its last words are delivered."""
+
+REFRESH_SECONDS: Final = 3600.0
+"""How often keys are looked at, whether new ones are due."""
+
+MAX_WAITING: Final = 64
+"""Incoming calls or notices that wait for a reader; the oldest go first."""
+
+
+class Node:
+    """One device of one account.
+
+    ::
+
+        async with Node(NodeConfig.load("bot.toml")) as node:
+            async for call in node.incoming():
+                node.spawn(greet(call))
+
+    Args:
+        config: how it is set up.
+        profile: the account; None opens the one in `config.profile`, or makes one in memory, registered as
+            `config.username`, when the configuration names no profile.
+    """
+
+    def __init__(self, config: NodeConfig, *, profile: Profile | None = None) -> None:
+        self.config = config
+        self.engine = MediaEngine(_media_settings(config))
+        self.dropped = 0
+        """What came from others and was not fit to be taken."""
+        self._profile = profile
+        self._link: Link | None = None
+        self._desk: Desk | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._refresh: asyncio.TimerHandle | None = None
+        self._facts: deque[inputs.Input] = deque()
+        self._working = False
+        self._conversations: dict[bytes, Conversation] = {}
+        self._rings = RingGuard()
+        self._no_relay = False
+        self._incoming: asyncio.Queue[Call | None] = asyncio.Queue(MAX_WAITING)
+        self._notices: asyncio.Queue[Notice | None] = asyncio.Queue(MAX_WAITING)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Node, {len(self._conversations)} calls>"
+
+    # --- its owner's side ---
+
+    async def __aenter__(self) -> Self:
+        """Open the profile, connect and log in.
+
+        Raises:
+            KeystoreError, ConfigError: the profile or the configuration cannot be used.
+            ServerUnreachable, RequestRefused: the server cannot be reached, or does not let this device in.
+        """
+        if self._profile is None:
+            if self.config.profile is not None:
+                self._profile = await asyncio.to_thread(open_profile, self.config)
+            elif self.config.username is not None:
+                self._profile = await register(self.config, self.config.username, passphrase=None)
+            else:
+                raise ConfigError("A node needs a profile, or a username to register for this run only.")
+        self.me = Device(str(self.address), self.device)
+        self._desk = Desk(self.me)
+        self.profile.refresh()
+        self._link = Link(self.config, credentials_of(self.profile), self)
+        await self._link.open(CONNECT_SECONDS)
+        self.spawn(self._link.publish(self.profile.stored.published_prekeys()))
+        self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def profile(self) -> Profile:
+        """The account; raises LocalProtocolError before the node was started."""
+        if self._profile is None:
+            raise LocalProtocolError("The node has not been started: use `async with Node(...)`.")
+        return self._profile
+
+    @property
+    def address(self) -> Address:
+        """Its address."""
+        return self.profile.address
+
+    @property
+    def device(self) -> str:
+        """The id of this device, 16 hexadecimal digits."""
+        return self.profile.device
+
+    @property
+    def card(self) -> ContactCard:
+        """Its contact card."""
+        return self.profile.card
+
+    @property
+    def contacts(self) -> Contacts:
+        """Whom it may call, and who may call it."""
+        return self.profile.contacts
+
+    async def call(
+        self, whom: str | Address, *, send: Source | None = None, receive: Sink | None = None, video: bool | None = None
+    ) -> Call:
+        """Call a contact on all their devices. What goes wrong from here on is told by the call's `Ended` event.
+
+        Args:
+            whom: an address among the contacts.
+            send: what to send once it is accepted; None sends silence.
+            receive: where to put what arrives; None drops it.
+            video: whether to announce a picture; None announces one when `send` has one.
+
+        Raises:
+            ContactError: not a contact. IdentityChanged: their key changed and has not been accepted.
+            LocalProtocolError: a call is live already, or the node is not running.
+        """
+        desk = self._running_desk()
+        address = parse_address(whom)
+        contact = self.contacts.get(address)
+        if contact.changed:
+            raise IdentityChanged(
+                f"{address} shows another key than the one you know. Ask them about it by another way; to accept it: "
+                f"entrenous contacts accept-new-key {address}"
+            )
+        if desk.live is not None:
+            raise LocalProtocolError(f"There is a call with {desk.live.address} already: end it before dialling anew.")
+        call_id = os.urandom(CALL_ID_BYTES)
+        has_video = video if video is not None else send is not None and send.video is not None
+        call = Call(call_id, address, outgoing=True, has_video=has_video, contact=contact)
+        conversation = Conversation(call_id, Role.CALLER, call, self)
+        conversation.media.source, conversation.media.sink = send, receive
+        self._conversations[call_id] = conversation
+        call.mark("dialled")
+        self.report(inputs.Dialled(call_id, str(address)))
+        return call
+
+    async def incoming(self) -> AsyncIterator[Call]:
+        """Calls that ring here, each once; ends when the node closes. For one reader."""
+        while (call := await self._incoming.get()) is not None:
+            yield call
+
+    async def notices(self) -> AsyncIterator[Notice]:
+        """What else its owner should know; ends when the node closes. For one reader."""
+        while (notice := await self._notices.get()) is not None:
+            yield notice
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something of the owner's beside the node, until the node closes; a failing one takes nobody down."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._worked)
+        return task
+
+    async def close(self) -> None:
+        """Hang up, say the last words, and give everything back; harmless when repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._desk is not None and self._desk.live is not None:
+            self.report(inputs.HungUp(self._desk.live.id))
+        for conversation in list(self._conversations.values()):
+            await conversation.wait_finished()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for timer in (self._timer, self._refresh):
+            if timer is not None:
+                timer.cancel()
+        if self._link is not None:
+            await self._link.close(FLUSH_SECONDS)
+        _offer(self._incoming, None)
+        _offer(self._notices, None)
+
+    def _worked(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task beside the node failed: %s", type(error).__name__)
+            log.debug("where it failed", exc_info=error)
+
+    def _running_desk(self) -> Desk:
+        if self._desk is None or self._closed:
+            raise LocalProtocolError("The node is not running.")
+        return self._desk
+
+    # --- the desk and its timer ---
+
+    def report(self, fact: inputs.Input) -> None:
+        """Feed the desk a fact, carry out what it asks for, arm its timer; facts that come meanwhile wait."""
+        self._facts.append(fact)
+        if self._working:
+            return
+        self._working = True
+        try:
+            while self._facts:
+                self._step(self._facts.popleft())
+        finally:
+            self._working = False
+        self._arm()
+
+    def _step(self, fact: inputs.Input | None) -> None:
+        if self._desk is None:
+            return
+        now = time.monotonic()
+        self._desk, asked = self._desk.handle_timeout(now) if fact is None else self._desk.handle(fact, now)
+        for output in asked:
+            self._carry_out(output)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = None if self._desk is None else self._desk.next_deadline()
+        if deadline is not None:
+            delay = max(0.0, deadline - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self._step(None)
+        self._arm()
+
+    def _carry_out(self, output: outputs.Output) -> None:
+        conversation = self._conversations.get(output.call)
+        if conversation is None:
+            return  # a word to a device whose call was forgotten: there are no keys to say it with
+        if isinstance(output, outputs.CarryOver):
+            self._conversations[output.to].take_over(conversation)
+            return
+        conversation.carry_out(output)
+        if isinstance(output, outputs.StateChanged):
+            self._state_changed(conversation, output)
+
+    def _state_changed(self, conversation: Conversation, change: outputs.StateChanged) -> None:
+        if change.new is CallState.RINGING:
+            conversation.call.mark("rang")
+            _offer(self._incoming, conversation.call)
+        elif change.new is CallState.ENDED:
+            if change.reason is EndReason.MISSED:
+                _offer(self._notices, MissedCall(conversation.call.peer))
+            self.spawn(self._forget(conversation))
+
+    async def _forget(self, conversation: Conversation) -> None:
+        await conversation.wait_finished()
+        self._conversations.pop(conversation.id, None)
+        if self._link is not None:
+            self._link.call_finished(conversation.id)
+
+    # --- what the link tells (LinkUser) ---
+
+    def message_arrived(self, message: Deliver) -> None:
+        """A sealed body arrived: a ring makes a conversation, everything else belongs to one."""
+        try:
+            if message.kind is Kind.RING:
+                self._take_ring(message)
+            elif (conversation := self._conversations.get(message.call)) is not None:
+                conversation.receive(Device(message.sender, message.device), message.body)
+            else:
+                self.dropped += 1
+        except RemoteProtocolError as error:
+            self.dropped += 1
+            log.info("a ring was refused: %s", type(error).__name__)
+
+    def _take_ring(self, message: Deliver) -> None:
+        credentials, now = self.profile.credentials(), time.time()
+        ring = open_ring(credentials, message.body, message.call, now, self._rings)
+        device = Device(str(ring.caller), ring.caller_device)
+        if device != (message.sender, message.device):
+            raise VerificationError("A ring came from another device than it says.")
+        contact = self._known_caller(ring)
+        if contact is None and self.config.strangers is Strangers.REFUSE:
+            self.dropped += 1
+            return
+        has_video = MediaKinds.VIDEO in ring.kinds
+        call = Call(ring.call_id, ring.caller, outgoing=False, has_video=has_video, contact=contact)
+        conversation = Conversation(ring.call_id, Role.CALLEE, call, self)
+        conversation.add_peer(device, CalleeHandshake(credentials, ring, os.urandom))
+        self._conversations[ring.call_id] = conversation
+        self.report(inputs.Rang(ring.call_id, device, now - ring.sent_at, self._early_leg(contact)))
+        if call.state is CallState.NEW:
+            self._conversations.pop(ring.call_id, None)  # busy, or refused as a repetition: it never rang
+
+    def _known_caller(self, ring: IncomingRing) -> Contact | None:
+        """The contact who rings, its key checked against the pinned one."""
+        if ring.caller not in self.contacts:
+            return None
+        try:
+            self.profile.pin(ring.caller, ring.caller_identity)
+        except IdentityChanged:
+            fingerprint = ContactCard.of(ring.caller, ring.caller_identity).fingerprint
+            _offer(self._notices, KeyChanged(ring.caller, fingerprint))
+            raise VerificationError("A contact rings with another identity key.") from None
+        return self.contacts.get(ring.caller)
+
+    def _early_leg(self, contact: Contact | None) -> EarlyLeg:
+        """What may be prepared while it rings: a direct leg shows addresses, so only to contacts."""
+        if self.config.ice_policy is IcePolicy.DIRECT and contact is not None:
+            return EarlyLeg.DIRECT
+        return EarlyLeg.NONE if self._no_relay else EarlyLeg.RELAY
+
+    def message_failed(self, message: Send) -> None:
+        """A message does not arrive: for a call that means that the device is offline."""
+        if message.call in self._conversations:
+            self.report(inputs.DeviceOffline(message.call, Device(message.to, message.device)))
+
+    def link_up(self) -> None:
+        """The session stands."""
+        self.report(inputs.SignalingRestored())
+        self.spawn(self._look_for_relay())
+        _offer(self._notices, ServerBack())
+
+    def link_lost(self, sentence: str) -> None:
+        """The session is gone for now."""
+        self.report(inputs.SignalingLost())
+        _offer(self._notices, ServerLost(sentence))
+
+    def link_closed(self, sentence: str) -> None:
+        """The session is gone for good."""
+        _offer(self._notices, ServerLost(sentence))
+
+    # --- what a conversation needs (Surroundings) ---
+
+    @property
+    def relay_only(self) -> bool:
+        """Whether no address of this machine may be shown to anybody."""
+        return self.config.ice_policy is IcePolicy.RELAY_ONLY
+
+    def send(self, device: Device, call: bytes, kind: Kind, body: bytes) -> None:
+        """Hand a sealed body to the server, now or when it is back."""
+        self._running_link().send(device.address, device.id, call, kind, body)
+
+    async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
+        """The devices of a contact, each verified against the pinned identity key, or the first one ever seen."""
+        answer = await self._running_link().fetch_devices(address)
+        if answer.address != str(address):
+            raise VerificationError("The server answered with the keys of somebody else.")
+        try:
+            self.profile.pin(address, answer.identity_key)
+        except IdentityChanged:
+            _offer(self._notices, KeyChanged(address, ContactCard.of(address, answer.identity_key).fingerprint))
+            raise
+        now = time.time()
+        verified = []
+        for entry in answer.devices:
+            try:
+                verified.append(
+                    VerifiedDevice.verify(address, answer.identity_key, entry.certificate, entry.prekey, now)
+                )
+            except VerificationError:
+                self.dropped += 1
+        if answer.devices and not verified:
+            raise VerificationError(f"The server shows no device key of {address} that verifies.")
+        return verified
+
+    async def ice_servers(self) -> Sequence[IceServer]:
+        """STUN servers of the configuration, and relays with credentials for one call."""
+        servers = [IceServer(url) for url in self.config.ice_servers]
+        turn = await self._relay()
+        if turn is not None:
+            servers += [IceServer(url, turn.username, turn.password) for url in turn.urls]
+        return servers
+
+    def begin_handshake(self, device: VerifiedDevice, call: bytes, *, video: bool) -> CallerHandshake:
+        """Begin the caller's half of a handshake."""
+        kinds = MediaKinds.AUDIO | MediaKinds.VIDEO if video else MediaKinds.AUDIO
+        return CallerHandshake(self.profile.credentials(), device, call, kinds, time.time(), os.urandom)
+
+    async def _relay(self) -> Turn | None:
+        if self._no_relay:
+            return None
+        try:
+            return await self._running_link().fetch_turn()
+        except RequestRefused as error:
+            self._no_relay = error.code == ErrorCode.NO_RELAY
+            return None
+        except ServerUnreachable:
+            return None
+
+    async def _look_for_relay(self) -> None:
+        """Learn early whether there is a relay, so that a ring need not wait for the answer."""
+        self._no_relay = False
+        await self._relay()
+
+    def _running_link(self) -> Link:
+        if self._link is None:
+            raise LocalProtocolError("The node is not running.")
+        return self._link
+
+    def _look_after_keys(self) -> None:
+        self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
+        if self.profile.refresh():
+            self.spawn(self._running_link().publish(self.profile.stored.published_prekeys()))
+
+
+def _offer(queue: asyncio.Queue[Any], item: object) -> None:
+    """Put without waiting; the oldest makes room when nobody reads."""
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(item)
+
+
+def _media_settings(config: NodeConfig) -> MediaSettings:
+    return MediaSettings(
+        include_loopback=config.include_loopback,
+        audio_bitrate=config.media.audio_bitrate,
+        video_bitrate=config.media.video_bitrate,
+    )
