@@ -35,7 +35,10 @@ METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
         rtcdtlstransport.RTCDtlsTransport,
         ("_register_data_receiver", "_send_data", "_set_role", "_validate_peer_identity", "_write_ssl"),
     ),
-    (rtcsctptransport.RTCSctpTransport, ("_data_channel_receive", "_handle_data", "_receive_data_chunk")),
+    (
+        rtcsctptransport.RTCSctpTransport,
+        ("_data_channel_receive", "_handle_data", "_mark_received", "_receive_data_chunk"),
+    ),
 )
 
 ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (
@@ -58,7 +61,7 @@ ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (
     ),
     (turn.TurnTransport, ("_TurnTransport__close_task", "_TurnTransport__inner_protocol")),
     (rtcdtlstransport.RTCDtlsTransport, ("_rx_srtp", "_ssl", "_task", "_tx_srtp")),
-    (rtcsctptransport.RTCSctpTransport, ("_advertised_rwnd",)),
+    (rtcsctptransport.RTCSctpTransport, ("_advertised_rwnd", "_sack_needed")),
 )
 
 FUNCTIONS = (

@@ -311,6 +311,8 @@ class IceAgent(Connection):
         if 128 <= data[0] <= 191:
             self._on_media(data, time.monotonic())
             return
+        if not 20 <= data[0] <= 63:
+            return  # neither; what the library could not read as STUN comes by here as well
         if self._queue.qsize() >= MAX_PENDING_DATAGRAMS:
             self._queue.get_nowait()
         self._queue.put_nowait((data, component))

@@ -154,11 +154,15 @@ class DataChannel(RTCSctpTransport):
             self.refused += 1
 
     async def _receive_data_chunk(self, chunk: DataChunk) -> None:
-        # A peer that overruns the window it was given, or opens channels of its own, fills our memory.
-        if chunk.stream_id != _CHANNEL or self._advertised_rwnd < 0:
+        # A peer that overruns the window it was given, or opens channels of its own, would fill our memory.
+        if self._advertised_rwnd < 0:
             self.refused += 1
-            return
-        await super()._receive_data_chunk(chunk)
+        elif chunk.stream_id != _CHANNEL:
+            self.refused += 1
+            self._mark_received(chunk.tsn)  # or it would come again and again
+            self._sack_needed = True
+        else:
+            await super()._receive_data_chunk(chunk)
 
     async def _data_channel_receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
         if pp_id != _BINARY or len(data) > MAX_MESSAGE:

@@ -1,0 +1,24 @@
+"""The self-test finds what the libraries lack and says so."""
+
+from __future__ import annotations
+
+import pytest
+from aioice import ice
+
+from entrenous.media.transport import checks
+
+
+def test_the_installed_libraries_have_everything() -> None:
+    assert checks.missing_names() == []
+    checks.check_libraries()
+
+
+def test_a_missing_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(ice.Connection, "check_incoming")
+    with pytest.raises(ImportError, match=r"aioice .*Connection\.check_incoming"):
+        checks.check_libraries()
+
+
+def test_a_missing_attribute_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "ATTRIBUTES", ((ice.Connection, ("_no_such_thing",)),))
+    assert checks.missing_names() == ["Connection._no_such_thing"]

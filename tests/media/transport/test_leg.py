@@ -1,0 +1,228 @@
+"""Two legs in one process, over loopback: connect, carry, fail, close."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import re
+import threading
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from entrenous.errors import ConfigError, LocalProtocolError, RemoteProtocolError
+from entrenous.media.description import MAX_CANDIDATES
+from entrenous.media.events import (
+    CandidateGathered,
+    Data,
+    DataOpen,
+    LegClosed,
+    LegFailed,
+    LegStage,
+    PathKind,
+    Secured,
+)
+from entrenous.media.settings import IceServer
+from entrenous.media.streams import StreamKind
+from entrenous.media.transport.leg import MAX_EARLY, TransportLeg
+from lab.calls import SETTINGS, LegEnd, connect, connected_legs, make_leg
+
+RTP = bytes([0x80, 111, 0, 1]) + bytes(8) + b"payload"
+
+
+async def close(*ends: LegEnd) -> None:
+    await asyncio.gather(*(end.leg.close() for end in ends))
+
+
+async def test_two_legs_connect_and_carry_packets_and_messages() -> None:
+    caller, callee = await connected_legs()
+    for end, other in ((caller, callee), (callee, caller)):
+        path = end.leg.path
+        assert path is not None
+        assert (path.kind, path.protocol) == (PathKind.DIRECT, "udp")
+        assert end.leg.remote_streams.by_kind == other.streams.by_kind
+        await end.log.wait_for(DataOpen)
+        end.leg.send_data(b"message")
+        assert (await other.log.wait_for(Data)).message == b"message"
+        arrived: asyncio.Queue[tuple[bytes, float]] = asyncio.Queue()
+        other.leg.receive_into(lambda packet, at, queue=arrived: queue.put_nowait((packet, at)))
+        assert end.leg.send_packet(RTP)
+        async with asyncio.timeout(5):
+            packet, at = await arrived.get()
+        assert packet == RTP
+        assert 0 <= time.monotonic() - at < 5
+    await close(caller, callee)
+
+
+async def test_packets_wait_for_a_session_within_bounds() -> None:
+    caller, callee = await connected_legs()
+    for number in range(MAX_EARLY + 10):
+        caller.leg.send_packet(RTP[:2] + number.to_bytes(2, "big") + RTP[4:])
+    await caller.log.wait_for(DataOpen)
+    caller.leg.send_data(b"all sent")
+    await callee.log.wait_for(Data)
+    arrived: list[bytes] = []
+    callee.leg.receive_into(lambda packet, _: arrived.append(packet))
+    numbers = [int.from_bytes(packet[2:4], "big") for packet in arrived]
+    assert numbers == list(range(10, MAX_EARLY + 10))
+    await close(caller, callee)
+
+
+async def test_a_wrong_fingerprint_fails_the_handshake() -> None:
+    caller, callee = make_leg(controlling=True), make_leg(controlling=False)
+    answer = await caller.leg.answer(await callee.leg.offer())
+    forged = re.sub(r"sha-256 ..:..", "sha-256 00:00", answer)
+    await callee.leg.accept_answer(forged)
+    failed = await callee.log.wait_for(LegFailed)
+    assert failed.stage is LegStage.HANDSHAKE
+    assert not callee.log.of(Secured)
+    assert not callee.leg.send_packet(RTP)
+    # The other side had verified us and is told that it is over.
+    await caller.log.wait_for(LegClosed)
+    await close(caller, callee)
+
+
+async def test_without_a_path_the_leg_fails_in_its_time() -> None:
+    settings = replace(SETTINGS, path_timeout=0.1)
+    caller, callee = make_leg(controlling=True, settings=settings), make_leg(controlling=False)
+    answer = await caller.leg.answer(re.sub(r"a=candidate:.*\r\n", "", await callee.leg.offer()))
+    assert answer
+    failed = await caller.log.wait_for(LegFailed)
+    assert failed.stage is LegStage.PATH
+    await close(caller, callee)
+
+
+async def test_closing_one_end_is_told_at_the_other_and_repeats_harmlessly() -> None:
+    caller, callee = await connected_legs()
+    await caller.leg.close()
+    await caller.leg.close()
+    await callee.log.wait_for(LegClosed)
+    assert not callee.leg.send_packet(RTP)
+    assert not caller.log.of(LegClosed)
+    await close(callee)
+
+
+@pytest.mark.parametrize("stage", ["new", "offered", "connecting"])
+async def test_a_leg_closes_at_any_stage(stage: str) -> None:
+    caller, callee = make_leg(controlling=True), make_leg(controlling=False)
+    if stage != "new":
+        offer = await callee.leg.offer()
+        if stage == "connecting":
+            await caller.leg.answer(offer)
+    await close(caller, callee)
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_descriptions_come_in_order() -> None:
+    caller, callee = make_leg(controlling=True), make_leg(controlling=False)
+    with pytest.raises(LocalProtocolError):
+        await callee.leg.accept_answer("")
+    with pytest.raises(LocalProtocolError):
+        _ = callee.leg.remote_streams
+    with pytest.raises(LocalProtocolError):
+        callee.leg.send_data(b"early")
+    offer = await callee.leg.offer()
+    with pytest.raises(LocalProtocolError):
+        await callee.leg.offer()
+    with pytest.raises(LocalProtocolError):
+        await callee.leg.answer(offer)
+    with pytest.raises(RemoteProtocolError):
+        await callee.leg.accept_answer(offer)  # leaves the DTLS role open
+    with pytest.raises(RemoteProtocolError):
+        await caller.leg.answer("nonsense")
+    answer = await caller.leg.answer(offer)  # the refused one did no harm
+    with pytest.raises(RemoteProtocolError):
+        await callee.leg.accept_answer(answer.replace("a=rtpmap:111", "a=rtpmap:112").replace("SAVPF 111", "SAVPF 112"))
+    with pytest.raises(RemoteProtocolError):
+        await make_leg(controlling=False).leg.answer(answer)  # an answer is no offer
+    await callee.leg.accept_answer(answer)
+    await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
+    await close(caller, callee)
+
+
+async def test_an_answer_takes_the_numbers_and_names_of_the_offer() -> None:
+    caller, callee = make_leg(controlling=True), make_leg(controlling=False)
+    offer = (
+        (await callee.leg.offer())
+        .replace(":96 ", ":100 ")
+        .replace("SAVPF 96", "SAVPF 100")
+        .replace("apt=96", "apt=100")
+    )
+    offer = offer.replace("BUNDLE audio", "BUNDLE 0").replace("a=mid:audio", "a=mid:0")
+    answer = await caller.leg.answer(offer)
+    assert "a=rtpmap:100 VP8/90000" in answer
+    assert "a=group:BUNDLE 0 video data" in answer
+    assert caller.leg.remote_streams.by_kind[StreamKind.VIDEO].payload_type == 100
+    await close(caller, callee)
+
+
+async def test_candidates_are_trickled() -> None:
+    caller, callee = make_leg(controlling=True), make_leg(controlling=False)
+    offer = await callee.leg.offer()
+    lines = re.findall(r"a=candidate:(.*)\r\n", offer)
+    bare = re.sub(r"a=(candidate:.*|end-of-candidates)\r\n", "", offer)
+    answer = await caller.leg.answer(bare)
+    await callee.leg.accept_answer(re.sub(r"a=(candidate:.*|end-of-candidates)\r\n", "", answer))
+    for line in lines:
+        caller.leg.add_candidate(line)
+    caller.leg.add_candidate(None)
+    await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
+    await close(caller, callee)
+
+
+async def test_bad_candidates_are_refused_and_useless_ones_ignored() -> None:
+    end = make_leg(controlling=True)
+    for line in (
+        "",
+        "1 1 udp",
+        "1 1 udp x 192.0.2.1 5000 typ host",
+        "1 1 udp 1 192.0.2.1 0 typ host",
+        "1 1 udp 1 192.0.2.1 70000 typ host",
+        "1 1 udp 1 192.0.2.1 5000 typ host " + "x" * 600,
+    ):
+        with pytest.raises(RemoteProtocolError):
+            end.leg.add_candidate(line)
+    for line in (
+        "1 1 tcp 1 192.0.2.1 5000 typ host",
+        "1 2 udp 1 192.0.2.1 5000 typ host",
+        "1 1 udp 1 aaaa.local 5000 typ host",
+        "1 1 udp 1 not-an-address 5000 typ host",
+    ):
+        end.leg.add_candidate(line)
+    assert isinstance(end.leg, TransportLeg)
+    assert end.leg._ice.remote_candidates == []
+    with pytest.raises(RemoteProtocolError, match="too many"):
+        for number in range(MAX_CANDIDATES):
+            end.leg.add_candidate(f"1 1 udp 1 192.0.2.{number} 5000 typ host")
+    await close(end)
+
+
+async def test_relay_only_reveals_no_address() -> None:
+    servers = (IceServer("turn:127.0.0.1:9", "user", "word"),)
+    end = make_leg(controlling=True, relay_only=True, ice_servers=servers)
+    offer = await end.leg.offer()
+    assert "a=candidate" not in offer
+    assert "end-of-candidates" not in offer
+    await close(end)
+    assert all(event.line is None for event in end.log.of(CandidateGathered))
+
+
+def test_a_malformed_server_is_our_own_mistake() -> None:
+    with pytest.raises(ConfigError):
+        make_leg(controlling=True, ice_servers=(IceServer("nonsense"),))
+
+
+async def test_twenty_legs_leave_nothing_behind() -> None:
+    await close(*await connected_legs())
+    gc.collect()
+    process = psutil.Process()
+    before = (process.num_fds(), threading.active_count(), len(asyncio.all_tasks()))
+    for _ in range(10):
+        caller, callee = make_leg(controlling=True), make_leg(controlling=False)
+        await connect(caller, callee)
+        await asyncio.gather(caller.log.wait_for(DataOpen), callee.log.wait_for(DataOpen))
+        await close(caller, callee)
+    gc.collect()
+    assert (process.num_fds(), threading.active_count(), len(asyncio.all_tasks())) == before
