@@ -97,6 +97,7 @@ def _lose_device(move: Move, fact: DeviceOffline | EndReceived) -> None:
     move.close_legs(*(leg for leg in move.call.legs if leg.device == fact.device))
     move.set(gone=move.call.gone | {fact.device})
     if len(move.call.gone) == len(move.call.devices):
+        move.say_end(EndReason.CANCELLED, move.everybody())  # the ring may have arrived, and its answer not
         move.end(EndReason.OFFLINE if isinstance(fact, DeviceOffline) else EndReason.FAILED)
 
 

@@ -28,7 +28,6 @@ from .call import CallMachine, is_unanswered_dial
 from .deadlines import Timeouts
 from .inputs import (
     Accepted,
-    AcceptReceived,
     CallInput,
     Crossed,
     Declined,
@@ -133,9 +132,6 @@ class Desk:
     def _pass_on(self, fact: CallInput | InnerInput, now: float) -> tuple[Desk, Outputs]:
         if self.live is not None and self.live.id == fact.call:
             return self._put(*self.live.handle(fact, now), now)
-        if isinstance(fact, AcceptReceived):
-            # A device that thinks it is in a call that is none any more must not wait for its deadline.
-            return self._drop(), (_refuse(fact.call, fact.device, EndReason.CANCELLED),)
         if isinstance(fact, Accepted | Declined | HungUp) and not self._is_buried(fact.call, now):
             raise LocalProtocolError("There is no such call.")
         return self._drop(), ()
@@ -163,7 +159,7 @@ class Desk:
             case Collision.REPEATED:
                 return self._drop(), ()
             case Collision.BUSY | Collision.STAY:
-                return self._bury(ring.call, now), (_refuse(ring.call, ring.device, EndReason.BUSY),)
+                return self._bury(ring.call, now), (_busy(ring),)
             case Collision.END_BOTH:
                 return self._put(*self.live.handle(Crossed(self.live.id, to=None), now), now)
             case Collision.GIVE_WAY:
@@ -199,5 +195,5 @@ class Desk:
         return replace(self, dropped=self.dropped + 1)
 
 
-def _refuse(call: bytes, device: Device, reason: EndReason) -> SendEnd:
-    return SendEnd(call, (device,), reason, None, Stage.RING)
+def _busy(ring: Rang) -> SendEnd:
+    return SendEnd(ring.call, (ring.device,), EndReason.BUSY, None, Stage.RING)

@@ -153,8 +153,8 @@ class Move:
         self.arm(CallDeadline.RECONNECT, self.call.timeouts.reconnect)
 
     def others(self, device: Device) -> tuple[Device, ...]:
-        """The rung devices that still have to be told, except `device`."""
-        return tuple(d for d in self.call.devices if d != device and d not in self.call.gone)
+        """Every device that was rung, except `device`; one that seemed offline may have the ring all the same."""
+        return tuple(other for other in self.call.devices if other != device)
 
     def everybody(self) -> tuple[Device, ...]:
         """Whom an end is for: the device at the other end, or every device that was rung."""

@@ -189,7 +189,7 @@ class Action(StrEnum):
     NOTE_RINGING = "remember d; answer its leg"
     PIN = "pin d; end(elsewhere, d) to the others, close their legs"
     TAKE_REFUSAL = "end declined or busy, end(elsewhere) to the others"
-    LOSE_DEVICE = "forget d; when it was the last one, end"
+    LOSE_DEVICE = "close its leg; when it was the last one, end, end(cancelled) to all"
     CANCEL = "end local, end(cancelled) to all"
     GIVE_UP_RINGING = "end unanswered, end(cancelled) to all"
     RING = "offer a leg in ringing"

@@ -1,0 +1,498 @@
+"""Every interleaving of a few calls, with the real desk and call machine.
+
+Explored are all orders of message delivery (first in, first out per pair of devices), user actions, local work and,
+where asked for, deadlines, crashes and rings that find nobody. A state is *quiet* when no message is in flight and
+no local work is left; then the following must hold:
+
+whole   a live call is live on both ends, and both ends name each other; who calls is heard by somebody
+single  at most one device of the called user has a call answered
+legs    a leg is open at both of its ends or at neither, and only for a live call
+media   sources and sinks are open only for a call that is answered or being answered
+
+Seats and messages are numbered as they turn up, so that a state is a few small integers and every step of a machine
+is made once however often it is met.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from entrenous.protocol.desk import Desk
+from entrenous.protocol.inputs import (
+    Accepted,
+    AcceptReceived,
+    BetterPath,
+    DeadlinePassed,
+    Device,
+    DeviceOffline,
+    Dialled,
+    EarlyLeg,
+    EndReceived,
+    Flowed,
+    HungUp,
+    KeysReady,
+    Leg,
+    LegClosed,
+    LegFailed,
+    LegOffered,
+    MediaOpened,
+    PleaseReceived,
+    Rang,
+    RingingReceived,
+    Secured,
+    Stalled,
+)
+from entrenous.protocol.outputs import (
+    AnswerLeg,
+    CloseLeg,
+    CloseMedia,
+    OpenMedia,
+    Output,
+    SendAccept,
+    SendEnd,
+    SendPlease,
+    SendRing,
+    SendRinging,
+    StartLeg,
+)
+from entrenous.protocol.states import CallDeadline, CallState, Role, Stage, is_answered
+
+T = TypeVar("T", bound=Hashable)
+Fact = object
+Mail = tuple[int, Fact]
+"""The number of the receiving seat, and what it will hear."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One device: its desk, and what the world has counted open by its outputs alone."""
+
+    desk: Desk
+    legs: frozenset[tuple[bytes, Leg]] = frozenset()
+    media: frozenset[bytes] = frozenset()
+    lost_memory: bool = False
+    """It crashed and has not dialled since."""
+
+
+# --- what may happen besides delivery and local work, each a limited number of times ---
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A device calls a user; `after_crash` only once it has crashed."""
+
+    device: Device
+    call: bytes
+    to: str
+    after_crash: bool = False
+
+
+@dataclass(frozen=True)
+class Take:
+    """Some ringing device takes its call."""
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Some device ends its call: it declines, cancels or hangs up."""
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A device in a call loses all memory."""
+
+    device: Device
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """The caller hears that a ring did not arrive, and that is so, or is not so."""
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A ring arrives and will arrive again."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A deadline of this name passes on some device."""
+
+    name: CallDeadline
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Media stops arriving at some device in ACTIVE."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Media arrives again at some device in RECONNECTING."""
+
+
+@dataclass(frozen=True)
+class FailLeg:
+    """A leg that is not secured fails at one end."""
+
+
+@dataclass(frozen=True)
+class Improve:
+    """Some device in ACTIVE finds a better path."""
+
+
+Action = Dial | Take | Leave | Crash | Unreachable | Repeat | Pass | Stall | Flow | FailLeg | Improve
+
+
+class _Numbers(Generic[T]):
+    """Gives each value a number, and the value of a number back."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[T, int] = {}
+        self.values: list[T] = []
+
+    def of(self, value: T) -> int:
+        number = self._numbers.get(value)
+        if number is None:
+            number = self._numbers[value] = len(self.values)
+            self.values.append(value)
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Numbers of seats, of the messages from each seat to each, and how often each action is left."""
+
+    seats: tuple[int, ...]
+    channels: tuple[tuple[int, ...], ...]
+    budget: tuple[int, ...]
+
+
+@dataclass
+class Result:
+    """What an exploration found."""
+
+    states: int = 0
+    complete: bool = True
+    outcomes: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+
+class Exploration:
+    """One scenario.
+
+    Args:
+        devices: the devices; those of one address belong to one user.
+        actions: what may happen, and how often.
+        early_leg: what callees offer while they ring.
+        seats: where each device begins; idle unless given.
+        routine: deadlines that count as local work.
+        last_resort: deadlines that pass only when nothing else is left to happen.
+        make_desk: builds a desk, so that a test can break its rules.
+    """
+
+    def __init__(
+        self,
+        devices: list[Device],
+        actions: dict[Action, int],
+        *,
+        early_leg: EarlyLeg = EarlyLeg.DIRECT,
+        seats: list[Seat] | None = None,
+        routine: tuple[CallDeadline, ...] = (),
+        last_resort: tuple[CallDeadline, ...] = (),
+        make_desk: Callable[[Device], Desk] = Desk,
+    ) -> None:
+        self._devices = devices
+        self._index = {device: number for number, device in enumerate(devices)}
+        self._actions = list(actions)
+        self._times = tuple(actions.values())
+        self._early_leg = early_leg
+        self._routine = routine
+        self._last_resort = last_resort
+        self._make_desk = make_desk
+        self._start = seats or [Seat(make_desk(device)) for device in devices]
+        self._seats: _Numbers[Seat] = _Numbers()
+        self._facts: _Numbers[Fact] = _Numbers()
+        self._steps: dict[tuple[int, int], tuple[int, tuple[tuple[int, int], ...]]] = {}
+
+    def run(self, limit: int = 3_000_000) -> Result:
+        """Explore everything; stops at `limit` states, and says so."""
+        size = len(self._devices)
+        start = State(tuple(self._seats.of(seat) for seat in self._start), ((),) * (size * size), self._times)
+        came_from: dict[State, tuple[State, tuple[int, int]] | None] = {start: None}
+        todo = deque([start])
+        result = Result()
+        while todo:
+            state = todo.popleft()
+            busy = False
+            for counts, seat, fact, after in self._next(state):
+                busy = busy or counts
+                if after not in came_from:
+                    came_from[after] = (state, (seat, fact))
+                    todo.append(after)
+            if not busy:
+                for seat, fact, after in self._resort(state):
+                    busy = True
+                    if after not in came_from:
+                        came_from[after] = (state, (seat, fact))
+                        todo.append(after)
+            if not busy:
+                seats = [self._seats.values[number] for number in state.seats]
+                result.outcomes[tuple(_describe(seat) for seat in seats)] += 1
+                why = self._fault(seats)
+                if why is not None:
+                    result.violations.append("\n".join([why, *self._trace(came_from, state)]))
+            if len(came_from) > limit:
+                result.complete = False
+                break
+        result.states = len(came_from)
+        return result
+
+    # --- steps ---
+
+    def _next(self, state: State) -> Iterator[tuple[bool, int, int, State]]:
+        """Every next state: whether the step is bound to happen, the seat, the fact, the state."""
+        size = len(self._devices)
+        for channel, mail in enumerate(state.channels):
+            if mail:
+                channels = (*state.channels[:channel], mail[1:], *state.channels[channel + 1 :])
+                yield True, *self._step(state, channel % size, mail[0], channels, state.budget)
+        in_flight = any(state.channels)
+        seats = [self._seats.values[number] for number in state.seats]
+        for number, seat in enumerate(seats):
+            for fact in self._local_work(seat, seats, in_flight):
+                yield True, *self._step(state, number, self._facts.of(fact), state.channels, state.budget)
+        for place, action in enumerate(self._actions):
+            if state.budget[place]:
+                budget = (*state.budget[:place], state.budget[place] - 1, *state.budget[place + 1 :])
+                yield from self._act(action, state, seats, budget)
+
+    def _resort(self, state: State) -> Iterator[tuple[int, int, State]]:
+        for number, seat_number in enumerate(state.seats):
+            for name in self._last_resort:
+                fact = _acts(Pass(name), self._seats.values[seat_number])
+                if fact is not None:
+                    yield self._step(state, number, self._facts.of(fact), state.channels, state.budget)
+
+    def _local_work(self, seat: Seat, seats: list[Seat], in_flight: bool) -> Iterator[Fact]:
+        call = seat.desk.live
+        if call is None:
+            return
+        if call.state is CallState.PREPARING:
+            yield KeysReady(call.id, tuple(device for device in self._devices if device.address == call.address))
+        if call.state is CallState.ANSWERING:
+            yield MediaOpened(call.id)
+        for leg in sorted(call.legs):
+            other_end = (call.id, Leg(seat.desk.me, leg.generation))
+            open_there = other_end in seats[self._index[leg.device]].legs
+            if open_there and leg not in call.secured:
+                yield Secured(call.id, leg)
+            if not open_there and leg in call.secured:
+                yield LegClosed(call.id, leg)
+            if not open_there and not in_flight and leg == call.pending_leg and CallDeadline.ATTEMPT in self._routine:
+                yield DeadlinePassed(call.id, CallDeadline.ATTEMPT)
+        for name in self._routine:
+            if name is not CallDeadline.ATTEMPT and call.deadlines.at(name) is not None:
+                yield DeadlinePassed(call.id, name)
+
+    def _act(
+        self, action: Action, state: State, seats: list[Seat], budget: tuple[int, ...]
+    ) -> Iterator[tuple[bool, int, int, State]]:
+        if isinstance(action, Unreachable | Repeat):
+            yield from self._disturb_rings(action, state, budget)
+            return
+        for number, seat in enumerate(seats):
+            fact = _acts(action, seat)
+            if fact is not None:
+                yield False, *self._step(state, number, self._facts.of(fact), state.channels, budget)
+
+    def _disturb_rings(
+        self, action: Unreachable | Repeat, state: State, budget: tuple[int, ...]
+    ) -> Iterator[tuple[bool, int, int, State]]:
+        size = len(self._devices)
+        for channel, mail in enumerate(state.channels):
+            ring = self._facts.values[mail[0]] if mail else None
+            if not isinstance(ring, Rang):
+                continue
+
+            def with_mail(mail: tuple[int, ...], channel: int = channel) -> tuple[tuple[int, ...], ...]:
+                return (*state.channels[:channel], mail, *state.channels[channel + 1 :])
+
+            if isinstance(action, Repeat):
+                yield False, *self._step(state, channel % size, mail[0], with_mail((*mail[1:], mail[0])), budget)
+            else:
+                offline = self._facts.of(DeviceOffline(ring.call, self._devices[channel % size]))
+                yield False, *self._step(state, channel // size, offline, with_mail(mail[1:]), budget)
+                yield False, *self._step(state, channel // size, offline, state.channels, budget)
+
+    def _step(
+        self, state: State, number: int, fact: int, channels: tuple[tuple[int, ...], ...], budget: tuple[int, ...]
+    ) -> tuple[int, int, State]:
+        key = (state.seats[number], fact)
+        found = self._steps.get(key)
+        if found is None:
+            after, mail = self._apply(self._seats.values[key[0]], self._facts.values[fact])
+            found = (self._seats.of(after), tuple((to, self._facts.of(said)) for to, said in mail))
+            self._steps[key] = found
+        seat, mail_numbers = found
+        if mail_numbers:
+            grown = list(channels)
+            base = number * len(self._devices)
+            for to, said in mail_numbers:
+                grown[base + to] = (*grown[base + to], said)
+            channels = tuple(grown)
+        seats = (*state.seats[:number], seat, *state.seats[number + 1 :])
+        return number, fact, State(seats, channels, budget)
+
+    def _apply(self, seat: Seat, fact: Fact) -> tuple[Seat, list[Mail]]:
+        """One step of one device, at time 0: the order in which deadlines pass is explored, not their length."""
+        desk = seat.desk
+        if isinstance(fact, Crash):
+            return Seat(self._make_desk(desk.me), lost_memory=True), []
+        if isinstance(fact, Dialled):
+            seat = replace(seat, lost_memory=False)
+        if isinstance(fact, DeadlinePassed) and desk.live is not None:
+            desk = replace(desk, live=replace(desk.live, deadlines=desk.live.deadlines.cancel(fact.name)))
+        if not isinstance(fact, Rang | Dialled) and not _knows(desk, fact):
+            return seat, []  # sealed with keys that this process never had
+        desk, outputs = desk.handle(fact, 0.0)  # type: ignore[arg-type]  # facts are kept as plain objects here
+        mail: list[Mail] = []
+        for output in outputs:
+            seat = self._count(seat, output)
+            mail += self._post(desk.me, output)
+        return replace(seat, desk=desk), mail
+
+    def _count(self, seat: Seat, output: Output) -> Seat:
+        match output:
+            case SendRinging(call, device, early_leg) if early_leg is not EarlyLeg.NONE:
+                return replace(seat, legs=seat.legs | {(call, Leg(device, 0))})
+            case SendAccept(call, device, offer_leg) if offer_leg:
+                return replace(seat, legs=seat.legs | {(call, Leg(device, 0))})
+            case AnswerLeg(call, leg) | StartLeg(call, leg):
+                return replace(seat, legs=seat.legs | {(call, leg)})
+            case CloseLeg(call, leg):
+                return replace(seat, legs=seat.legs - {(call, leg)})
+            case OpenMedia(call):
+                return replace(seat, media=seat.media | {call})
+            case CloseMedia(call):
+                return replace(seat, media=seat.media - {call})
+            case _:
+                return seat
+
+    def _post(self, me: Device, output: Output) -> list[Mail]:
+        def to(device: Device, fact: Fact) -> Mail:
+            return self._index[device], fact
+
+        match output:
+            case SendRing(call, devices):
+                return [to(device, Rang(call, me, 0.0, self._early_leg)) for device in devices]
+            case SendRinging(call, device, early_leg):
+                return [to(device, RingingReceived(call, me, early_leg is not EarlyLeg.NONE))]
+            case SendAccept(call, device, offer_leg):
+                return [to(device, AcceptReceived(call, me, offer_leg))]
+            case SendEnd(call, devices, reason, accepted, stage):
+                return [to(device, EndReceived(call, me, reason, accepted, stage)) for device in devices]
+            case SendPlease(call, leg, stalled):
+                return [to(leg.device, PleaseReceived(call, Leg(me, leg.generation), stalled))]
+            case StartLeg(call, leg):
+                return [to(leg.device, LegOffered(call, Leg(me, leg.generation)))]
+            case _:
+                return []
+
+    # --- what must hold ---
+
+    def _fault(self, seats: list[Seat]) -> str | None:
+        for seat in seats:
+            why = self._half_open(seat, seats) or self._leaks(seat, seats)
+            if why is not None:
+                return why
+        answered = Counter(
+            seat.desk.live.id
+            for seat in seats
+            if seat.desk.live is not None and seat.desk.live.role is Role.CALLEE and is_answered(seat.desk.live.state)
+        )
+        return next((f"two devices answered {call!r}" for call, count in answered.items() if count > 1), None)
+
+    def _half_open(self, seat: Seat, seats: list[Seat]) -> str | None:
+        call = seat.desk.live
+        if call is None:
+            return None
+        ends = [
+            other
+            for other in seats
+            if other.desk.me.address == call.address
+            and other.desk.live is not None
+            and other.desk.live.id == call.id
+            and (other.desk.live.device in (None, seat.desk.me))
+        ]
+        if call.device is None:
+            theirs = [other for other in seats if other.desk.me.address == call.address]
+            return None if ends or any(other.lost_memory for other in theirs) else f"nobody rings for {_describe(seat)}"
+        if any(other.desk.me == call.device for other in ends) or seats[self._index[call.device]].lost_memory:
+            return None
+        return f"half-open: {_describe(seat)}"
+
+    def _leaks(self, seat: Seat, seats: list[Seat]) -> str | None:
+        call = seat.desk.live
+        expected = frozenset() if call is None else frozenset((call.id, leg) for leg in call.legs)
+        if seat.legs != expected:
+            return f"{_describe(seat)} has legs open that its call does not know, or the other way round"
+        for call_id, leg in seat.legs:
+            other = seats[self._index[leg.device]]
+            if (call_id, Leg(seat.desk.me, leg.generation)) not in other.legs and not other.lost_memory:
+                return f"{_describe(seat)} has a leg open that ends nowhere: {leg}"
+        in_use = call is not None and (is_answered(call.state) or call.state is CallState.ANSWERING)
+        if bool(seat.media) != in_use:
+            return f"{_describe(seat)} has media {'open' if seat.media else 'closed'}"
+        return None
+
+    def _trace(self, came_from: dict[State, tuple[State, tuple[int, int]] | None], state: State) -> list[str]:
+        steps = []
+        while (before := came_from[state]) is not None:
+            state, (seat, fact) = before
+            device = self._devices[seat]
+            steps.append(f"  {device.address}/{device.id} <- {self._facts.values[fact]}")
+        return steps[::-1]
+
+
+def _knows(desk: Desk, fact: Fact) -> bool:
+    call = getattr(fact, "call", None)
+    return (desk.live is not None and desk.live.id == call) or any(buried == call for _, buried in desk.tombstones)
+
+
+def _acts(action: Action, seat: Seat) -> Fact | None:
+    """What the action does at this seat, if it can happen there now."""
+    call = seat.desk.live
+    me = seat.desk.me
+    match action:
+        case Dial(device, new, to, after_crash):
+            return Dialled(new, to) if me == device and call is None and (seat.lost_memory or not after_crash) else None
+        case Take():
+            return Accepted(call.id) if call is not None and call.state is CallState.RINGING else None
+        case Leave():
+            return HungUp(call.id) if call is not None else None
+        case Crash(device):
+            return action if me == device and call is not None else None
+        case Pass(name):
+            return DeadlinePassed(call.id, name) if call is not None and call.deadlines.at(name) is not None else None
+        case Unreachable() | Repeat():
+            return None
+        case Stall():
+            stalls = call is not None and call.state is CallState.ACTIVE and call.media_leg in call.legs
+            return Stalled(call.id, call.media_leg) if call and stalls and call.media_leg else None
+        case Flow():
+            flows = call is not None and call.state is CallState.RECONNECTING and call.media_leg in call.legs
+            return Flowed(call.id, call.media_leg) if call and flows and call.media_leg else None
+        case FailLeg():
+            return LegFailed(call.id, call.pending_leg, Stage.PATH) if call and call.pending_leg else None
+        case Improve():
+            return BetterPath(call.id) if call is not None and call.state is CallState.ACTIVE else None
+
+
+def _describe(seat: Seat) -> str:
+    me, call = seat.desk.me, seat.desk.live
+    name = f"{me.address}/{me.id}"
+    return f"{name} idle" if call is None else f"{name} {call.state} {call.id[:1].hex()}"
