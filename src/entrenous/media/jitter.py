@@ -194,7 +194,12 @@ class PlayoutBuffer:
             self.counters.duplicates += 1
             return
         packet = _Arrival(position, Play(payload, timestamp), now)
-        if self._is_stray(packet):
+        unexpected = 0.0 if self._arrivals.is_empty else packet.transit - self._arrivals.fastest
+        if unexpected > _STRAY and self._packets:
+            # While another path delivers, old packets of one that drains are late and nothing else.
+            self.counters.late += 1
+            return
+        if abs(unexpected) > _STRAY:
             self._take_stray(packet)
             return
         self._stray = None
@@ -257,18 +262,10 @@ class PlayoutBuffer:
     def _was_played(self, position: int) -> bool:
         return self._begun and position < self._next and bool(self._played >> (self._next - 1 - position) & 1)
 
-    def _is_stray(self, packet: _Arrival) -> bool:
-        """Whether a packet is so far from what is expected that its sender may have begun anew."""
-        if self._arrivals.is_empty:
-            return False
-        unexpected = packet.transit - self._arrivals.fastest
-        # While another path delivers, old packets of one that drains are late and nothing else.
-        return unexpected < -_STRAY or (unexpected > _STRAY and not self._packets)
-
     def _take_stray(self, packet: _Arrival) -> None:
-        """Keep a packet that fits nothing; with a second one that fits it, begin anew there."""
+        """Keep a packet that fits nothing: its sender may have begun anew. With a second one that fits it, follow."""
         first, self._stray = self._stray, packet
-        if first is None or abs(packet.position - first.position) > _CAPACITY:
+        if first is None or not 0 < abs(packet.position - first.position) <= _CAPACITY:
             return
         origin = self._next + _CAPACITY
         self.reset()
@@ -315,13 +312,9 @@ class PlayoutBuffer:
 
     def _leave_out_the_oldest(self, now: float) -> None:
         """After an outage, drop what has waited far too long, as long as there is something fresher."""
-        if self._delay_of(self._next, now) <= self.wanted_delay + _BURST:
-            return
-        freshest = max(self._packets)
-        while self._next < freshest and self._delay_of(self._next, now) > self.wanted_delay + BLOCK_SECONDS:
-            if self._packets.pop(self._next, None) is not None:
-                self.counters.discarded += 1
-            self._advance(1)
+        excess = self._delay_of(self._next, now) - self.wanted_delay
+        if excess > _BURST:
+            self._make_room(min(self._next + int(excess / BLOCK_SECONDS), max(self._packets)))
 
     def _must_grow(self) -> bool:
         """Whether the next block is to be held back: more delay would have saved one that was just missed."""
