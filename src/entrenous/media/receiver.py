@@ -8,6 +8,7 @@ thread and shown when their sound is heard.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,10 @@ from .payload import read_piece
 from .reception import Reception
 from .rtp import RtpPacket
 from .stats import RateMeter
+
+PHASE = 0.005
+"""Seconds after a packet is due at which the play-out has its turn: its successor is then here when its own turn
+comes 20 ms later, so that a lost block is recovered from it, and small jitter does not matter."""
 
 MAX_LAG = 0.5
 """Seconds that the play-out clock may be behind before it starts anew instead of catching up."""
@@ -78,6 +83,8 @@ class AudioReceiver:
         self._clock = clock
         self._play = play
         self._on_first = on_first
+        self._first_arrival: float | None = None
+        self._arrived = asyncio.Event()
         self._started = False
         self._last = silence()
 
@@ -92,10 +99,17 @@ class AudioReceiver:
             self.rejected += 1
             return
         self.buffer.push(packet.timestamp, encoded, at)
+        if self._first_arrival is None:
+            self._first_arrival = at
+            self._arrived.set()
 
     async def run(self) -> None:
-        """Play every 20 ms until cancelled."""
-        turn = time.monotonic()
+        """Play every 20 ms from the first packet on, until cancelled."""
+        await self._arrived.wait()
+        turn = (self._first_arrival or 0.0) + PHASE
+        # Packets that were kept for the gate are long here: the next turn of the same beat is the first.
+        turn += BLOCK_SECONDS * max(0, math.ceil((time.monotonic() - turn) / BLOCK_SECONDS))
+        await asyncio.sleep(turn - time.monotonic())
         while True:
             now = time.monotonic()
             if now - turn > MAX_LAG:

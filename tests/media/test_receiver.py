@@ -1,0 +1,307 @@
+"""What arrives: opened, ordered, repaired, decoded, shown; what does not open is never decoded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import av
+import numpy as np
+import pytest
+
+from entrenous.crypto.sframe import FrameOpener, FrameSealer
+from entrenous.errors import CodecError, RemoteProtocolError
+from entrenous.media.clocksync import PlayoutClock
+from entrenous.media.codecs.base import Samples
+from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
+from entrenous.media.payload import packetise
+from entrenous.media.receiver import MAX_UNDECODED, PHASE, REJECTIONS_BEFORE_REQUEST, AudioReceiver, VideoReceiver
+from entrenous.media.rtp import RtpPacket
+from lab.calls import until
+
+KEY, OTHER_KEY = bytes(32), bytes(range(32))
+
+
+class SoundBench:
+    def __init__(self) -> None:
+        self.sealer, self.forger = FrameSealer(0, KEY), FrameSealer(0, OTHER_KEY)
+        self.encoder = OpusEncoder()
+        self.heard: list[tuple[Samples, float]] = []
+        self.first: list[float] = []
+        self.receiver = AudioReceiver(
+            1,
+            FrameOpener(0, KEY),
+            OpusDecoder(),
+            PlayoutClock(),
+            lambda block, at: self.heard.append((block, at)),
+            self.first.append,
+        )
+        tone = 9000 * np.sin(2 * np.pi * 440 * np.arange(960 * 100) / 48_000)
+        self.tone = tone.astype(np.int16).reshape(100, 960)
+
+    def arrive(self, number: int, at: float, sealer: FrameSealer | None = None) -> None:
+        payload = (sealer or self.sealer).seal(self.encoder.encode(self.tone[number]))
+        self.receive(number, payload, at)
+
+    def receive(self, number: int, payload: bytes, at: float) -> None:
+        self.receiver.receive(RtpPacket(111, 0, number, number * 960, 1, payload), 12 + len(payload), at)
+
+
+def test_sound_is_played_in_order() -> None:
+    bench = SoundBench()
+    for number in range(20):
+        bench.arrive(number, number * 0.02)
+        bench.receiver.play_one(number * 0.02 + 0.01)
+    assert len(bench.heard) >= 18
+    assert bench.first == [bench.heard[0][1]]
+    assert bench.receiver.buffer.counters.concealed == 0
+    assert float(np.abs(bench.heard[-1][0]).mean()) > 1000
+
+
+def test_one_lost_packet_costs_no_more_than_one_concealed_block() -> None:
+    bench = SoundBench()
+    for number in range(60):
+        if number != 30:
+            bench.arrive(number, number * 0.02)
+        bench.receiver.play_one(number * 0.02 + PHASE)
+    counters = bench.receiver.buffer.counters
+    assert (counters.recovered, counters.concealed) == (1, 0)
+    assert counters.played >= 57
+    assert bench.receiver.reception.lost == 1
+
+
+async def test_the_play_out_takes_up_the_beat_of_the_arrivals() -> None:
+    bench = SoundBench()
+    first = time.monotonic() - 0.1  # kept for the gate
+    for number in range(6):
+        bench.arrive(number, first + number * 0.02)
+    task = asyncio.create_task(bench.receiver.run())
+    await until(lambda: len(bench.heard) >= 3)
+    task.cancel()
+    await asyncio.wait({task})
+    beats = [(at - first - PHASE) / 0.02 for _, at in bench.heard]
+    assert beats == pytest.approx([round(beat) for beat in beats], abs=0.001)
+
+
+def test_a_repetition_is_no_rejection() -> None:
+    bench = SoundBench()
+    payload = bench.sealer.seal(bench.encoder.encode(bench.tone[0]))
+    bench.receive(0, payload, 0.0)
+    bench.receive(0, payload, 0.0)
+    assert (bench.receiver.rejected, len(bench.receiver.buffer)) == (0, 1)
+
+
+def test_with_a_wrong_key_nothing_is_played() -> None:
+    bench = SoundBench()
+    for number in range(20):
+        bench.arrive(number, number * 0.02, bench.forger)
+        bench.receiver.play_one(number * 0.02 + 0.019)
+    assert bench.heard == []
+    assert bench.receiver.rejected == 20
+
+
+def test_an_authentic_frame_that_is_no_opus_is_concealed() -> None:
+    bench = SoundBench()
+    for number in range(10):
+        if number == 5:
+            bench.receive(number, bench.sealer.seal(b"\xff" * 1300), number * 0.02)
+        else:
+            bench.arrive(number, number * 0.02)
+        bench.receiver.play_one(number * 0.02 + 0.019)
+    assert bench.receiver.undecodable == 1
+    assert all(block.shape == (960,) for block, _ in bench.heard)
+
+
+class LetterDecoder:
+    """Stands for VP8: the picture is so wide as the frame is long; `!` is damage."""
+
+    def __init__(self) -> None:
+        self.decoded: list[bytes] = []
+
+    def decode(self, data: bytes) -> av.VideoFrame | None:
+        if data.endswith(b"!"):
+            raise CodecError("damaged")
+        self.decoded.append(data)
+        return av.VideoFrame(len(data), 2, "yuv420p")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class PictureBench:
+    """Frames begin with the byte that VP8 tells key frames by: 0 is one, 1 is none."""
+
+    def __init__(self, executor: ThreadPoolExecutor, hold: float = 0.1) -> None:
+        self.sealer, self.forger = FrameSealer(0, KEY), FrameSealer(0, OTHER_KEY)
+        self.decoder = LetterDecoder()
+        self.shown: list[tuple[av.VideoFrame, float]] = []
+        self.first: list[float] = []
+        self.nacks: list[list[int]] = []
+        self.key_frame_requests = 0
+        self.receiver = VideoReceiver(
+            2,
+            FrameOpener(0, KEY),
+            self.decoder,
+            PlayoutClock(),
+            hold,
+            executor,
+            lambda frame, at: self.shown.append((frame, at)),
+            self.first.append,
+            self.nacks.append,
+            self._request,
+        )
+        self.task = asyncio.create_task(self.receiver.run())
+        self.sequence = 0
+        self.frame_number = 0
+
+    def _request(self) -> None:
+        self.key_frame_requests += 1
+
+    def packets(self, frame: bytes, sealer: FrameSealer | None = None, *, limit: int = 1200) -> list[RtpPacket]:
+        payloads = packetise((sealer or self.sealer).seal(frame), self.frame_number % 32768, limit=limit)
+        packets = []
+        for at, payload in enumerate(payloads, start=1):
+            packets.append(RtpPacket(96, int(at == len(payloads)), self.sequence, self.frame_number * 3000, 2, payload))
+            self.sequence += 1
+        self.frame_number += 1
+        return packets
+
+    def arrive(self, packets: list[RtpPacket], *, repair: bool = False) -> None:
+        for packet in packets:
+            self.receiver.receive(packet, 12 + len(packet.payload), time.monotonic(), repair=repair)
+
+
+@contextmanager
+def one_thread() -> Iterator[ThreadPoolExecutor]:
+    executor = ThreadPoolExecutor(1)
+    try:
+        yield executor
+    finally:
+        executor.shutdown()
+
+
+async def stop(bench: PictureBench) -> None:
+    bench.task.cancel()
+    await asyncio.wait({bench.task})
+
+
+async def test_pictures_are_decoded_in_order_and_shown() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        for frame in (b"\x00key", b"\x01a", b"\x01bb"):
+            bench.arrive(bench.packets(frame))
+        await until(lambda: len(bench.shown) == 3)
+        assert bench.decoder.decoded == [b"\x00key", b"\x01a", b"\x01bb"]
+        assert bench.first == [bench.shown[0][1]]
+        assert (bench.receiver.size, bench.receiver.key_frames) == ((3, 2), 1)
+        assert bench.nacks == []
+        await stop(bench)
+
+
+async def test_a_lost_packet_is_asked_for_and_its_repair_completes_the_frame() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor, hold=5.0)
+        bench.arrive(bench.packets(b"\x00" + bytes(500), limit=200))
+        lost = bench.packets(b"\x01" + bytes(500), limit=200)
+        bench.arrive([lost[0], *lost[2:]])
+        bench.arrive(bench.packets(b"\x01after"))
+        await until(lambda: bool(bench.nacks))
+        asked = bench.nacks[0]
+        assert [sequence & 0xFFFF for sequence in asked] == [lost[1].sequence_number]
+        await until(lambda: len(bench.nacks) >= 2)  # and again until it is here
+        bench.arrive([lost[1]], repair=True)
+        await until(lambda: len(bench.shown) == 3)
+        assert (bench.receiver.repaired, bench.receiver.reception.lost) == (1, 1)
+        assert bench.key_frame_requests == 0
+        bench.arrive([lost[1]], repair=True)
+        assert bench.receiver.repaired == 1
+        await stop(bench)
+
+
+async def test_what_stays_lost_is_given_up_for_a_key_frame() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor, hold=0.05)
+        bench.arrive(bench.packets(b"\x00key"))
+        bench.packets(b"\x01lost")
+        bench.arrive(bench.packets(b"\x01useless"))
+        await until(lambda: bench.key_frame_requests == 1)
+        bench.arrive(bench.packets(b"\x01useless too"))
+        bench.arrive(bench.packets(b"\x00key again"))
+        bench.arrive(bench.packets(b"\x01on"))
+        await until(lambda: len(bench.shown) == 3)
+        assert bench.decoder.decoded == [b"\x00key", b"\x00key again", b"\x01on"]
+        assert bench.receiver.dropped == 2
+        assert bench.key_frame_requests == 1  # once a second
+        await stop(bench)
+
+
+async def test_a_stream_that_begins_without_a_key_frame_asks_for_one() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        bench.arrive(bench.packets(b"\x01middle"))
+        assert bench.key_frame_requests == 1
+        assert bench.decoder.decoded == []
+        await stop(bench)
+
+
+async def test_with_a_wrong_key_nothing_is_decoded_and_a_key_frame_is_asked_for() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        for number in range(REJECTIONS_BEFORE_REQUEST + 5):
+            bench.arrive(bench.packets(b"\x00key", bench.forger))
+            assert bench.key_frame_requests == (number + 1 >= REJECTIONS_BEFORE_REQUEST)
+        assert bench.receiver.rejected == REJECTIONS_BEFORE_REQUEST + 5
+        bench.arrive(bench.packets(b"\x01after a forgery"))
+        bench.arrive(bench.packets(b"\x00key"))
+        await until(lambda: len(bench.shown) == 1)
+        assert bench.decoder.decoded == [b"\x00key"]
+        await stop(bench)
+
+
+async def test_damage_asks_for_a_key_frame_and_goes_on_there() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        bench.arrive(bench.packets(b"\x00key"))
+        bench.arrive(bench.packets(b"\x01!"))
+        await until(lambda: bench.key_frame_requests == 1)
+        bench.arrive(bench.packets(b"\x01useless"))
+        bench.arrive(bench.packets(b"\x00key"))
+        await until(lambda: len(bench.shown) == 2)
+        assert bench.decoder.decoded == [b"\x00key", b"\x00key"]
+        await stop(bench)
+
+
+async def test_a_decoder_that_is_behind_does_not_pile_up_pictures() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        executor.submit(time.sleep, 0.1)
+        for number in range(3 * MAX_UNDECODED):
+            bench.arrive(bench.packets(b"\x00key" if number == 0 else b"\x01delta"))
+            assert len(bench.receiver._undecoded) <= MAX_UNDECODED
+        assert bench.key_frame_requests == 1
+        assert bench.receiver.dropped > MAX_UNDECODED
+        await stop(bench)
+
+
+async def test_a_pause_counts_as_a_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        bench.arrive(bench.packets(b"\x00key"))
+        await until(lambda: len(bench.shown) == 1)
+        assert bench.receiver._shown_at is not None
+        bench.receiver._shown_at -= 0.4
+        bench.arrive(bench.packets(b"\x01late"))
+        await until(lambda: len(bench.shown) == 2)
+        assert bench.receiver.freezes == 1
+        await stop(bench)
+
+
+async def test_a_malformed_payload_is_the_peers_mistake() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        with pytest.raises(RemoteProtocolError):
+            bench.arrive([RtpPacket(96, 1, 0, 0, 2, b"\x90")])
+        await stop(bench)
