@@ -84,7 +84,7 @@ class Router:
     @property
     def queued(self) -> int:
         """Messages that wait for an acknowledgement."""
-        return sum(len(mailbox) for mailbox in self._mailboxes.values())
+        return sum(mailbox.count for mailbox in self._mailboxes.values())
 
     def find(self, key: DeviceKey) -> Mailbox | None:
         """The mailbox of a device that is connected or expected back."""
@@ -153,7 +153,9 @@ class Router:
             self._answer_again(sender, message, known)
             return
         sender.sent.pop(message.id, None)
-        receiver = self._mailboxes.get(receiver_key) or self._expect_back(receiver_key, now)
+        receiver = self._mailboxes.get(receiver_key)
+        if receiver is None:  # not `or`: an empty mailbox is false
+            receiver = self._expect_back(receiver_key, now)
         if receiver is not None and not receiver.has_room(sender.key, len(message.body)):
             self._hold_back(sender, receiver_key, message.id, now + RETRY_SECONDS)
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)
