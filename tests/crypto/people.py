@@ -62,7 +62,8 @@ class Handshake:
         )
 
     def open(self, body: bytes | None = None, now: float = NOW) -> IncomingRing:
-        return open_ring(self.bob.credentials(), body or self.caller.ring, CALL_ID, now, self.guard)
+        sealed = self.caller.ring if body is None else body
+        return open_ring(self.bob.credentials(), sealed, CALL_ID, now, self.guard)
 
     def rung(self) -> CalleeHandshake:
         return CalleeHandshake(self.bob.credentials(), self.open(), seeded("callee"))

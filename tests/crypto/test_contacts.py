@@ -25,3 +25,7 @@ def test_a_key_is_as_trusted_as_the_way_it_came() -> None:
 def test_another_key_than_the_pinned_one_blocks(contact: Contact) -> None:
     with pytest.raises(IdentityChanged, match="bob@calls.example.org"):
         check_identity(BOB, contact, OTHER)
+
+
+def test_a_contact_by_address_alone_takes_the_first_key() -> None:
+    assert check_identity(BOB, Contact(fingerprint=None, verified=False), KEY) is Trust.UNVERIFIED

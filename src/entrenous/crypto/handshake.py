@@ -353,8 +353,11 @@ class CalleeHandshake:
             message = self._secrets.receive(body)
         except Replayed:
             raise
-        except VerificationError:
-            return self._open_early(body)
+        except VerificationError as refusal:
+            try:
+                return self._open_early(body)
+            except VerificationError:
+                raise refusal from None
         self._early_key = None  # the caller has the channel now and needs no other way
         return message
 

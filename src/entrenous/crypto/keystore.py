@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ _BOX_AT: Final = 61
 _CHECKSUM_BYTES: Final = 32
 _MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 _MAX_PASSES: Final = 16
+_LOCK_SECONDS: Final = 10.0
+_LOCK_POLL_SECONDS: Final = 0.02
 _MAX_MEMORY: Final = 1024 * 1024 * 1024
 
 
@@ -228,10 +231,25 @@ class FileKeystore:
         except OSError as error:
             raise KeystoreError(f"The profile directory {self._directory} cannot be used: {error.strerror}.") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._wait_for_lock(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _wait_for_lock(self, descriptor: int) -> None:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise KeystoreError(
+                        f"Another process has kept the profile in {self._directory} locked for {_LOCK_SECONDS:.0f} "
+                        "seconds; end it and try again."
+                    ) from None
+                time.sleep(_LOCK_POLL_SECONDS)
+            else:
+                return
 
     def _derive(self, salt: bytes, cost: Argon2Cost) -> bytes:
         if self._key_of != (salt, cost):

@@ -1,0 +1,103 @@
+"""Profiles: made whole, refreshed when due, pinning whom they meet, showing nothing."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from crypto.people import NOW, profile, seeded
+from entrenous.crypto.card import ContactCard
+from entrenous.crypto.contacts import Contact, Trust
+from entrenous.crypto.identity import CERTIFICATE_SECONDS, RENEW_SECONDS, verify_certificate
+from entrenous.crypto.prekeys import ROTATE_SECONDS
+from entrenous.errors import IdentityChanged, KeystoreError
+from entrenous_wire.addresses import Address
+from entrenous_wire.login import verify_prekeys
+
+ALICE, BOB, EVE = profile("alice"), profile("bob"), profile("eve")
+BOB_AT = Address.parse(BOB.address)
+
+
+def no_entropy(length: int) -> bytes:
+    raise AssertionError("nothing was due")
+
+
+def test_a_new_profile_is_whole() -> None:
+    ALICE.check()
+    certificate = verify_certificate(ALICE.certificate, NOW, ALICE.identity.public_key)
+    assert str(certificate.address) == ALICE.address
+    assert certificate.device_key == ALICE.device.public_key
+    assert len(verify_prekeys(ALICE.device.public_key, ALICE.published_prekeys(), NOW)) == 1
+    assert ALICE.credentials().certificate == certificate
+
+
+def test_two_profiles_share_nothing() -> None:
+    assert not {ALICE.identity_seed, ALICE.device_seed} & {BOB.identity_seed, BOB.device_seed}
+    assert ALICE.identity_seed != ALICE.device_seed
+
+
+def test_nothing_changes_before_it_is_due() -> None:
+    assert ALICE.refreshed(NOW + ROTATE_SECONDS - 1, no_entropy) is ALICE
+
+
+def test_prekeys_rotate_and_the_certificate_is_renewed_for_the_same_device() -> None:
+    rotated = ALICE.refreshed(NOW + ROTATE_SECONDS, seeded("more"))
+    assert len(rotated.prekeys) == 2
+    assert rotated.certificate == ALICE.certificate
+    late = NOW + CERTIFICATE_SECONDS - RENEW_SECONDS + 1
+    renewed = ALICE.refreshed(late, seeded("more"))
+    certificate = verify_certificate(renewed.certificate, late, ALICE.identity.public_key)
+    assert certificate.device_key == ALICE.device.public_key
+    assert certificate.not_after == int(late) + CERTIFICATE_SECONDS
+    renewed.check()
+
+
+def test_a_key_is_pinned_on_first_use_and_another_one_refused_after() -> None:
+    key = BOB.identity.public_key
+    assert ALICE.trust(BOB_AT, key) is Trust.STRANGER
+    pinned = ALICE.pinned(BOB_AT, key)
+    assert pinned.trust(BOB_AT, key) is Trust.UNVERIFIED
+    assert pinned.pinned(BOB_AT, key) is pinned
+    with pytest.raises(IdentityChanged):
+        pinned.trust(BOB_AT, EVE.identity.public_key)
+    with pytest.raises(IdentityChanged):
+        pinned.pinned(BOB_AT, EVE.identity.public_key)
+    assert ALICE.contacts == {}
+
+
+def test_pinning_after_a_card_keeps_verified() -> None:
+    key = BOB.identity.public_key
+    carded = ALICE.with_contact(BOB_AT, Contact.from_card(ContactCard.of(BOB_AT, key)))
+    pinned = carded.pinned(BOB_AT, key)
+    held = pinned.contact(BOB_AT)
+    assert held is not None
+    assert (held.identity_key, held.verified) == (key, True)
+
+
+def test_a_contact_is_removed() -> None:
+    pinned = ALICE.pinned(BOB_AT, BOB.identity.public_key)
+    assert pinned.without_contact(BOB_AT).contact(BOB_AT) is None
+    assert ALICE.without_contact(BOB_AT) is ALICE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"device_id": "ff" * 8},
+        {"identity_seed": b"x" * 32},
+        {"device_seed": b"x" * 32},
+        {"address": "eve@calls.example.org"},
+        {"address": "nobody"},
+        {"certificate": b"none"},
+        {"certificate": BOB.certificate},
+    ],
+)
+def test_parts_that_do_not_belong_together_are_found(changes: dict[str, object]) -> None:
+    with pytest.raises(KeystoreError):
+        msgspec.structs.replace(ALICE, **changes).check()
+
+
+def test_nothing_secret_is_shown() -> None:
+    pinned = ALICE.pinned(BOB_AT, BOB.identity.public_key)
+    assert repr(pinned) == f"<Profile of device {ALICE.device_id}, 1 contacts>"
+    assert repr(pinned.credentials()) == f"<Credentials of device {ALICE.device_id}>"
