@@ -27,7 +27,9 @@ from entrenous import (
     Profile,
     Recorder,
     Samples,
+    SendingEnded,
     SoundBlock,
+    StreamKind,
     VideoSource,
 )
 
@@ -100,16 +102,11 @@ class AnnouncementBot(Bot):
 
     async def answer(self, call: Call) -> None:
         """Accept with the file, and hang up once it has been heard."""
-        announcement = Announcement(self.file)
-        await call.accept(send=announcement)
-        heard = asyncio.create_task(announcement.ended.wait())
-        over = asyncio.create_task(call.wait_ended())
-        try:
-            await asyncio.wait((heard, over), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            heard.cancel()
-            over.cancel()
-        await asyncio.sleep(LAST_WORD_SECONDS)
+        await call.accept(send=FileSource(self.file))
+        async for event in call:
+            if event == SendingEnded(StreamKind.AUDIO):
+                await asyncio.sleep(LAST_WORD_SECONDS)
+                return
 
 
 class RecorderBot(Bot):
@@ -140,46 +137,6 @@ class RecorderBot(Bot):
         greeting = FileSource(self.greeting) if self.greeting is not None else None
         await call.accept(send=greeting, receive=Recorder(self.folder / f"{call.id}.ogg"))
         await call.wait_ended()
-
-
-class Announcement:
-    """A file as a source that says when its sound has come to an end.
-
-    Args:
-        path: sound, or sound and picture.
-
-    Attributes:
-        ended: set once the last block has been taken.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.ended = asyncio.Event()
-        self._file = FileSource(path)
-
-    @property
-    def audio(self) -> AudioSource | None:
-        """The file's sound; None when it has none, and before the start."""
-        return self if self._file.audio is not None else None
-
-    @property
-    def video(self) -> VideoSource | None:
-        """The file's picture; None when it has none, and before the start."""
-        return self._file.video
-
-    async def start(self) -> None:
-        """Open the file; raises MediaFileError."""
-        await self._file.start()
-
-    async def read(self) -> SoundBlock | None:
-        """The next 20 ms of the file."""
-        block = await self._file.audio.read() if self._file.audio is not None else None
-        if block is None:
-            self.ended.set()
-        return block
-
-    async def close(self) -> None:
-        """Close the file; harmless when repeated or never started."""
-        await self._file.close()
 
 
 class EchoLine:

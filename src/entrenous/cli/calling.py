@@ -70,7 +70,7 @@ def call_command(
             address = str(find(node.contacts, whom).address)
             with person(output) as keys:
                 output.line(f"Calling {address} …")
-                call = await node.call(address, send=media.source(), receive=media.sink())
+                call = await node.call(address, send=media.source(), receive=media.sink(), video=media.has_picture)
                 outcome = await Conversation(call, output, interrupt, keys=keys, limit=seconds).hold()
                 return interrupt.code or exit_code(outcome, address, node)
 
@@ -167,8 +167,10 @@ class Reception:
             async for call in node.incoming():
                 number += 1
                 outcome = await self._answer(call, number, interrupt)
+                if interrupt.code is not None:
+                    return interrupt.code
                 if self.once:
-                    return interrupt.code or exit_code_of_outcome(outcome)
+                    return exit_code_of_outcome(outcome)
         return ExitCode.OK
 
     async def _answer(self, call: Call, number: int, interrupt: Interrupt) -> CallOutcome:

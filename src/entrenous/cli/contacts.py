@@ -109,7 +109,7 @@ def show(
     else:
         contact = find(account.contacts, address)
         card = card_of(contact)
-        number = account.contacts.safety_number(str(contact.address)) if contact.fingerprint else None
+        number = safety_number(account.contacts, contact)
         output.json({**_described(contact), "safety_number": number})
         output.line(f"{contact.address}: {standing(contact)}")
         if number is not None:
@@ -145,12 +145,12 @@ def verify(output: Output, address: str, yes: bool, profile: Path, passphrase_fi
     """
     _, account = open_account(profile, passphrase_file)
     contact = find(account.contacts, address)
-    number = account.contacts.safety_number(str(contact.address))
+    number = account.contacts.safety_number(contact.address)
     output.line(f"Safety number of you and {contact.address}:")
     output.line(f"  {number}")
     if not yes:
         click.confirm("Do they see exactly the same number?", abort=True, err=True)
-    verified = account.contacts.verify(str(contact.address))
+    verified = account.contacts.verify(contact.address)
     output.line(f"{verified.address} is verified.")
     output.json({**_described(verified), "safety_number": number})
 
@@ -170,7 +170,7 @@ def remove(output: Output, address: str, profile: Path, passphrase_file: Path | 
     """
     _, account = open_account(profile, passphrase_file)
     contact = find(account.contacts, address)
-    account.contacts.remove(str(contact.address))
+    account.contacts.remove(contact.address)
     output.line(f"Removed {contact.address}.")
     output.json({"removed": contact.address})
 
@@ -204,7 +204,7 @@ def accept_new_key(output: Output, address: str, yes: bool, profile: Path, passp
         )
         if answer.strip().lower() != "accept":
             raise click.Abort
-    accepted = account.contacts.accept_new_key(str(contact.address))
+    accepted = account.contacts.accept_new_key(contact.address)
     output.line(
         f"The new key of {accepted.address} is pinned, unverified: entrenous contacts verify {accepted.address}"
     )
@@ -225,6 +225,14 @@ def find(contacts: Contacts, who: str) -> Contact:
     if not named:
         raise ContactError(f"{who} is not among your contacts. Add: entrenous contacts add {who}@SERVER")
     return named[0]
+
+
+def safety_number(contacts: Contacts, contact: Contact) -> str | None:
+    """The number to compare with a contact; None as long as their key has not been seen."""
+    try:
+        return contacts.safety_number(contact.address)
+    except ContactError:
+        return None
 
 
 def standing(contact: Contact) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from entrenous import Call, CallEnded, CallEvent, CallOutcome, Ended, EntrenousE
 from .interrupt import Interrupt
 from .keys import Keys
 from .live import LiveLine, View, after, sentence
-from .output import Output, event_name
+from .output import Output, event_name, plain
 
 HANG_UP_SECONDS = 5.0
 """How long a hang-up may take before the process ends without it."""
@@ -87,12 +87,12 @@ class Conversation:
                     async with asyncio.timeout(HANG_UP_SECONDS):
                         await self._call.hang_up()
             outcome = await self._call.wait_ended()
-            self._output.json({"event": "result", **summary(self._call, outcome)})
+            self._output.event("result", **summary(self._call, outcome))
             return outcome
 
     def _happened(self, event: CallEvent) -> None:
         self._view = after(self._view, event)
-        self._output.json({"event": event_name(event), "call": self._call.id, **asdict(event)})
+        self._output.event(event_name(event), call=self._call.id, **plain(event))
         text = sentence(event)
         if text is not None and (self._line is None or isinstance(event, Ended)):
             self._output.line(text)
@@ -118,7 +118,11 @@ class Conversation:
 
     async def _obey_interrupt(self) -> None:
         await self._interrupt.wait()
-        await self._call.hang_up()
+        try:
+            async with asyncio.timeout(HANG_UP_SECONDS):
+                await self._call.hang_up()
+        except TimeoutError:
+            self._interrupt.cancel()
 
     async def _obey_limit(self, seconds: float) -> None:
         with suppress(CallEnded):
@@ -132,8 +136,9 @@ class Conversation:
                 case "h":
                     await self._call.hang_up()
                 case "m" if self._answered:
-                    self._view = replace(self._view, muted=not self._view.muted)
-                    self._call.mute(StreamKind.AUDIO, self._view.muted)
+                    with suppress(CallEnded):
+                        self._call.mute(StreamKind.AUDIO, not self._view.muted)
+                        self._view = replace(self._view, muted=not self._view.muted)
                 case "a":
                     await self._accept()
                 case "d" if not self._answered:

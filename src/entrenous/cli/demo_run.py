@@ -23,8 +23,11 @@ from .passphrase import VARIABLE
 
 START_SECONDS = 30.0
 """How long a process may take to be ready; it is a second on an idle machine."""
-SET_UP_SECONDS = 30.0
-RECORD_SECONDS = 10.0
+SET_UP_SECONDS = 60.0
+"""How long dialling, ringing and connecting may take; the call ends itself before, with a reason."""
+FLUSH_SECONDS = 10.0
+RECORD_TRIES, RECORD_PAUSE_SECONDS = 10, 0.3
+"""How long the server may take to close the record after both have hung up."""
 RING_SECONDS = 1.0
 """How long the callee lets it ring: a person needs that long too, and the connection is prepared meanwhile."""
 
@@ -151,7 +154,7 @@ async def play(seconds: float, out: Path, tell: Callable[[str], None]) -> DemoRe
     with TemporaryDirectory(prefix="entrenous-demo-") as folder:
         work = Path(folder)
         tell("Starting a signaling server of our own …")
-        async with _server(work) as url:
+        async with _server(work / "server") as url:
             tell(f"It listens at {url}. Registering alice and bob; each gets the other's contact card.")
             passphrase = secrets.token_hex(16)
             alice = await _account(work / "alice", "alice", url, passphrase)
@@ -168,12 +171,12 @@ async def play(seconds: float, out: Path, tell: Callable[[str], None]) -> DemoRe
                 await callee.expect("ready", within=START_SECONDS)
                 tell("Bob's process waits for calls. Alice's process calls, with speech and a moving picture …")
                 async with _node("alice", call, environment) as caller:
-                    limit = START_SECONDS + SET_UP_SECONDS + seconds + RECORD_SECONDS
+                    limit = START_SECONDS + SET_UP_SECONDS + seconds + FLUSH_SECONDS
                     called, answered = await asyncio.gather(
                         _result(caller, limit, tell), _result(callee, limit, lambda _: None)
                     )
             ends = End.of("alice", called, heard["alice"]), End.of("bob", answered, heard["bob"])
-            return DemoResult(*ends, server_kept=await _records(work))
+            return DemoResult(*ends, server_kept=await _records(work / "server"))
 
 
 async def _account(folder: Path, name: str, url: str, passphrase: str) -> Profile:
@@ -220,21 +223,21 @@ async def _result(process: Child, within: float, tell: Callable[[str], None]) ->
 
 
 @asynccontextmanager
-async def _server(work: Path) -> AsyncIterator[str]:
-    """A signaling server whose database is in `work`; gives its URL."""
-    arguments = [
-        "-m",
-        "entrenous_signaling",
-        "serve",
-        "--insecure-loopback",
-        "--json",
-        "--database",
-        str(work / "server.db"),
-    ]
-    async with child("The signaling server", arguments) as server:
-        ready = await server.expect("listening", within=START_SECONDS)
-        yield ready["url"]
+async def _server(data: Path) -> AsyncIterator[str]:
+    """A signaling server whose databases are in `data`; gives its URL."""
+    serve = ["-m", "entrenous_signaling", "serve", "--insecure-loopback", "--listen", "127.0.0.1:0"]
+    async with child("The signaling server", [*serve, "--data", str(data), "--json"]) as server:
+        ready = await server.expect(None, within=START_SECONDS)
+        yield f"ws://{ready['listening']}"
 
 
-async def _records(work: Path) -> list[dict[str, Any]]:
+async def _records(data: Path) -> list[dict[str, Any]]:
+    """What the operator of the server sees of the call, once its record is closed; nothing when it never is."""
+    calls = ["-m", "entrenous_signaling", "calls", "--data", str(data), "--json"]
+    for _ in range(RECORD_TRIES):
+        async with child("The list of calls", calls) as printed:
+            records = [record async for record in printed.objects()]
+        if records:
+            return records
+        await asyncio.sleep(RECORD_PAUSE_SECONDS)
     return []

@@ -21,7 +21,7 @@ class Interrupt:
 
     def __init__(self, cancel: Callable[[], object]) -> None:
         self.code: ExitCode | None = None
-        self._cancel = cancel
+        self.cancel = cancel
         self._happened = asyncio.Event()
         self._gentle = False
 
@@ -33,15 +33,13 @@ class Interrupt:
     def gently(self) -> Iterator[None]:
         """Within this block the first signal only ends `wait`; a second one cancels as ever.
 
-        A signal that came before cancels on leaving, so that it is never lost.
+        Who enters it looks at `code` afterwards, so that a signal is never lost.
         """
         self._gentle = True
         try:
             yield
         finally:
             self._gentle = False
-            if self.code is not None:
-                self._cancel()
 
     def signalled(self, number: signal.Signals) -> None:
         """What the signal handler calls."""
@@ -50,7 +48,7 @@ class Interrupt:
             self.code = SIGNALS[number]
         self._happened.set()
         if again or not self._gentle:
-            self._cancel()
+            self.cancel()
 
 
 def run(work: Callable[[Interrupt], Awaitable[ExitCode]]) -> ExitCode:

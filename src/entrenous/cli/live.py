@@ -17,9 +17,11 @@ from entrenous import (
     Ended,
     FirstMedia,
     MediaProblem,
+    PathChanged,
     PeerMuted,
     Reconnecting,
     Rekeyed,
+    SendingEnded,
     StreamKind,
     WordsKnown,
 )
@@ -66,13 +68,15 @@ def after(view: View, event: CallEvent) -> View:
             return replace(view, state="connecting")
         case Active(path=path):
             return replace(view, state="in call", path=path)
+        case PathChanged(path=path):
+            return replace(view, path=path)
         case Reconnecting():
             return replace(view, state="reconnecting")
         case PeerMuted(kind=StreamKind.AUDIO, muted=muted):
             return replace(view, peer_muted=muted)
         case Ended():
             return replace(view, state="ended", hint="")
-        case PeerMuted() | FirstMedia() | Rekeyed() | MediaProblem():
+        case PeerMuted() | FirstMedia() | Rekeyed() | SendingEnded() | MediaProblem():
             return view
 
 
@@ -88,13 +92,17 @@ def sentence(event: CallEvent) -> str | None:
         case Connecting():
             return "Answered, connecting …"
         case Active(path=path):
-            return f"In call, {path}."
+            return f"In call, {path}." if path else "In call."
+        case PathChanged(path=path):
+            return f"The call goes on over another path, {path}."
         case Reconnecting():
             return "The connection is interrupted, looking for another path …"
         case PeerMuted(kind=kind, muted=muted):
             return f"They switched their {_NAMES[kind]} {'off' if muted else 'on'}."
         case MediaProblem(sentence=text):
             return text
+        case SendingEnded(kind=kind):
+            return f"Your {_NAMES[kind]} has come to its end; the call goes on."
         case Ended(outcome=outcome):
             return outcome.sentence
         case FirstMedia() | Rekeyed():

@@ -146,6 +146,11 @@ class MediaChoice:
                 return TeeSink(*sinks)
 
     @property
+    def has_picture(self) -> bool:
+        """Whether a picture is sent, and so to be announced."""
+        return self.send_video is not None or self.test_card
+
+    @property
     def _needs_microphone(self) -> bool:
         return self.send_audio is None and not self.no_audio_device
 

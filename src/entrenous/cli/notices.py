@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from entrenous import KeyChanged, MissedCall, Node, Notice, ServerBack, ServerLost
 
-from .output import Output, event_name
+from .output import Output, event_name, plain
 
 
 def notice_sentence(notice: Notice) -> str:
@@ -28,5 +26,5 @@ def notice_sentence(notice: Notice) -> str:
 async def watch(node: Node, output: Output) -> None:
     """Tell what happens to the node beside its calls, until it closes."""
     async for notice in node.notices():
-        output.json({"event": event_name(notice), **asdict(notice)})
+        output.event(event_name(notice), **plain(notice))
         output.progress(notice_sentence(notice))

@@ -1,0 +1,34 @@
+"""`entrenous register` and `entrenous whoami`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from entrenous.cli.exits import ExitCode
+
+
+def test_whoami(entrenous: Callable, profile: Path) -> None:
+    shown = entrenous("whoami", "--qr", "--profile", profile)
+    assert shown.code == ExitCode.OK
+    assert "Address  bob@127.0.0.1:9\n" in shown.out
+    assert "▄" in shown.out
+    as_json = entrenous("whoami", "--json", "--profile", profile).object
+    assert as_json["address"] == "bob@127.0.0.1:9"
+    assert as_json["card"].startswith("entrenous:bob@127.0.0.1:9#")
+    assert as_json["server"] == "ws://127.0.0.1:9"
+    assert len(as_json["device"]) == 16
+
+
+def test_an_address_that_is_none(entrenous: Callable, tmp_path: Path) -> None:
+    wrong = entrenous("register", "Bob", "--profile", tmp_path / "new")
+    assert wrong.code == ExitCode.USAGE
+    assert "user@host" in wrong.err
+    assert "entrenous register --help" in wrong.err
+
+
+def test_a_folder_that_holds_an_account_is_left_alone(entrenous: Callable, profile: Path) -> None:
+    before = {path: path.read_bytes() for path in profile.iterdir() if path.is_file()}
+    refused = entrenous("register", "bob@127.0.0.1:9", "--server", "ws://127.0.0.1:9", "--profile", profile)
+    assert refused.code == ExitCode.NO_ACCOUNT
+    assert {path: path.read_bytes() for path in profile.iterdir() if path.is_file()} == before

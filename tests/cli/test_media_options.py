@@ -1,0 +1,99 @@
+"""What a call sends and records, as the options say."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import click
+import pytest
+
+from entrenous import DeviceError, MediaFileError, NullSink, Recorder, SoundDevice, SpeakerSink, TeeSink
+from entrenous.cli import media_options
+from entrenous.cli.media_options import MediaChoice, device, numbered
+
+HEADSET = SoundDevice(0, "Headset", inputs=1, outputs=2, is_default_input=True, is_default_output=True)
+
+
+@pytest.fixture
+def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_options, "list_sound_devices", list)
+
+
+@pytest.fixture
+def headset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_options, "list_sound_devices", lambda: [HEADSET])
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    path = tmp_path / "hello.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(bytes(2 * 4_800))
+    return path
+
+
+def test_two_pictures_at_once(sound: Path) -> None:
+    with pytest.raises(click.UsageError, match="one picture"):
+        MediaChoice(send_video=sound, test_card=True)
+
+
+async def test_files_are_opened_before_anybody_is_called(sound: Path, tmp_path: Path) -> None:
+    await MediaChoice(send_audio=sound, no_audio_device=True).check()
+    with pytest.raises(MediaFileError, match="no such file"):
+        await MediaChoice(send_audio=tmp_path / "missing.opus", no_audio_device=True).check()
+    with pytest.raises(MediaFileError, match="holds no picture"):
+        await MediaChoice(send_video=sound, no_audio_device=True).check()
+    with pytest.raises(MediaFileError, match="there is no folder"):
+        await MediaChoice(record_audio=tmp_path / "missing" / "a.ogg", no_audio_device=True).check()
+
+
+@pytest.mark.usefixtures("no_devices")
+async def test_without_a_sound_card_it_is_said_what_to_do(sound: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="--send-audio FILE"):
+        await MediaChoice().check()
+    with pytest.raises(DeviceError, match="--record-audio FILE"):
+        await MediaChoice(send_audio=sound).check()
+    await MediaChoice(send_audio=sound, record_audio=tmp_path / "a.ogg").check()
+    await MediaChoice(no_audio_device=True).check()
+
+
+@pytest.mark.usefixtures("headset")
+async def test_with_one_the_microphone_and_speaker_are_the_default(tmp_path: Path) -> None:
+    choice = MediaChoice()
+    await choice.check()
+    assert choice.source() is not None
+    assert isinstance(choice.sink(), SpeakerSink)
+    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").sink(), TeeSink)
+
+
+@pytest.mark.usefixtures("no_devices")
+def test_recordings_need_no_speaker(tmp_path: Path) -> None:
+    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").sink(), Recorder)
+    assert isinstance(MediaChoice(no_audio_device=True).sink(), NullSink)
+    assert MediaChoice(no_audio_device=True).source() is None
+
+
+async def test_sound_and_picture_from_different_places(sound: Path) -> None:
+    source = MediaChoice(send_audio=sound, test_card=True, no_audio_device=True).source()
+    assert source is not None
+    await source.start()
+    assert source.audio is not None
+    assert source.video is not None
+    await source.close()
+
+
+def test_no_recording_overwrites_another() -> None:
+    assert numbered(Path("a/answer.ogg"), 1) == Path("a/answer.ogg")
+    assert numbered(Path("a/answer.ogg"), 2) == Path("a/answer-2.ogg")
+
+
+def test_a_device_by_number_or_name() -> None:
+    context = click.Context(click.Command("call"))
+    parameter = click.Option(["--speaker"])
+    assert device(context, parameter, "3") == 3
+    assert device(context, parameter, "Headset") == "Headset"
+    assert device(context, parameter, None) is None

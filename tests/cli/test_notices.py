@@ -1,0 +1,37 @@
+"""What a node tells beside its calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import cast, get_args
+
+import pytest
+
+from entrenous import Address, KeyChanged, MissedCall, Node, Notice, ServerBack, ServerLost
+from entrenous.cli.notices import notice_sentence, watch
+from entrenous.cli.output import Output
+
+BOB = Address.parse("bob@calls.example.org")
+NOTICES: list[Notice] = [KeyChanged(BOB, "mfrgg"), MissedCall(BOB), ServerLost("The server is gone."), ServerBack()]
+
+
+class Announcing:
+    """Has notices like a node."""
+
+    async def notices(self) -> AsyncIterator[Notice]:
+        for notice in NOTICES:
+            yield notice
+
+
+def test_every_notice_has_its_sentence() -> None:
+    assert {type(notice) for notice in NOTICES} == set(get_args(Notice))
+    assert "accept-new-key bob@calls.example.org" in notice_sentence(NOTICES[0])
+    assert all(notice_sentence(notice).endswith((".", str(BOB))) for notice in NOTICES)
+
+
+async def test_a_script_gets_each_as_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    await watch(cast(Node, Announcing()), Output(as_json=True))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(NOTICES)
+    assert '"event": "key-changed"' in lines[0]
+    assert '"address": "bob@calls.example.org"' in lines[0]
