@@ -62,7 +62,7 @@ def test_strangers_do_not_ring_and_no_third_party_is_asked_by_default() -> None:
         ('server = "a.example"\nice_policy = "maybe"', "must be one of: direct, relay-until-accept, relay-only"),
         ('server = "a.example"\nice_servers = "stun:x"', "list of texts"),
         ('server = "a.example"\nice_servers = ["turn:x"]', "stun: URLs"),
-        ('server = "a.example"\ninclude_loopback = 1', "true or false"),
+        ('server = "a.example"\nloopback_only = 1', "true or false"),
         ('server = "a.example"\nmedia = 1', "must be a table"),
         ('server = "a.example"\n[media]\nfps = 3', "Unknown setting media.fps"),
         ('server = "a.example"\n[media]\nvideo_fps = 0', "from 1 to 60"),

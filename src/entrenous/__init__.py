@@ -63,6 +63,7 @@ from .media.stats import AudioStats, CallStats, VideoStats
 from .media.streams import AudioSource, Picture, Sink, SoundBlock, Source, StreamKind, VideoSource
 from .node import Node
 from .profile import Contact, Contacts, Profile
+from .protocol.deadlines import Timeouts
 from .protocol.states import CallState, EndReason, Stage
 
 __all__ = [
@@ -133,6 +134,7 @@ __all__ = [
     "StreamKind",
     "TeeSink",
     "TestCardSource",
+    "Timeouts",
     "ToneSource",
     "TransportError",
     "VerificationError",

@@ -80,7 +80,7 @@ class NodeConfig:
         ca_file: a PEM file of certificate authorities to trust instead of the system's.
         ice_policy: see IcePolicy; toward people who are not contacts `direct` becomes `relay-until-accept`.
         ice_servers: STUN URLs to use; relays come from the server. Empty by default: no third party is asked.
-        include_loopback: also offer 127.0.0.1, for calls within one machine.
+        loopback_only: offer 127.0.0.1 and nothing else, for calls within one machine.
         strangers: see Strangers.
         media: see MediaConfig.
     """
@@ -93,7 +93,7 @@ class NodeConfig:
     ca_file: Path | None = None
     ice_policy: IcePolicy = IcePolicy.DIRECT
     ice_servers: tuple[str, ...] = ()
-    include_loopback: bool = False
+    loopback_only: bool = False
     strangers: Strangers = Strangers.REFUSE
     media: MediaConfig = field(default_factory=MediaConfig)
 
@@ -139,8 +139,8 @@ class NodeConfig:
         for name, kind in (("ice_policy", IcePolicy), ("strangers", Strangers)):
             if name in values:
                 values[name] = _choice(values, name, kind)
-        if "include_loopback" in values and not isinstance(values["include_loopback"], bool):
-            raise ConfigError("include_loopback must be true or false.")
+        if "loopback_only" in values and not isinstance(values["loopback_only"], bool):
+            raise ConfigError("loopback_only must be true or false.")
         if "ice_servers" in values:
             urls = values["ice_servers"]
             if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):

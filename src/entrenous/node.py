@@ -41,6 +41,7 @@ from .media.engine import IceServer, MediaEngine, MediaSettings
 from .media.streams import Sink, Source
 from .profile import Contact, Contacts, Profile, parse_address
 from .protocol import inputs, outputs
+from .protocol.deadlines import Timeouts
 from .protocol.desk import Desk
 from .protocol.inputs import Device, EarlyLeg
 from .protocol.states import CallState, EndReason, Role
@@ -73,14 +74,16 @@ class Node:
         config: how it is set up.
         profile: the account; None opens the one in `config.profile`, or makes one in memory, registered as
             `config.username`, when the configuration names no profile.
+        timeouts: how long to wait for what; None takes those of the protocol.
     """
 
-    def __init__(self, config: NodeConfig, *, profile: Profile | None = None) -> None:
+    def __init__(self, config: NodeConfig, *, profile: Profile | None = None, timeouts: Timeouts | None = None) -> None:
         self.config = config
         self.engine = MediaEngine(_media_settings(config))
         self.dropped = 0
         """What came from others and was not fit to be taken."""
         self._profile = profile
+        self._timeouts = timeouts or Timeouts()
         self._link: Link | None = None
         self._desk: Desk | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -115,9 +118,9 @@ class Node:
             else:
                 raise ConfigError("A node needs a profile, or a username to register for this run only.")
         self.me = Device(str(self.address), self.device)
-        self._desk = Desk(self.me)
+        self._desk = Desk(self.me, self._timeouts)
         self.profile.refresh()
-        self._link = Link(self.config, credentials_of(self.profile), self)
+        self._link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
         await self._link.open(CONNECT_SECONDS)
         self.spawn(self._link.publish(self.profile.stored.published_prekeys()))
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
@@ -457,7 +460,7 @@ def _offer(queue: asyncio.Queue[Any], item: object) -> None:
 
 def _media_settings(config: NodeConfig) -> MediaSettings:
     return MediaSettings(
-        include_loopback=config.include_loopback,
+        loopback_only=config.loopback_only,
         audio_bitrate=config.media.audio_bitrate,
         video_bitrate=config.media.video_bitrate,
     )

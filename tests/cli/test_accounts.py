@@ -31,7 +31,7 @@ def test_what_goes_with_in_memory_only(option: dict[str, str]) -> None:
 def test_in_memory_touches_no_folder(tmp_path: Path) -> None:
     account = AccountChoice(profile=tmp_path / "none", in_memory=True, server=SERVER, username="echo").open()
     assert account.profile is None
-    assert (account.config.profile, account.config.username, account.config.include_loopback) == (None, "echo", True)
+    assert (account.config.profile, account.config.username, account.config.loopback_only) == (None, "echo", True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,13 +15,13 @@ BOB = Address.parse("bob@calls.example.org")
 def test_the_server_is_the_host_of_the_address_unless_another_is_named(tmp_path: Path) -> None:
     config = new_config(BOB, profile=tmp_path, server=None, ca_file=None, invite="K7")
     assert (config.url, config.username, config.invite) == ("wss://calls.example.org", "bob", "K7")
-    assert not config.include_loopback
+    assert not config.loopback_only
     named = new_config(BOB, profile=tmp_path, server="wss://other.example.org:8443", ca_file=None, invite=None)
     assert named.url == "wss://other.example.org:8443"
 
 
 def test_a_server_on_this_machine_lets_calls_stay_on_it() -> None:
-    assert in_memory_config("ws://127.0.0.1:8440", "echo", ca_file=None, invite=None).include_loopback
+    assert in_memory_config("ws://127.0.0.1:8440", "echo", ca_file=None, invite=None).loopback_only
     with pytest.raises(ConfigError, match="not encrypted"):
         in_memory_config("ws://calls.example.org", "echo", ca_file=None, invite=None)
 
@@ -39,7 +39,7 @@ def test_what_is_remembered_is_what_was_used(tmp_path: Path) -> None:
 def test_options_go_before_what_is_remembered(tmp_path: Path) -> None:
     save_config(new_config(BOB, profile=tmp_path, server=None, ca_file=None, invite=None), tmp_path)
     config = load_config(tmp_path, server="ws://127.0.0.1:9", ca_file=Path("other.pem"))
-    assert (config.url, config.ca_file, config.include_loopback) == ("ws://127.0.0.1:9", Path("other.pem"), True)
+    assert (config.url, config.ca_file, config.loopback_only) == ("ws://127.0.0.1:9", Path("other.pem"), True)
 
 
 def test_no_account(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from entrenous.media.pictures import pixels
 from entrenous.media.session import CallSession
 from entrenous.media.streams import AudioSource, Picture, SoundBlock, StreamKind, VideoSource
 
-SETTINGS = MediaSettings(include_loopback=True, close_timeout=0.2)
+SETTINGS = MediaSettings(loopback_only=True, close_timeout=0.2)
 
 Event = TypeVar("Event")
 

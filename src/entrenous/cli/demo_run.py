@@ -180,7 +180,7 @@ async def play(seconds: float, out: Path, tell: Callable[[str], None]) -> DemoRe
 
 
 async def _account(folder: Path, name: str, url: str, passphrase: str) -> Profile:
-    config = NodeConfig(server=url, profile=folder, username=name, include_loopback=True)
+    config = NodeConfig(server=url, profile=folder, username=name, loopback_only=True)
     account = await register(config, name, passphrase=passphrase)
     save_config(config, folder)
     return account

@@ -112,7 +112,7 @@ def in_memory_config(server: str, username: str, *, ca_file: Path | None, invite
 
 def _reachable(config: NodeConfig) -> NodeConfig:
     """A server that is spoken to without TLS runs on this machine, so calls may stay within it."""
-    return replace(config, include_loopback=config.include_loopback or config.url.startswith("ws://"))
+    return replace(config, loopback_only=config.loopback_only or config.url.startswith("ws://"))
 
 
 def save_config(config: NodeConfig, profile: Path) -> None:
@@ -124,8 +124,8 @@ def save_config(config: NodeConfig, profile: Path) -> None:
     lines = [f"server = {json.dumps(config.url)}", 'profile = "."']
     if config.ca_file is not None:
         lines.append(f"ca_file = {json.dumps(str(config.ca_file.absolute()), ensure_ascii=False)}")
-    if config.include_loopback:
-        lines.append("include_loopback = true")
+    if config.loopback_only:
+        lines.append("loopback_only = true")
     path = profile / NODE_FILE
     try:
         path.write_text("\n".join((*lines, "")), encoding="utf-8")

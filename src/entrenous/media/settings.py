@@ -25,7 +25,7 @@ class MediaSettings:
     """Time-outs in seconds, rates in bits a second.
 
     Args:
-        include_loopback: offer 127.0.0.1 too, for calls within one machine.
+        loopback_only: offer 127.0.0.1 and nothing else, for calls within one machine.
         path_timeout: from both descriptions known to a working pair of addresses.
         handshake_timeout: from there to DTLS verified.
         gather_timeout: for each STUN or TURN server.
@@ -39,7 +39,7 @@ class MediaSettings:
         video_hold: how long an incomplete picture is waited for before a key frame is asked for instead.
     """
 
-    include_loopback: bool = False
+    loopback_only: bool = False
     path_timeout: float = 20.0
     handshake_timeout: float = 10.0
     gather_timeout: float = 5.0

@@ -24,7 +24,7 @@ class Owner:
         self.agent = IceAgent(
             controlling=controlling,
             relay_only=relay_only,
-            include_loopback=True,
+            loopback_only=True,
             relay_hold=relay_hold,
             close_timeout=0.1,
             on_media=lambda data, at: self.media.append((data, at)),

@@ -22,7 +22,7 @@ class End:
         self.agent = IceAgent(
             controlling=controlling,
             relay_only=False,
-            include_loopback=True,
+            loopback_only=True,
             relay_hold=0.0,
             close_timeout=0.1,
             on_media=lambda data, _: self.media.append(data),

@@ -71,7 +71,7 @@ class IceAgent(Connection):
     Args:
         controlling: whether this side nominates the pair.
         relay_only: gather at TURN servers only, and hide the address that asks them.
-        include_loopback: offer 127.0.0.1 too.
+        loopback_only: offer 127.0.0.1 and nothing else.
         relay_hold: seconds for which a direct path is preferred.
         close_timeout: seconds that a TURN server may take to free an allocation.
         on_media: told each datagram whose first byte is SRTP's, with its arrival in monotonic seconds.
@@ -84,7 +84,7 @@ class IceAgent(Connection):
         *,
         controlling: bool,
         relay_only: bool,
-        include_loopback: bool,
+        loopback_only: bool,
         relay_hold: float,
         close_timeout: float,
         on_media: Callable[[bytes, float], None],
@@ -96,7 +96,7 @@ class IceAgent(Connection):
             transport_policy=TransportPolicy.RELAY if relay_only else TransportPolicy.ALL,
         )
         self._relay_only = relay_only
-        self._include_loopback = include_loopback
+        self._loopback_only = loopback_only
         self._relay_hold = relay_hold
         self._hold_until = 0.0
         self._close_timeout = close_timeout
@@ -152,9 +152,7 @@ class IceAgent(Connection):
         return bool(self._local_candidates_end) and not self._gathering
 
     async def _gather_hosts(self) -> list[IceSocket]:
-        addresses = list(library.get_host_addresses(use_ipv4=True, use_ipv6=True))
-        if self._include_loopback:
-            addresses.append("127.0.0.1")
+        addresses = ["127.0.0.1"] if self._loopback_only else library.get_host_addresses(use_ipv4=True, use_ipv6=True)
         loop = asyncio.get_running_loop()
         sockets = []
         for address in addresses:

@@ -93,7 +93,7 @@ class TransportLeg:
         self._ice = IceAgent(
             controlling=controlling,
             relay_only=relay_only,
-            include_loopback=settings.include_loopback,
+            loopback_only=settings.loopback_only,
             relay_hold=settings.relay_hold,
             close_timeout=settings.close_timeout,
             on_media=self._media_arrived,
