@@ -152,7 +152,7 @@ def answer_as(credentials: Credentials, handshake: Handshake) -> bytes:
     return CalleeHandshake(credentials, ring, os.urandom).answer(OFFER)
 
 
-@pytest.mark.parametrize("who", ["eve", "eve as bob", "another device of bob", "expired"])
+@pytest.mark.parametrize("who", ["eve", "eve as bob", "another device of bob", "another id of the device", "expired"])
 def test_an_answer_by_another_device_is_refused(who: str) -> None:
     handshake = Handshake()
     bob, now = handshake.bob.credentials(), NOW
@@ -164,6 +164,10 @@ def test_an_answer_by_another_device_is_refused(who: str) -> None:
         case "another device of bob":
             second = handshake.bob.identity.certify(bob.certificate.address, "ff" * 8, EVE.device.public_key, NOW)
             credentials = Credentials(second, EVE.device, bob.prekeys)
+        case "another id of the device":
+            key = handshake.bob.device.public_key
+            renamed = handshake.bob.identity.certify(bob.certificate.address, "ff" * 8, key, NOW)
+            credentials = Credentials(renamed, handshake.bob.device, bob.prekeys)
         case _:
             credentials, now = bob, NOW + CERTIFICATE_SECONDS
     body = answer_as(credentials, handshake)

@@ -58,6 +58,15 @@ def test_the_mode_holds_under_any_umask(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "profile" / FILE_NAME).stat().st_mode) == 0o600
 
 
+def test_what_a_crash_left_behind_does_not_open_the_new_file_to_others(directory: Path) -> None:
+    left = directory / FILE_NAME.replace(".box", ".new")
+    left.write_bytes(b"half a profile")
+    left.chmod(0o666)
+    at(directory).update(befriended)
+    assert stat.S_IMODE((directory / FILE_NAME).stat().st_mode) == 0o600
+    assert at(directory).load() == befriended(ALICE)
+
+
 def test_nothing_on_disk_says_who_or_whom(directory: Path) -> None:
     at(directory).update(befriended)
     data = (directory / FILE_NAME).read_bytes()

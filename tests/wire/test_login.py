@@ -131,6 +131,13 @@ def test_a_login_signed_for_another_server_is_refused_there() -> None:
         verify_login(**login().changed(server=elsewhere.host, address=str(elsewhere), certificate=certificate))
 
 
+def test_an_account_of_another_server_is_refused_even_if_it_signs_for_this_one() -> None:
+    server = "other.example.org"
+    signature = DEVICE.sign(login_proof(server, NONCE, str(BOB), DEVICE_ID)).signature
+    with pytest.raises(CertificateError, match="another server"):
+        verify_login(**login().changed(server=server, signature=signature))
+
+
 def test_the_identity_key_does_not_sign_logins() -> None:
     proof = login_proof(SERVER, NONCE, str(BOB), DEVICE_ID)
     with pytest.raises(CertificateError):
