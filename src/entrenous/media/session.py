@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
-from typing import Any
+from typing import Any, assert_never
 
 import av
 from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
@@ -274,12 +274,14 @@ class CallSession:
 
     def _packet_arrived(self, leg: PacketPath, packet: bytes, at: float) -> None:
         match self._gate:
-            case _Gate.SHUT | _Gate.OPENING:
+            case _Gate.SHUT | _Gate.OPENING | _Gate.READY:
                 self._held.append((leg, packet, at))
             case _Gate.OPEN:
                 self._handle(leg, packet, at)
             case _Gate.CLOSED:
                 pass
+            case _ as never:
+                assert_never(never)
 
     def _handle(self, leg: PacketPath, packet: bytes, at: float) -> None:
         try:

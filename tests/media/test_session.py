@@ -1,0 +1,493 @@
+"""Whole sessions, with real Opus, VP8 and SFrame: what is sent is what is heard and seen, and only that."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+import pytest
+from pystoi import stoi
+from scipy.signal import chirp
+
+from entrenous.crypto.sframe import FrameSealer
+from entrenous.errors import DeviceError, LocalProtocolError, MediaError, RemoteProtocolError
+from entrenous.media.codecs.base import Samples
+from entrenous.media.engine import MediaEngine
+from entrenous.media.events import FirstAudio, FirstVideo, Flowing, SinkFailed, SourceEnded, Stalled, Suspect
+from entrenous.media.rtp import is_rtcp
+from entrenous.media.session import MAX_HELD, CallSession
+from entrenous.media.sources.testcard import TestCardSource, read_frame_number, shows_flash
+from entrenous.media.streams import Picture, StreamKind, VideoSource
+from lab.calls import (
+    SETTINGS,
+    CallEnd,
+    EventLog,
+    FrameKeys,
+    KeepingSink,
+    MemoryPath,
+    SoundSource,
+    aligned,
+    close_call,
+    connected_legs,
+    make_call,
+    memory_paths,
+    psnr,
+    speech,
+    until,
+)
+
+
+class WatchedCard:
+    """A test card that remembers what it drew, by frame number."""
+
+    def __init__(self, card: TestCardSource) -> None:
+        assert card.video is not None
+        self.drawn: dict[int, Picture] = {}
+        self._card: VideoSource = card.video
+
+    async def read(self) -> Picture | None:
+        picture = await self._card.read()
+        if picture is not None:
+            number = read_frame_number(picture.frame)
+            assert number is not None
+            self.drawn[number] = picture
+        return picture
+
+
+class TalkingCard:
+    """Speech and a moving test card on one time base."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._card = TestCardSource(320, 180, 15)
+        self._sound = SoundSource(samples)
+        self.audio = self._sound
+        self.video = WatchedCard(self._card)
+
+    async def start(self) -> None:
+        await self._sound.start()
+        await self._card.start()
+
+    async def close(self) -> None:
+        await self._sound.close()
+        await self._card.close()
+
+
+async def open_both(*ends: CallEnd) -> None:
+    await asyncio.gather(*(end.session.open() for end in ends))
+    for end in ends:
+        end.session.open_gate()
+
+
+def silent(seconds: float = 60.0) -> SoundSource:
+    return SoundSource(np.zeros(int(48_000 * seconds), np.int16))
+
+
+def pair(**options: object) -> tuple[CallEnd, CallEnd]:
+    return make_call((silent(), silent()), **options)  # type: ignore[arg-type]
+
+
+def rtp_of(path: MemoryPath, kind: StreamKind) -> list[bytes]:
+    ssrc = path.local.by_kind[kind].ssrc
+    return [packet for packet in path.sent if not is_rtcp(packet) and int.from_bytes(packet[8:12], "big") == ssrc]
+
+
+# What arrives
+
+
+async def test_speech_and_picture_arrive_both_ways_over_real_legs(tmp_path: Path) -> None:
+    said = speech(tmp_path, 4.0)
+    caller, callee = await connected_legs()
+    ends = make_call(
+        (TalkingCard(said), TalkingCard(said[::-1].copy())),
+        paths=(caller.leg, callee.leg),
+        streams=(caller.streams, callee.streams),
+    )
+    accepted_at = time.monotonic()
+    await open_both(*ends)
+    for end in ends:
+        assert (await end.log.wait_for(FirstAudio)).at >= accepted_at
+        await end.log.wait_for(FirstVideo)
+    await until(lambda: all(end.session.stats().audio.played * 0.02 > 3.9 for end in ends), timeout=20)
+    all_stats = [end.session.stats() for end in ends]
+    offsets = [end.session.video_receiver.last_offset for end in ends if end.session.video_receiver is not None]
+    await close_call(*ends)
+    await asyncio.gather(caller.leg.close(), callee.leg.close())
+
+    for end, other, stats in ((ends[0], ends[1], all_stats[0]), (ends[1], ends[0], all_stats[1])):
+        reference, heard = aligned(other.source.audio.samples, end.sink.sound)
+        assert len(heard) > 48_000 * 3
+        assert stoi(reference, heard, 48_000) >= 0.95
+        compared = 0
+        for picture, _ in end.sink.seen:
+            number = read_frame_number(picture)
+            if number is not None:
+                assert psnr(other.source.video.drawn[number], picture) >= 30
+                compared += 1
+        assert compared >= 0.9 * len(end.sink.seen) > 20
+        assert (stats.path, stats.frames_rejected, stats.packets_rejected) == ("direct", 0, 0)
+        assert stats.round_trip_ms is not None
+        assert (stats.video.width, stats.video.height) == (320, 180)
+    assert all(offset is not None and abs(offset) < 0.080 for offset in offsets)
+
+
+async def test_sound_and_picture_are_presented_together() -> None:
+    ends = make_call((TestCardSource(320, 180, 15, beep=True), silent()))
+    await open_both(*ends)
+    sink = ends[1].sink
+    await until(lambda: bool(sink.heard) and sink.heard[-1][1] - sink.heard[0][1] > 2.3)
+    await close_call(*ends)
+    loud = [at for block, at in sink.heard if np.abs(block.astype(np.float64)).mean() > 1000]
+    beeps = [at for before, at in zip([-9.0, *loud], loud, strict=False) if at - before > 0.5]
+    lit = [at for picture, at in sink.seen if shows_flash(picture)]
+    flashes = [at for before, at in zip([-9.0, *lit], lit, strict=False) if at - before > 0.5]
+    assert len(beeps) >= 2
+    for beep in beeps[-2:]:
+        assert min(abs(flash - beep) for flash in flashes) < 0.080
+
+
+async def test_a_wrong_frame_key_plays_and_shows_nothing() -> None:
+    ends = make_call((TestCardSource(128, 96, 15, beep=True), silent()), keys=(FrameKeys(), FrameKeys()))
+    await open_both(*ends)
+    await until(lambda: ends[1].session.stats().frames_rejected > 25)
+    stats = ends[1].session.stats()
+    await close_call(*ends)
+    for end in ends:
+        assert end.sink.heard == []
+        assert end.sink.seen == []
+        assert not end.log.of(FirstAudio)
+    assert stats.video.decoded == 0
+    assert stats.video.key_frames_requested >= 1
+
+
+async def test_a_rekey_in_the_middle_is_not_heard() -> None:
+    ends = pair()
+    await open_both(*ends)
+    await until(lambda: ends[1].session.stats().audio.played > 10)
+    for kind in StreamKind:
+        ends[1].session._openers[kind].add_epoch(1, bytes(32), time.monotonic())
+        ends[0].session._sealers[kind].rotate(1, bytes(32))
+    await until(lambda: ends[1].session.stats().audio.played > 30)
+    stats = ends[1].session.stats()
+    await close_call(*ends)
+    assert stats.frames_rejected == 0
+
+
+# Loss
+
+
+async def test_lost_sound_packets_cost_at_most_one_block_each() -> None:
+    tone = chirp(np.arange(48_000 * 5) / 48_000, 200, 5, 2000) * 9000
+    ends = make_call((SoundSource(tone.astype(np.int16)), silent()))
+    chance, dropped = random.Random(7), 0
+
+    def drops(packet: bytes) -> bool:
+        nonlocal dropped
+        lost = not is_rtcp(packet) and chance.random() < 0.03
+        dropped += lost
+        return lost
+
+    ends[0].path.drops = drops
+    await open_both(*ends)
+    await until(lambda: ends[1].session.stats().audio.received > 150)
+    ends[0].path.drops = lambda packet: False
+    await until(lambda: ends[1].session.stats().audio.received > 160)
+    stats = ends[1].session.stats().audio
+    await close_call(*ends)
+    assert dropped >= 3
+    # A machine that is busy elsewhere may starve the play-out for a moment; that is no loss of the path.
+    assert stats.recovered >= 1
+    assert stats.concealed + stats.recovered <= dropped + 3
+    assert stats.loss == pytest.approx(dropped / (dropped + stats.received), abs=0.02)
+
+
+async def test_lost_picture_packets_are_repaired() -> None:
+    ends = make_call((TestCardSource(640, 360, 15), silent()))
+    video = ends[0].path.local.by_kind[StreamKind.VIDEO]
+    chance = random.Random(3)
+
+    def drops(packet: bytes) -> bool:
+        return not is_rtcp(packet) and packet[8:12] == video.ssrc.to_bytes(4, "big") and chance.random() < 0.1
+
+    ends[0].path.drops = drops
+    await open_both(*ends)
+    await until(lambda: ends[1].session.stats().video.repaired > 3 and ends[1].session.stats().video.decoded > 20)
+    sent, received = ends[0].session.stats().video, ends[1].session.stats().video
+    await close_call(*ends)
+    assert received.nacks_sent >= received.repaired > 3
+    assert sent.retransmitted >= received.repaired
+    assert received.dropped <= 2
+    assert 0.02 < received.loss < 0.25
+    numbers = [read_frame_number(picture) for picture, _ in ends[1].sink.seen]
+    assert numbers == sorted(number for number in numbers if number is not None)
+
+
+# The gate
+
+
+async def test_nothing_leaves_before_the_gate_opens() -> None:
+    ends = pair()
+    await asyncio.gather(*(end.session.open() for end in ends))
+    assert all(end.source.started and end.sink.started for end in ends)
+    await asyncio.sleep(0.15)  # what does not happen has no event
+    assert all(end.path.sent == [] for end in ends)
+    ends[0].session.open_gate()
+    await until(lambda: len(ends[0].path.sent) > 3)
+    assert ends[1].path.sent == []
+    assert ends[1].sink.heard == []
+    await close_call(*ends)
+
+
+async def test_what_came_before_the_gate_is_kept_within_bounds_and_played() -> None:
+    ends = pair()
+    await asyncio.gather(*(end.session.open() for end in ends))
+    ends[0].session.open_gate()
+    await until(lambda: len(rtp_of(ends[0].path, StreamKind.AUDIO)) > 8)
+    for _ in range(2 * MAX_HELD):
+        ends[1].path.deliver(b"\x80\x6f" + bytes(10))
+    assert len(ends[1].session._held) == MAX_HELD
+    ends[1].session._held.clear()
+    for packet in ends[0].path.sent:
+        ends[1].path.deliver(packet)
+    ends[1].session.open_gate()
+    assert ends[1].session.stats().audio.received >= 8
+    await ends[1].log.wait_for(FirstAudio)
+    await close_call(*ends)
+
+
+async def test_the_gate_opens_once_and_only_when_everything_is_there() -> None:
+    ends = pair()
+    with pytest.raises(LocalProtocolError):
+        ends[0].session.open_gate()
+    await ends[0].session.open()
+    with pytest.raises(LocalProtocolError):
+        await ends[0].session.open()
+    ends[0].session.open_gate()
+    with pytest.raises(LocalProtocolError):
+        ends[0].session.open_gate()
+    await close_call(*ends)
+
+
+def lone_session(source: object, sink: object, sealers: dict[StreamKind, FrameSealer] | None = None) -> CallSession:
+    engine = MediaEngine(SETTINGS)
+    keys = FrameKeys()
+    return CallSession(
+        streams=engine.new_streams(),
+        sealers=keys.sealers(0) if sealers is None else sealers,
+        openers=keys.openers(0),
+        source=source,  # type: ignore[arg-type]
+        sink=sink,  # type: ignore[arg-type]
+        settings=SETTINGS,
+        on_event=EventLog(),
+    )
+
+
+async def test_without_keys_for_sound_there_is_no_session() -> None:
+    with pytest.raises(LocalProtocolError):
+        lone_session(silent(), KeepingSink(), sealers={})
+
+
+class BrokenSource(SoundSource):
+    async def start(self) -> None:
+        raise DeviceError("There is no microphone.")
+
+
+async def test_a_source_that_does_not_open_closes_everything() -> None:
+    source, sink = BrokenSource(), KeepingSink()
+    session = lone_session(source, sink)
+    with pytest.raises(DeviceError):
+        await session.open()
+    assert source.closed
+    assert sink.closed
+    await session.close()
+    assert len(asyncio.all_tasks()) == 1
+
+
+# Both halves of the traffic
+
+
+async def test_muted_sound_cannot_be_told_from_talk() -> None:
+    ends = make_call(
+        (SoundSource(np.random.default_rng(0).integers(-9000, 9000, 48_000 * 9).astype(np.int16)), silent())
+    )
+    await open_both(*ends)
+    await until(lambda: len(rtp_of(ends[0].path, StreamKind.AUDIO)) > 20)
+    ends[0].session.mute(StreamKind.AUDIO, True)
+    await until(lambda: len(rtp_of(ends[0].path, StreamKind.AUDIO)) > 40)
+    sizes = {len(packet) for packet in rtp_of(ends[0].path, StreamKind.AUDIO)[9:]}
+    await close_call(*ends)
+    assert len(sizes) == 1
+    last = [float(np.abs(block.astype(np.float64)).mean()) for block, _ in ends[1].sink.heard]
+    assert max(last[:15]) > 1000
+    assert last[-1] < 200
+
+
+async def test_a_muted_picture_stops_and_comes_back() -> None:
+    ends = make_call((TestCardSource(128, 96, 30), silent()))
+    ends[0].session.mute(StreamKind.VIDEO, True)
+    await open_both(*ends)
+    await until(lambda: ends[0].session.stats().video.skipped > 3)
+    assert ends[0].session.stats().video.sent == 0
+    ends[0].session.mute(StreamKind.VIDEO, False)
+    await until(lambda: ends[1].session.stats().video.decoded > 3)
+    assert ends[0].session.stats().video.key_frames_sent == 1
+    await close_call(*ends)
+
+
+async def test_a_call_without_sources_sends_silence_and_reports() -> None:
+    ends = make_call((SoundSource(), SoundSource()))
+    await open_both(*ends)
+    await until(lambda: all(end.session.stats().audio.played > 20 for end in ends))
+    await until(lambda: all(end.session.round_trip is not None for end in ends))
+    reports = [packet for packet in ends[0].path.sent if is_rtcp(packet)]
+    assert len(reports) >= 2
+    assert rtp_of(ends[0].path, StreamKind.VIDEO) == []
+    assert ends[0].session.stats().video.sent == 0
+    await close_call(*ends)
+
+
+async def test_the_end_of_the_source_is_told_and_silence_follows() -> None:
+    ends = make_call((SoundSource(np.zeros(960 * 5, np.int16)), silent()))
+    await open_both(*ends)
+    assert (await ends[0].log.wait_for(SourceEnded)).kind is StreamKind.AUDIO
+    await until(lambda: len(rtp_of(ends[0].path, StreamKind.AUDIO)) > 15)
+    await close_call(*ends)
+
+
+# What a peer may not send
+
+
+async def test_what_is_malformed_or_unknown_is_counted_and_dropped() -> None:
+    ends = pair()
+    await open_both(*ends)
+    await ends[1].log.wait_for(FirstAudio)
+    for packet in (
+        b"",
+        b"\x80",
+        b"\x80\x6f" + bytes(10),
+        b"\x80\xc8\x00\x01" + bytes(4),
+        b"\x80\xce\x00\x09",
+        bytes(40),
+    ):
+        ends[1].path.deliver(packet)
+    assert ends[1].session.packets_rejected == 6
+    played = ends[1].session.stats().audio.played
+    await until(lambda: ends[1].session.stats().audio.played > played + 5)
+    await close_call(*ends)
+
+
+class RefusingSink(KeepingSink):
+    def play(self, block: Samples, at: float) -> None:
+        raise MediaError("The disk is full.")
+
+    def show(self, frame: av.VideoFrame, at: float) -> None:
+        raise MediaError("The disk is full.")
+
+
+async def test_a_sink_that_breaks_is_reported_once_and_the_call_goes_on() -> None:
+    ends = pair()
+    ends[1].session._sink = RefusingSink()
+    await open_both(*ends)
+    assert (await ends[1].log.wait_for(SinkFailed)).sentence == "The disk is full."
+    await until(lambda: ends[1].session.stats().audio.played > 10)
+    assert len(ends[1].log.of(SinkFailed)) == 1
+    await close_call(*ends)
+
+
+# Legs
+
+
+async def test_silence_of_the_path_is_suspect_then_stalled_and_ends_when_packets_flow() -> None:
+    ends = pair()
+    await open_both(*ends)
+    await ends[1].log.wait_for(Flowing)
+    ends[0].path.is_up = False
+    await ends[1].log.wait_for(Suspect)
+    await ends[1].log.wait_for(Stalled)
+    ends[0].path.is_up = True
+    await until(lambda: len(ends[1].log.of(Flowing)) == 2)
+    await close_call(*ends)
+
+
+async def test_media_moves_to_a_new_leg_and_goes_on() -> None:
+    ends = pair()
+    await open_both(*ends)
+    await until(lambda: ends[1].session.stats().audio.played > 10)
+    new = memory_paths(ends[0].path.local, ends[1].path.local)
+    for end, path in zip(ends, new, strict=True):
+        end.session.attach(path)
+    for end in ends:
+        end.path.is_up = False
+    before = ends[1].session.stats().audio.played
+    await until(lambda: ends[1].session.stats().audio.played > before + 20)
+    stats = ends[1].session.stats()
+    await close_call(*ends)
+    assert stats.audio.concealed <= 3
+    assert stats.frames_rejected == 0
+    old_numbers = [int.from_bytes(packet[2:4], "big") for packet in rtp_of(ends[0].path, StreamKind.AUDIO)]
+    new_numbers = [int.from_bytes(packet[2:4], "big") for packet in rtp_of(new[0], StreamKind.AUDIO)]
+    assert new_numbers[0] == (old_numbers[-1] + 1) % 65536
+
+
+async def test_a_leg_with_other_streams_is_refused() -> None:
+    ends = pair()
+    engine = MediaEngine(SETTINGS)
+    stranger, _ = memory_paths(ends[0].path.local, engine.new_streams())
+    with pytest.raises(RemoteProtocolError):
+        ends[0].session.attach(stranger)
+    await close_call(*ends)
+
+
+# The end
+
+
+async def test_closing_stops_everything_and_repeats_harmlessly() -> None:
+    ends = make_call((TestCardSource(128, 96, 30), silent()))
+    await open_both(*ends)
+    await ends[1].log.wait_for(FirstVideo)
+    await close_call(*ends)
+    await close_call(*ends)
+    sent = len(ends[0].path.sent)
+    assert all(end.sink.closed for end in ends)
+    assert len(asyncio.all_tasks()) == 1
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("entrenous")]
+    ends[1].path.deliver(ends[0].path.sent[0])
+    assert len(ends[0].path.sent) == sent
+    with pytest.raises(LocalProtocolError):
+        ends[0].session.attach(ends[0].path)
+
+
+class UnwritableSink(KeepingSink):
+    async def close(self) -> None:
+        raise MediaError("The disk is full.")
+
+
+async def test_a_sink_that_cannot_be_finished_is_told_after_everything_is_freed() -> None:
+    ends = pair()
+    await open_both(*ends)
+    ends[1].session._sink = UnwritableSink()
+    with pytest.raises(MediaError, match="disk"):
+        await ends[1].session.close()
+    await close_call(*ends)
+    assert len(asyncio.all_tasks()) == 1
+    assert ends[1].source.closed
+
+
+async def test_a_hundred_sessions_leave_nothing_behind() -> None:
+    async def one_call() -> None:
+        ends = pair()
+        await open_both(*ends)
+        await until(lambda: len(ends[0].path.sent) > 0)
+        await close_call(*ends)
+
+    await one_call()
+    process = psutil.Process()
+    before = (process.num_fds(), threading.active_count(), len(asyncio.all_tasks()))
+    for _ in range(50):
+        await one_call()
+    assert (process.num_fds(), threading.active_count(), len(asyncio.all_tasks())) == before
