@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -29,7 +30,7 @@ class Recording:
     def flashes(self) -> list[float]:
         """Seconds at which the square of a test card lights up."""
         lit = [(at, shows_flash(frame)) for at, frame in self.pictures]
-        return [at for (_, before), (at, now) in zip(lit, lit[1:], strict=False) if now and not before]
+        return [at for (_, before), (at, now) in pairwise(lit) if now and not before]
 
     def beeps(self) -> list[float]:
         """Seconds at which a beep begins: where a tone of its pitch first rises above a quarter of its strength."""

@@ -40,13 +40,19 @@ def fitted_copy(picture: av.VideoFrame, width: int, height: int) -> av.VideoFram
     inner = own_copy(picture, min(width, inner_width), min(height, inner_height))
     if (inner.width, inner.height) == (width, height):
         return inner
-    canvas = av.VideoFrame(width, height, "yuv420p")
-    for source, target, black in zip(inner.planes, canvas.planes, _BLACK, strict=True):
+    canvas = black_picture(width, height)
+    for source, target in zip(inner.planes, canvas.planes, strict=True):
         top, left = (target.height - source.height) // 2, (target.width - source.width) // 2
-        area = pixels(target)
-        area[:] = black
-        area[top : top + source.height, left : left + source.width] = pixels(source)
+        pixels(target)[top : top + source.height, left : left + source.width] = pixels(source)
     return canvas
+
+
+def black_picture(width: int, height: int) -> av.VideoFrame:
+    """A new black frame in yuv420p."""
+    picture = av.VideoFrame(width, height, "yuv420p")
+    for plane, value in zip(picture.planes, _BLACK, strict=True):
+        pixels(plane)[:] = value
+    return picture
 
 
 def pixels(plane: VideoPlane) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:

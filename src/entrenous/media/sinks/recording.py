@@ -16,8 +16,9 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from ...errors import MediaFileError
+from ..blocks import silence
 from ..codecs.base import SAMPLE_RATE, Samples
-from ..pictures import fitted_copy
+from ..pictures import black_picture, fitted_copy
 
 _TOLERANCE = SAMPLE_RATE * 40 // 1000
 """Samples by which a block may be off the time line before silence is put in or sound left out: it is play-out
@@ -95,13 +96,15 @@ class RecordingFile:
         self._wants_picture = picture
         self._picture_codec = form.picture
         try:
-            self._container: OutputContainer = av.open(str(self._part), "w", format=form.container)
-        except FFmpegError as error:
+            # Opened here, unbuffered, because PyAV would create it with the first packet only, and buffer it.
+            self._file = self._part.open("wb", buffering=0)
+        except OSError as error:
             raise MediaFileError(f"{path} cannot be written: {error.strerror}") from error
+        self._container = av.open(self._file, "w", format=form.container, container_options={"flush_packets": "1"})
         self._sound = _SoundTrack(self._container, form.sound) if sound else None
         self._picture: _PictureTrack | None = None
         self._held_back: list[tuple[Samples, int]] = []
-        self._has_begun = not picture
+        self._has_begun = False
 
     def write_sound(self, samples: Samples, position: int) -> None:
         """Take sound whose first sample belongs at `position` (48 kHz, from the common zero); may raise FFmpegError.
@@ -110,6 +113,8 @@ class RecordingFile:
         """
         if self._sound is None:
             return
+        if not self._has_begun and not self._wants_picture:
+            self._begin(None)
         if self._has_begun:
             self._sound.write(samples, position)
             return
@@ -129,18 +134,21 @@ class RecordingFile:
     def finish(self) -> None:
         """Write what the codecs still hold, close the file and give it its name; may raise FFmpegError or OSError."""
         if not self._has_begun:
-            self._begin(None)
+            self._begin(None if self._sound else _CANVAS)
         if self._sound is not None:
             self._sound.finish()
         if self._picture is not None:
             self._picture.finish()
         self._container.close()
+        self._file.close()
         self._part.replace(self._path)
 
     def abandon(self) -> None:
         """Close the file as it is, under its temporary name."""
         with contextlib.suppress(FFmpegError, OSError):
             self._container.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def discard(self) -> None:
         """Close the file and delete it."""
@@ -151,6 +159,7 @@ class RecordingFile:
         """Let the tracks be final, the picture of this size (None: no picture track), and write what was held back."""
         if size is not None and self._picture_codec is not None:
             self._picture = _PictureTrack(self._container, self._picture_codec, size)
+        self._container.start_encoding()
         self._has_begun = True
         held_back, self._held_back = self._held_back, []
         for samples, position in held_back:
@@ -178,7 +187,9 @@ class _SoundTrack:
             self._append(samples)
 
     def finish(self) -> None:
-        """Write what the codec still holds."""
+        """Write what the codec still holds; a track without anything gets 20 ms of silence, or no player opens it."""
+        if self._written == 0:
+            self._append(silence())
         self._container.mux(self._stream.encode(None))
 
     def _append_silence(self, samples: int) -> None:
@@ -218,7 +229,9 @@ class _PictureTrack:
         self._append(frame, ticks)
 
     def finish(self) -> None:
-        """Write what the codec still holds."""
+        """Write what the codec still holds; a track without anything gets a black picture, or no player opens it."""
+        if self._last < 0:
+            self._append(black_picture(*self._size), 0)
         self._container.mux(self._stream.encode(None))
 
     def _append(self, frame: av.VideoFrame, ticks: int) -> None:
