@@ -245,7 +245,6 @@ _ANSWERED = (_S.CONNECTING, _S.ACTIVE, _S.RECONNECTING)
 _NO_MEDIA = (_S.CONNECTING, _S.RECONNECTING)
 _HAD_MEDIA = (_S.ACTIVE, _S.RECONNECTING)
 _UP = (_S.CONNECTING, _S.ACTIVE)
-_LIVE = (_S.PREPARING, *_CALLING, *_CALLED, *_ANSWERED)
 
 # fmt: off
 TABLE: Final = (
@@ -314,8 +313,10 @@ TABLE: Final = (
     Row(_CALLEE, _CALLED,         _V.RECALLED,            (_S.ENDED,),              _A.FORGET),
     Row(_BOTH, _ANSWERED,         _V.RECALLED,            (_S.ENDED,),              _A.FORGET),
     # A live call needs no server; an unanswered one has its ring deadline, and the session says all again.
-    Row(_BOTH, _LIVE,             _V.SIGNALING_LOST,      _SAME,                    _A.KEEP),
-    Row(_BOTH, _LIVE,             _V.SIGNALING_RESTORED,  _SAME,                    _A.KEEP),
+    Row(_CALLER, (_S.PREPARING, *_CALLING, *_ANSWERED), _V.SIGNALING_LOST, _SAME,   _A.KEEP),
+    Row(_CALLER, (_S.PREPARING, *_CALLING, *_ANSWERED), _V.SIGNALING_RESTORED, _SAME, _A.KEEP),
+    Row(_CALLEE, (*_CALLED, *_ANSWERED), _V.SIGNALING_LOST, _SAME,                  _A.KEEP),
+    Row(_CALLEE, (*_CALLED, *_ANSWERED), _V.SIGNALING_RESTORED, _SAME,              _A.KEEP),
 )
 # fmt: on
 
