@@ -11,7 +11,9 @@ A bot of your own overrides `answer`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from pathlib import Path
 
@@ -19,6 +21,8 @@ import av
 import numpy as np
 
 from entrenous import (
+    BLOCK_SAMPLES,
+    SAMPLE_RATE,
     AudioSource,
     Call,
     FileSource,
@@ -33,15 +37,16 @@ from entrenous import (
     VideoSource,
 )
 
-BLOCK_SECONDS = 0.02
-BLOCK_SAMPLES = 960
+log = logging.getLogger(__name__)
+
+BLOCK_SECONDS = BLOCK_SAMPLES / SAMPLE_RATE
 LAST_WORD_SECONDS = 0.5
 """From the last block sent to hanging up: it must travel, and be heard from the far end's buffer."""
 LONGEST_ECHO = 10
 """Blocks that wait to be sent back; beyond 200 ms the oldest are dropped, so that a delay never stays."""
 
 
-class Bot:
+class Bot(ABC):
     """Waits for calls and answers each in a task of its own.
 
     Args:
@@ -63,11 +68,12 @@ class Bot:
                 node.spawn(self._serve(call))
 
     async def ready(self, node: Node) -> None:
-        """Called once the bot can be called; override to tell people its card (`node.card`) or add contacts."""
+        """Called once the bot can be called; override to tell people `node.card`, or to add contacts."""
+        log.info("%s waits for calls", type(self).__name__)
 
+    @abstractmethod
     async def answer(self, call: Call) -> None:
-        """Answer one call; what it raises ends this call and no other. Override."""
-        raise NotImplementedError
+        """Answer one call; the call ends when this returns or raises, and no other call does."""
 
     async def _serve(self, call: Call) -> None:
         try:

@@ -92,8 +92,9 @@ def report(output: Output, result: DemoResult) -> None:
     output.heading("How long it took")
     output.table(("", "ms"), [(_STAGES[name], f"{ms:.0f}") for name, ms in result.stages().items()])
     output.heading("The three words")
-    output.table(("", ""), [(end.name, " ".join(end.words) if end.words else "none") for end in ends])
-    output.line("They are the same: nobody sits between the two." if result.words_match else "THEY DIFFER.")
+    for end in ends:
+        output.line(f"  {end.name:<6} {' '.join(end.words) if end.words else 'none'}")
+    output.line("  They are the same: nobody sits between the two." if result.words_match else "  THEY DIFFER.")
     output.heading("The call")
     output.table(
         ("", *(end.name for end in ends)), [(label, *(figure(end) for end in ends)) for label, figure in _FIGURES]
@@ -107,14 +108,8 @@ def report(output: Output, result: DemoResult) -> None:
         output.line("  " + ", ".join(f"{name} {value}" for name, value in record.items()))
 
 
-def _sound(end: End) -> str:
-    audio = end.stats["audio"]
-    return f"{audio['sent']} sent, {audio['played']} played, {audio['concealed']} concealed"
-
-
-def _picture(end: End) -> str:
-    video = end.stats["video"]
-    return f"{video['sent']} sent, {video['decoded']} decoded, {video['width']}x{video['height']}"
+def _figures(end: End, stream: str, *names: str) -> str:
+    return " / ".join(str(end.stats[stream][name]) for name in names)
 
 
 def _round_trip(end: End) -> str:
@@ -124,9 +119,9 @@ def _round_trip(end: End) -> str:
 
 _FIGURES: tuple[tuple[str, Callable[[End], str]], ...] = (
     ("path", lambda end: end.path or "none"),
-    ("sound, blocks of 20 ms", _sound),
-    ("picture, frames", _picture),
+    ("sound: blocks sent / played / concealed", lambda end: _figures(end, "audio", "sent", "played", "concealed")),
+    ("picture: frames sent / decoded", lambda end: _figures(end, "video", "sent", "decoded")),
+    ("picture: width / height", lambda end: _figures(end, "video", "width", "height")),
     ("sealed frames refused", lambda end: str(end.stats["frames_rejected"])),
     ("round trip", _round_trip),
-    ("end", lambda end: str(end.outcome["sentence"])),
 )

@@ -72,8 +72,8 @@ def server_options(command: Command) -> Command:
         click.option(
             "--server",
             metavar="URL",
-            help="The signaling server: host[:port], wss://host[:port], or ws:// to this machine itself. "
-            "By default the host of your address.",
+            help="The signaling server: host[:port], wss://host[:port], or ws:// to this machine itself "
+            "(calls then stay on it). By default the host of your address.",
         ),
         click.option(
             "--ca-file",
