@@ -35,11 +35,14 @@ class EventLog:
 
     def __init__(self) -> None:
         self.events: list[Any] = []
+        self.listeners: list[Callable[[Any], None]] = []
         self._changed = asyncio.Event()
 
     def __call__(self, event: Any) -> None:
         self.events.append(event)
         self._changed.set()
+        for listener in self.listeners:
+            listener(event)
 
     def of(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -28,6 +29,9 @@ from entrenous.media.settings import IceServer
 from entrenous.media.streams import StreamKind
 from entrenous.media.transport.leg import MAX_EARLY, TransportLeg
 from lab.calls import SETTINGS, LegEnd, connect, connected_legs, make_leg
+from lab.relay import HAS_COTURN, Relay, running_relay
+
+needs_coturn = pytest.mark.skipif(not HAS_COTURN, reason="coturn is not installed")
 
 RTP = bytes([0x80, 111, 0, 1]) + bytes(8) + b"payload"
 
@@ -207,6 +211,69 @@ async def test_relay_only_reveals_no_address() -> None:
     assert "end-of-candidates" not in offer
     await close(end)
     assert all(event.line is None for event in end.log.of(CandidateGathered))
+
+
+def trickle(sender: LegEnd, receiver: LegEnd) -> None:
+    """Hand on every address that `sender` gathers after its description."""
+
+    def hand_on(event: object) -> None:
+        if isinstance(event, CandidateGathered):
+            receiver.leg.add_candidate(event.line)
+
+    sender.log.listeners.append(hand_on)
+
+
+async def relayed_legs(relay: Relay, *, callee_relay_only: bool) -> tuple[LegEnd, LegEnd]:
+    servers = (relay.server("udp"), relay.server("tcp"))
+    caller = make_leg(controlling=True, relay_only=True, ice_servers=servers)
+    callee = make_leg(controlling=False, relay_only=callee_relay_only, ice_servers=servers if callee_relay_only else ())
+    trickle(caller, callee)
+    trickle(callee, caller)
+    await connect(caller, callee)
+    return caller, callee
+
+
+@needs_coturn
+@pytest.mark.parametrize("callee_relay_only", [True, False])
+async def test_a_relayed_path_carries_a_call(tmp_path: Path, callee_relay_only: bool) -> None:
+    with running_relay(tmp_path) as relay:
+        caller, callee = await relayed_legs(relay, callee_relay_only=callee_relay_only)
+        secured = await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
+        assert [each.path.kind for each in secured] == [PathKind.RELAY, PathKind.RELAY]
+        assert secured[0].path.local_type == "relay"
+        await caller.log.wait_for(DataOpen)
+        caller.leg.send_data(bytes(5000))
+        assert len((await callee.log.wait_for(Data)).message) == 5000
+        await close(caller, callee)
+    assert len(asyncio.all_tasks()) == 1
+
+
+@needs_coturn
+async def test_a_relay_that_died_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    descriptors = psutil.Process().num_fds()
+    with running_relay(tmp_path) as relay:
+        caller, callee = await relayed_legs(relay, callee_relay_only=True)
+        await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
+        relay.kill()
+        # The library alone waits 63 s for an answer; the test's own time-out is far below that.
+        async with asyncio.timeout(20):
+            await close(caller, callee)
+    assert len(asyncio.all_tasks()) == 1
+    assert psutil.Process().num_fds() == descriptors
+
+
+@needs_coturn
+async def test_a_direct_path_is_taken_where_there_is_one(tmp_path: Path) -> None:
+    with running_relay(tmp_path) as relay:
+        caller, callee = (
+            make_leg(controlling=controlling, ice_servers=(relay.server(),)) for controlling in (True, False)
+        )
+        trickle(caller, callee)
+        trickle(callee, caller)
+        await connect(caller, callee)
+        secured = await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
+        assert [each.path.kind for each in secured] == [PathKind.DIRECT, PathKind.DIRECT]
+        await close(caller, callee)
 
 
 def test_a_malformed_server_is_our_own_mistake() -> None:

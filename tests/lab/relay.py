@@ -1,0 +1,66 @@
+"""A TURN server on loopback for tests of relayed paths."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from entrenous.media.settings import IceServer
+
+USER, PASSWORD = "user", "word"
+
+HAS_COTURN = shutil.which("turnserver") is not None
+
+
+class Relay:
+    """A running coturn.
+
+    Args:
+        port: where it listens, UDP and TCP.
+        process: to be killed when a test wants it dead.
+    """
+
+    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+        self.port = port
+        self.process = process
+
+    def server(self, transport: str = "udp") -> IceServer:
+        return IceServer(f"turn:127.0.0.1:{self.port}?transport={transport}", USER, PASSWORD)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextmanager
+def running_relay(folder: Path) -> Iterator[Relay]:
+    """Start coturn on a free port and stop it at the end; it accepts connections when this is entered."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = (
+        "-n --listening-ip=127.0.0.1 --relay-ip=127.0.0.1 --lt-cred-mech --realm=test --no-tls --no-dtls --no-cli "
+        f"--allow-loopback-peers --log-file=stdout --listening-port={port} --user={USER}:{PASSWORD} "
+        f"--pidfile={folder / 'turn.pid'} --userdb={folder / 'turn.db'}"
+    )
+    command = ["turnserver", *options.split()]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _await_listening(port)
+            yield Relay(port, process)
+        finally:
+            process.kill()
+
+
+def _await_listening(port: int) -> None:
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            return
+        time.sleep(0.02)  # a process that starts has no event to wait for
+    raise TimeoutError("coturn did not start")
