@@ -6,6 +6,7 @@
     ├── LocalProtocolError        our own caller did something the protocol does not allow now
     ├── RemoteProtocolError       a remote said something wrong: it is counted and dropped, never obeyed
     │   └── VerificationError     a signature, seal, certificate or commitment did not hold
+    │       └── Replayed          it is authentic and was taken before: drop it, nobody did anything wrong
     ├── ConfigError               a configuration file or option that cannot be used as it stands
     ├── KeystoreError             secrets at rest cannot be read or written
     │   └── WrongPassphrase       the passphrase does not open the keystore
@@ -42,6 +43,10 @@ class RemoteProtocolError(EntrenousError):
 
 class VerificationError(RemoteProtocolError):
     """A signature, seal, certificate, commitment or frame tag did not verify."""
+
+
+class Replayed(VerificationError):  # noqa: N818 - names the event
+    """An authentic ring or sealed message that was taken before, over another path perhaps."""
 
 
 class ConfigError(EntrenousError):

@@ -19,9 +19,8 @@ from entrenous.crypto.messages import (
     RekeyOffer,
     Reveal,
 )
-from entrenous.crypto.sealed import Replayed
 from entrenous.crypto.sframe import EPOCH_GRACE, FrameOpener, FrameRejected
-from entrenous.errors import LocalProtocolError, RemoteProtocolError, VerificationError
+from entrenous.errors import LocalProtocolError, RemoteProtocolError, Replayed, VerificationError
 
 
 def pair() -> tuple[CallSecrets, CallSecrets]:

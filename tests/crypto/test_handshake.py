@@ -35,8 +35,7 @@ from entrenous.crypto.identity import CERTIFICATE_SECONDS, VerifiedDevice
 from entrenous.crypto.messages import Accept, Candidate, End, Reveal
 from entrenous.crypto.padding import pad
 from entrenous.crypto.profile import Credentials, Profile
-from entrenous.crypto.sealed import Replayed
-from entrenous.errors import LocalProtocolError, RemoteProtocolError, VerificationError
+from entrenous.errors import LocalProtocolError, RemoteProtocolError, Replayed, VerificationError
 from entrenous_wire.certificate import SignedPrekey
 from entrenous_wire.limits import BODY_SIZES
 

@@ -11,8 +11,7 @@ from entrenous.crypto.identity import CERTIFICATE_SECONDS, VerifiedDevice
 from entrenous.crypto.prekeys import ROTATE_SECONDS
 from entrenous.crypto.profile import Credentials, Profile
 from entrenous.crypto.ring import CLOCK_SKEW_SECONDS, RING_SECONDS, RingGuard, open_ring
-from entrenous.crypto.sealed import Replayed
-from entrenous.errors import RemoteProtocolError, VerificationError
+from entrenous.errors import RemoteProtocolError, Replayed, VerificationError
 from entrenous_wire.addresses import Address
 from entrenous_wire.certificate import SignedPrekey
 from entrenous_wire.limits import BODY_SIZES

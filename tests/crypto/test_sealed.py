@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from crypto.people import refuse_every_change
 from entrenous.crypto.replay import ReplayWindow
-from entrenous.crypto.sealed import MAX_COUNTER, SEAL_OVERHEAD, Replayed, SealedChannel
-from entrenous.errors import LocalProtocolError, VerificationError
+from entrenous.crypto.sealed import MAX_COUNTER, SEAL_OVERHEAD, SealedChannel
+from entrenous.errors import LocalProtocolError, Replayed, VerificationError
 from entrenous_wire.limits import BODY_SIZES
 
 A_TO_B, B_TO_A = b"a" * 32, b"b" * 32

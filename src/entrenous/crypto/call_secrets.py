@@ -33,7 +33,7 @@ from entrenous.crypto.messages import (
     Reveal,
 )
 from entrenous.crypto.sealed import SealedChannel
-from entrenous.crypto.sframe import DEFAULT_SUITE, FrameOpener, FrameSealer, Suite
+from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.crypto.words import SEED_BYTES as WORD_SEED_BYTES
 from entrenous.crypto.words import Words, three_words
 from entrenous.errors import LocalProtocolError, RemoteProtocolError, VerificationError
@@ -91,7 +91,6 @@ class CallSecrets:
         own_nonce: 32 bytes.
         peer_nonce: the callee's nonce at the caller; at the callee the caller's commitment, until it is shown.
         entropy: for rekeying.
-        suite: of the frame layer.
     """
 
     def __init__(
@@ -102,7 +101,6 @@ class CallSecrets:
         own_nonce: bytes,
         peer_nonce: bytes,
         entropy: Entropy,
-        suite: Suite = DEFAULT_SUITE,
     ) -> None:
         self.side = side
         self.call_id = call_id
@@ -111,8 +109,8 @@ class CallSecrets:
         self._own_nonce = own_nonce
         self._peer_nonce = peer_nonce
         self._entropy = entropy
-        self._sealers = {name: FrameSealer(0, root.frame_key(side, name), suite=suite) for name in STREAMS}
-        self._openers = {name: FrameOpener(0, root.frame_key(side.other, name), suite=suite) for name in STREAMS}
+        self._sealers = {name: FrameSealer(0, root.frame_key(side, name)) for name in STREAMS}
+        self._openers = {name: FrameOpener(0, root.frame_key(side.other, name)) for name in STREAMS}
         self._words: Words | None = None
         self._revealed = False
         self._offer: _Offer | None = None

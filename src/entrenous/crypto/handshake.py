@@ -54,8 +54,8 @@ from entrenous.crypto.messages import End, InnerMessage, LegOffer
 from entrenous.crypto.padding import check_body_size, pad, unpad
 from entrenous.crypto.profile import Credentials
 from entrenous.crypto.ring import RING_INFO, IncomingRing, RingGuard, open_ring
-from entrenous.crypto.sealed import Replayed, open_numbered, seal_numbered
-from entrenous.errors import LocalProtocolError, RemoteProtocolError, VerificationError
+from entrenous.crypto.sealed import open_numbered, seal_numbered
+from entrenous.errors import LocalProtocolError, RemoteProtocolError, Replayed, VerificationError
 from entrenous_wire.certificate import DeviceCertificate
 from entrenous_wire.limits import CALL_ID_BYTES
 

@@ -15,8 +15,7 @@ from entrenous.crypto.identity import verify_certificate
 from entrenous.crypto.padding import check_body_size, unpad
 from entrenous.crypto.prekeys import open_with_any
 from entrenous.crypto.profile import Credentials
-from entrenous.crypto.sealed import Replayed
-from entrenous.errors import RemoteProtocolError, VerificationError
+from entrenous.errors import RemoteProtocolError, Replayed, VerificationError
 from entrenous_wire.addresses import Address
 
 RING_SECONDS: Final = 60.0

@@ -20,17 +20,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from entrenous.crypto.padding import check_body_size, pad, unpad
 from entrenous.crypto.replay import ReplayWindow, Seen
-from entrenous.errors import LocalProtocolError, VerificationError
+from entrenous.errors import LocalProtocolError, Replayed, VerificationError
+
+__all__ = ["MAX_COUNTER", "SEAL_OVERHEAD", "Opened", "Replayed", "SealedChannel", "open_numbered", "seal_numbered"]
 
 SEAL_OVERHEAD: Final = 8 + 16
 """Bytes by which a body is longer than the padded message in it."""
 
 MAX_COUNTER: Final = 2**64 - 1
 _LABEL: Final = b"entrenous sealed v1"
-
-
-class Replayed(VerificationError):  # noqa: N818 - names the event
-    """An authentic ring or message that was taken before: drop it; nobody did anything wrong."""
 
 
 class Opened(NamedTuple):
