@@ -1,0 +1,88 @@
+"""A private PulseAudio: what is played on its null sink is heard by its microphone.
+
+PortAudio reads its environment once, when it is first used, so whoever is to hear this sound card must be a process
+of its own, started with `SoundCard.environment`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+MISSING = next(
+    (
+        reason
+        for program, reason in (("pulseaudio", "pulseaudio is not installed"), ("pactl", "pactl is not installed"))
+        if shutil.which(program) is None
+    ),
+    None,
+)
+"""Why there can be no sound card here, None when there can."""
+
+_ASOUNDRC = """
+pcm.!default { type pulse }
+ctl.!default { type pulse }
+pcm.entrenous { type pulse hint { show on description "entrenous test card" } }
+"""
+
+
+@dataclass(frozen=True)
+class SoundCard:
+    """A running PulseAudio."""
+
+    environment: dict[str, str]
+
+
+@contextmanager
+def sound_card() -> Iterator[SoundCard]:
+    """Run a PulseAudio with one null sink, whose monitor is the default microphone, in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="entrenous-pulse-"))
+    socket = folder / "native"
+    (folder / ".asoundrc").write_text(_ASOUNDRC)
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ},
+        "HOME": str(folder),
+        "XDG_RUNTIME_DIR": str(folder),
+        "PULSE_RUNTIME_PATH": str(folder),
+        "PULSE_SERVER": f"unix:{socket}",
+        "PULSE_LATENCY_MSEC": "60",
+    }
+    modules = [
+        f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
+        "module-null-sink sink_name=speaker rate=48000 channels=1",
+        "module-remap-source master=speaker.monitor source_name=microphone",
+    ]
+    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"]
+    command += [f"--load={module}" for module in modules]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_until_ready(environment)
+            yield SoundCard(environment)
+        finally:
+            server.terminate()
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_ready(environment: dict[str, str]) -> None:
+    """Ask until the server answers: it has no other way to say that it is up."""
+    deadline = time.monotonic() + 10
+    while True:
+        asked = subprocess.run(
+            ["pactl", "set-default-source", "microphone"], env=environment, capture_output=True, check=False, timeout=10
+        )
+        if asked.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"PulseAudio does not start: {asked.stderr.decode()}")
+        time.sleep(0.05)
