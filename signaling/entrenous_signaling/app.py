@@ -307,7 +307,7 @@ class Edge:
         try:
             for output in enter(*arguments, self._clock.now()):
                 self._carry_out(output)
-        except Exception as error:
+        except Exception as error:  # the boundary: one input goes wrong, the others go on
             log_internal_error(error)
         self._set_timer()
 

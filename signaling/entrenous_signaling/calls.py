@@ -39,8 +39,9 @@ from .timers import Timers
 TOUCH_SECONDS: Final = 10.0
 """How often the time last seen of the open records is written, all of them at once."""
 
-CLOSED_REMEMBERED: Final = 10_000
-"""Ids of ended calls that are remembered, so that a late or repeated accept opens no second record."""
+ENDED_REMEMBERED: Final = 10_000
+"""Calls, and pairs of calls, that have ended and are remembered, so that an accept that comes late (it crossed the
+end, or is said again) opens no record that nobody would close."""
 
 _FIRST_RETRY_SECONDS: Final = 1.0
 _LAST_RETRY_SECONDS: Final = 30.0
@@ -57,7 +58,6 @@ class _Open:
     token: bytes
     start: int
     pairs: set[Pair]
-    ended: set[Pair] = field(default_factory=set)
     present: set[DeviceKey] = field(default_factory=set)
     gone_since: float | None = None
     stored: bool = False
@@ -127,6 +127,7 @@ class CallRecords:
         self._of_device: dict[DeviceKey, set[bytes]] = {}
         self._unclaimed = {row.token: row for row in open_rows}
         self._closing: dict[bytes, _Closing] = {}
+        self._ended: OrderedDict[tuple[bytes, Pair], None] = OrderedDict()
         self._closed: OrderedDict[bytes, bytes] = OrderedDict()  # call id → token
         self._timers: Timers[_Deadline] = Timers()
         if self._unclaimed:
@@ -160,13 +161,13 @@ class CallRecords:
             call has ended, or belongs to others) and nothing follows.
         """
         pair = frozenset((sender, receiver))
-        if call in self._closed:
+        if call in self._closed or (call, pair) in self._ended:
             return None
         found = self._open.get(call)
         if found is None:
             found = _Open(self._draw(RECORD_TOKEN_BYTES), int(now), {pair})
             self._add(call, found, now)
-        elif pair in found.ended or pair.isdisjoint(found.ends()):
+        elif pair.isdisjoint(found.ends()):
             return None
         elif pair not in found.pairs:
             found.pairs.add(pair)
@@ -188,10 +189,12 @@ class CallRecords:
             return self._wait_for_closing(token, waiter)
         found = self._open.get(call)
         pair = frozenset((sender, receiver))
+        self._ended[call, pair] = None
+        if len(self._ended) > ENDED_REMEMBERED:
+            self._ended.popitem(last=False)
         if found is None or pair not in found.pairs:
             return False
         found.pairs.remove(pair)
-        found.ended.add(pair)
         if found.pairs:
             for device in pair - found.ends():
                 found.present.discard(device)
@@ -324,7 +327,7 @@ class CallRecords:
         if not self._open:
             self._timers.cancel(_Touch())
         self._closed[call] = found.token
-        if len(self._closed) > CLOSED_REMEMBERED:
+        if len(self._closed) > ENDED_REMEMBERED:
             self._closed.popitem(last=False)
         self._start_closing(found.token, found.start, at)
 

@@ -109,13 +109,15 @@ class Mailbox:
         self._by_sender: Counter[str] = Counter()
         self._next_seq = 1
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Messages that wait for an acknowledgement."""
         return len(self._waiting) + len(self._in_flight)
 
     def has_room(self, sender: DeviceKey, size: int) -> bool:
         """Whether a body of `size` bytes from `sender` fits the bounds."""
         return (
-            len(self) < self._bounds.queue_messages
+            self.count < self._bounds.queue_messages
             and self._bytes + size <= self._bounds.queue_bytes
             and self._by_sender[sender.username] < self._bounds.sender_messages
         )

@@ -137,7 +137,7 @@ class _File:
         except (OperationalError, sqlite3.OperationalError):
             self._drop_connection()
             return [(ticket, Failed.FAILED) for ticket, _ in batch]
-        except Exception:
+        except Exception:  # whatever one request does, the others and the thread go on
             self._drop_connection()
             if len(batch) == 1:
                 return [(batch[0][0], Failed.FAILED)]

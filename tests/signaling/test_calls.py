@@ -1,0 +1,384 @@
+"""The call record rule: one record a call, whatever happens to its ends and to the server."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from entrenous_signaling.calls import TOUCH_SECONDS
+from entrenous_signaling.store.requests import CloseRecord, OpenRecord
+from entrenous_wire.messages import Accepted, Ack, Deliver, Error, ErrorCode, Kind, Live, LiveCall, Resume, Welcome
+from world.hubworld import HubNode, HubWorld, account
+from world.wirenode import Account
+
+ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
+CALL = b"c" * 16
+NUMBERS = itertools.count(1)
+
+
+def say(node: HubNode, who: Account, to: Account, kind: Kind, call: bytes = CALL) -> bytes:
+    message = who.send(next(NUMBERS), to, kind, call)
+    node.say(message)
+    return message.id
+
+
+def in_call() -> tuple[HubWorld, HubNode, HubNode, bytes]:
+    """Alice has called, bob has accepted; the token of the record comes last."""
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    token = alice.hear(Deliver).record
+    assert token is not None
+    assert bob.hear(Accepted).record == token
+    return world, alice, bob, token
+
+
+def claim(token: bytes, peer: Account) -> Live:
+    return Live(calls=[LiveCall(call=CALL, record=token, peer=peer.address, device=peer.device)])
+
+
+def test_accept_opens_and_the_first_end_closes() -> None:
+    world, alice, bob, token = in_call()
+    start = int(world.now)
+    assert list(world.store.open_rows) == [token]
+    world.advance(42)
+    say(alice, ALICE, BOB, Kind.END)
+    say(bob, BOB, ALICE, Kind.END)
+    assert world.store.records == [(start, 42)]
+    assert world.store.open_rows == {}
+    assert world.hub.open_records == 0
+
+
+def test_a_ring_that_nobody_accepts_leaves_no_record() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    say(alice, ALICE, BOB, Kind.RING)
+    say(bob, BOB, ALICE, Kind.END)
+    world.advance(100)
+    assert not [request for request in world.requests if isinstance(request, OpenRecord | CloseRecord)]
+
+
+def test_an_end_to_a_device_that_only_rang_does_not_close() -> None:
+    world, alice, _, _ = in_call()
+    world.login(BOB_PHONE)
+    say(alice, ALICE, BOB_PHONE, Kind.END)
+    world.advance(5)
+    assert world.store.records == []
+    say(alice, ALICE, BOB, Kind.END)
+    assert [duration for _, duration in world.store.records] == [5]
+
+
+def test_of_two_devices_that_accept_at_once_the_one_that_lost_takes_the_record_not_along() -> None:
+    for winner, loser in ((BOB, BOB_PHONE), (BOB_PHONE, BOB)):
+        world, alice, _, token = in_call()
+        phone, _ = world.login(BOB_PHONE)
+        say(phone, BOB_PHONE, ALICE, Kind.ACCEPT)
+        assert phone.hear(Accepted).record == token
+        say(alice, ALICE, loser, Kind.END)
+        world.advance(9)
+        assert world.store.records == []
+        say(alice, ALICE, winner, Kind.END)
+        assert [duration for _, duration in world.store.records] == [9]
+
+
+def test_an_accept_that_crosses_the_end_for_it_does_not_join_the_call() -> None:
+    world, alice, _, _ = in_call()
+    phone, _ = world.login(BOB_PHONE)
+    say(alice, ALICE, BOB_PHONE, Kind.END)
+    say(phone, BOB_PHONE, ALICE, Kind.ACCEPT)
+    world.advance(1)
+    say(alice, ALICE, BOB, Kind.END)
+    assert [duration for _, duration in world.store.records] == [1]
+    assert world.hub.open_records == 0
+
+
+def test_an_accept_that_crosses_the_cancelling_end_opens_no_record() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    say(alice, ALICE, BOB, Kind.END)
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    assert bob.hear(Deliver).kind is Kind.END
+    assert bob.hear(Accepted).record is None
+    assert world.hub.open_records == 0
+
+
+def test_an_accept_after_the_end_opens_no_second_record() -> None:
+    world, alice, bob, _ = in_call()
+    say(alice, ALICE, BOB, Kind.END)
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    world.advance(100)
+    assert len(world.store.records) == 1
+    assert world.store.open_rows == {}
+
+
+def test_strangers_with_the_same_call_id_neither_join_nor_close() -> None:
+    world, alice, _, _ = in_call()
+    eve = world.register(EVE)
+    frank_account = account("frank")
+    world.register(frank_account)
+    say(eve, EVE, frank_account, Kind.ACCEPT)
+    assert eve.hear(Accepted).record is None
+    say(eve, EVE, ALICE, Kind.END)
+    world.advance(3)
+    say(alice, ALICE, BOB, Kind.END)
+    assert [duration for _, duration in world.store.records] == [3]
+
+
+def test_open_records_are_touched_together() -> None:
+    world, _, _, token = in_call()
+    world.advance(TOUCH_SECONDS * 3 + 1)
+    row = world.store.open_rows[token]
+    assert row.seen - row.start == TOUCH_SECONDS * 3
+
+
+def test_a_call_whose_ends_are_both_gone_closes_at_the_time_they_were_seen() -> None:
+    world, alice, bob, _ = in_call()
+    world.advance(30)
+    alice.drop()
+    world.advance(12)
+    bob.drop()
+    world.advance(59)
+    assert world.store.records == []
+    world.advance(2)
+    assert [duration for _, duration in world.store.records] == [42]
+
+
+def test_one_end_that_stays_keeps_the_call_open() -> None:
+    world, alice, bob, _ = in_call()
+    bob.drop()
+    world.advance(500)
+    say(alice, ALICE, BOB, Kind.END)
+    assert [duration for _, duration in world.store.records] == [500]
+
+
+def test_a_resumed_end_is_in_its_call_and_a_restarted_one_only_when_it_says_so() -> None:
+    for claims in (False, True):
+        world, alice, bob, token = in_call()
+        alice.drop()
+        bob.drop()
+        node, _ = world.login(BOB)
+        if claims:
+            node.say(claim(token, ALICE))
+        world.advance(61)
+        assert len(world.store.records) == (0 if claims else 1)
+
+
+def test_a_resumed_session_keeps_the_call_open() -> None:
+    world = HubWorld()
+    alice = world.register(ALICE)
+    world.register(BOB).drop()
+    bob, welcome = world.login(BOB)
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    alice.drop()
+    bob.drop()
+    world.advance(50)
+    back, _ = world.connect()
+    back.say(Resume(token=welcome.token, last_seq=0)).hear(Welcome)
+    world.advance(200)
+    assert world.store.records == []
+
+
+def test_ends_that_go_come_back_and_go_again_are_waited_for_again() -> None:
+    world, alice, bob, token = in_call()
+    alice.drop()
+    bob.drop()
+    world.advance(50)
+    node, _ = world.login(BOB)
+    node.say(claim(token, ALICE))
+    world.advance(30)
+    node.drop()
+    world.advance(59)
+    assert world.store.records == []
+    world.advance(2)
+    assert [duration for _, duration in world.store.records] == [80]
+
+
+# --- the server is killed ---
+
+
+def test_a_killed_server_goes_on_with_claimed_calls() -> None:
+    world, _, _, token = in_call()
+    start = int(world.now)
+    world.advance(25)
+    world.kill_and_restart()
+    world.advance(5)
+    alice, _ = world.login(ALICE)
+    bob, _ = world.login(BOB)
+    alice.say(claim(token, BOB))
+    bob.say(claim(token, ALICE))
+    assert alice.heard == bob.heard == []
+    world.advance(100)
+    say(alice, ALICE, BOB, Kind.END)
+    assert world.store.records == [(start, 130)]
+    assert world.store.open_rows == {}
+
+
+def test_one_claim_is_enough_and_says_whose_end_closes() -> None:
+    world, _, _, token = in_call()
+    world.kill_and_restart()
+    world.login(BOB_PHONE)
+    alice, _ = world.login(ALICE)
+    alice.say(claim(token, BOB))
+    say(alice, ALICE, BOB_PHONE, Kind.END)
+    assert world.store.records == []
+    world.login(BOB)
+    world.advance(4)
+    say(alice, ALICE, BOB, Kind.END)
+    assert [duration for _, duration in world.store.records] == [4]
+
+
+def test_calls_that_nobody_claims_close_at_last_seen() -> None:
+    world, _, _, _ = in_call()
+    world.advance(25)
+    world.kill_and_restart()
+    world.login(ALICE)
+    world.advance(59)
+    assert world.store.records == []
+    world.advance(2)
+    assert [duration for _, duration in world.store.records] == [20]
+    assert world.store.open_rows == {}
+
+
+def test_a_claim_with_a_wrong_token_or_from_a_stranger_changes_nothing() -> None:
+    world, _, _, token = in_call()
+    eve = world.register(EVE)
+    eve.say(claim(token, ALICE), claim(bytes(16), ALICE))
+    assert world.hub.counters.claims_refused == 2
+    world.kill_and_restart()
+    eve, _ = world.login(EVE)
+    eve.say(claim(bytes(16), ALICE))
+    assert world.hub.counters.claims_refused == 1
+
+
+def test_an_accept_that_is_said_again_before_the_claim_makes_no_second_record() -> None:
+    """The server was killed between the commit and the answer: bob knows no token, alice does."""
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    accept = BOB.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL)
+    bob.say(accept)
+    token = alice.hear(Deliver).record
+    assert token is not None
+    start = int(world.now)
+    world.advance(2)
+    world.kill_and_restart()
+    bob, _ = world.login(BOB)
+    bob.say(accept)
+    alice, _ = world.login(ALICE)
+    alice.say(claim(token, BOB))
+    world.advance(8)
+    say(alice, ALICE, BOB, Kind.END)
+    world.advance(120)
+    assert world.store.records == [(start, 10)]
+    assert world.store.open_rows == {}
+
+
+# --- the store fails ---
+
+
+def test_accept_is_delivered_at_once_and_accepted_when_the_record_is_on_disk() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    world.store_waits = True
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    alice.hear(Deliver)
+    alice.say(Ack(seq=1))
+    assert bob.heard == []
+    world.answer_store()
+    assert [type(heard).__name__ for heard in bob.hear_all()] == ["Accepted", "Delivered"]
+
+
+def test_an_accept_whose_record_cannot_be_stored_is_said_again_and_routed_once() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    world.store_fails = True
+    accept = BOB.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL)
+    bob.say(accept)
+    error = bob.hear(Error)
+    assert (error.code, error.id, error.retry_after) == (ErrorCode.UNAVAILABLE, accept.id, 1.0)
+    token = alice.hear(Deliver).record
+    bob.say(accept)
+    assert bob.hear(Error).code is ErrorCode.UNAVAILABLE
+    world.store_fails = False
+    bob.say(accept)
+    assert bob.hear(Accepted).record == token
+    assert alice.heard == []
+    assert list(world.store.open_rows) == [token]
+
+
+def test_an_end_whose_record_cannot_be_closed_is_routed_and_the_record_retried_until_it_is() -> None:
+    world, alice, bob, _ = in_call()
+    world.advance(7)
+    world.store_fails = True
+    ended = say(alice, ALICE, BOB, Kind.END)
+    assert bob.hear(Deliver).kind is Kind.END
+    error = alice.hear(Error)
+    assert (error.code, error.id) == (ErrorCode.UNAVAILABLE, ended)
+    assert world.hub.degraded
+    world.advance(100)
+    world.store_fails = False
+    world.advance(31)
+    assert [duration for _, duration in world.store.records] == [7]
+    assert not world.hub.degraded
+    alice.say(ALICE.send(int.from_bytes(ended, "big"), BOB, Kind.END, CALL))
+    alice.hear(Accepted)
+    assert bob.heard == []
+
+
+def test_a_call_that_ends_before_its_record_could_be_opened_is_recorded_all_the_same() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    world.store_fails = True
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    world.advance(3)
+    say(alice, ALICE, BOB, Kind.END)
+    world.store_fails = False
+    world.advance(31)
+    assert [duration for _, duration in world.store.records] == [3]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_happens_there_is_one_record(seed: int) -> None:
+    """Ends drop and resume, the store fails now and then, the server is killed: one record, no open row."""
+    chance = random.Random(seed)
+    world, alice, bob, token = in_call()
+    start = int(world.now)
+    nodes = {"alice": (alice, ALICE, BOB), "bob": (bob, BOB, ALICE)}
+
+    def back(name: str) -> None:
+        _, who, peer = nodes[name]
+        node, _ = world.login(who)
+        node.say(claim(token, peer))
+        nodes[name] = (node, who, peer)
+
+    for _ in range(chance.randrange(12)):
+        match chance.randrange(4):
+            case 0:
+                name = chance.choice(["alice", "bob"])
+                nodes[name][0].drop()
+                world.advance(chance.uniform(0, 59))
+                back(name)
+            case 1:
+                world.kill_and_restart()
+                world.advance(chance.uniform(0, 30))
+                back("alice")
+                back("bob")
+            case 2:
+                world.store_fails = True
+                world.advance(chance.uniform(0, 30))
+                world.store_fails = False
+            case _:
+                world.advance(chance.uniform(0, 100))
+    ended = int(world.now)
+    world.store_fails = chance.random() < 0.5
+    ids = {}
+    for name in chance.sample(["alice", "bob"], 2):
+        node, who, peer = nodes[name]
+        ids[name] = say(node, who, peer, Kind.END)
+    world.advance(20)
+    world.store_fails = False
+    world.advance(200)
+    assert world.store.records == [(start, ended - start)]
+    assert world.store.open_rows == {}
+    assert world.hub.open_records == 0

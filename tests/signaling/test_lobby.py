@@ -1,0 +1,165 @@
+"""How a connection becomes a session, under simulated time."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from entrenous_signaling.outputs import CloseCode
+from entrenous_signaling.settings import HubSettings
+from entrenous_wire.messages import (
+    Ack,
+    Error,
+    ErrorCode,
+    FetchDevices,
+    FromNode,
+    Live,
+    Publish,
+    RegistrationPolicy,
+    TurnRequest,
+    Welcome,
+)
+from world.hubworld import SERVER, HubNode, HubWorld, account
+
+ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
+CALL = b"c" * 16
+
+
+def refused(node: HubNode) -> ErrorCode:
+    return node.hear(Error).code
+
+
+def two() -> tuple[HubWorld, HubNode, HubNode]:
+    world = HubWorld()
+    return world, world.register(ALICE), world.register(BOB)
+
+
+def test_registration_logs_in_and_a_later_login_does_too() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    node, welcome = world.login(ALICE)
+    assert welcome.address == f"alice@{SERVER}"
+    assert not welcome.resumed
+    assert node.heard == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Ack(seq=1),
+        ALICE.send(1, BOB),
+        TurnRequest(request=1),
+        FetchDevices(request=1, address=BOB.address),
+        Publish(request=1, prekeys=[ALICE.prekey]),
+        Live(calls=[]),
+    ],
+)
+def test_nothing_but_a_way_in_is_allowed_before_login(message: FromNode) -> None:
+    node, _ = HubWorld().connect()
+    assert refused(node.say(message)) is ErrorCode.OUT_OF_ORDER
+
+
+def test_a_second_login_on_a_connection_is_out_of_order() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    node, hello = world.connect()
+    node.say(ALICE.login(hello)).hear(Welcome)
+    assert refused(node.say(ALICE.login(hello))) is ErrorCode.OUT_OF_ORDER
+
+
+def test_a_login_that_is_being_checked_is_waited_for() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    world.store_waits = True
+    node, hello = world.connect()
+    node.say(ALICE.login(hello), TurnRequest(request=1))
+    assert refused(node) is ErrorCode.OUT_OF_ORDER
+    world.answer_store()
+    node.hear(Welcome)
+
+
+def test_a_nonce_is_good_for_one_attempt() -> None:
+    world = HubWorld()
+    node, hello = world.connect()
+    assert refused(node.say(ALICE.login(hello))) is ErrorCode.UNKNOWN_USER
+    assert refused(node.say(ALICE.register(hello))) is ErrorCode.NONCE_USED
+
+
+def test_a_login_recorded_on_another_connection_does_not_verify() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    _, hello = world.connect()
+    recorded = ALICE.login(hello)
+    thief, _ = world.connect()
+    assert refused(thief.say(recorded)) is ErrorCode.BAD_SIGNATURE
+
+
+def test_every_altered_byte_of_a_login_is_refused() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    for field in ("certificate", "signature"):
+        for index in range(0, 64, 7):
+            node, hello = world.connect()
+            login = ALICE.login(hello)
+            value = bytearray(getattr(login, field))
+            value[index] ^= 1
+            node.say(msgspec.structs.replace(login, **{field: bytes(value)}))
+            assert refused(node) is ErrorCode.BAD_SIGNATURE
+            node.drop()
+
+
+def test_who_does_not_log_in_in_time_is_sent_away() -> None:
+    world = HubWorld()
+    node, _ = world.connect()
+    world.advance(4.9)
+    assert node.closed is None
+    world.advance(0.2)
+    assert refused(node) is ErrorCode.OUT_OF_ORDER
+    assert node.closed is CloseCode.POLICY
+    assert world.hub.connections == 0
+
+
+def test_a_name_belongs_to_its_identity_key() -> None:
+    world = HubWorld()
+    world.register(ALICE)
+    node, hello = world.connect()
+    assert refused(node.say(account("alice", identity="other").register(hello))) is ErrorCode.NAME_TAKEN
+    again, hello = world.connect()
+    again.say(account("alice", "00000000000000cc").register(hello)).hear(Welcome)
+    assert len(world.store.devices["alice"]) == 2
+
+
+def test_a_certified_device_comes_in_by_login_and_there_are_at_most_eight() -> None:
+    world = HubWorld()
+    world.register(BOB)
+    for index in range(1, 8):
+        world.login(account("bob", f"{index:016x}"))
+    node, hello = world.connect()
+    assert refused(node.say(account("bob", "00000000000000ff").login(hello))) is ErrorCode.TOO_MANY
+
+
+@pytest.mark.parametrize("policy", RegistrationPolicy)
+def test_the_policy_says_who_may_register(policy: RegistrationPolicy) -> None:
+    world = HubWorld(HubSettings(name=SERVER, registration=policy))
+    node, hello = world.connect()
+    node.say(ALICE.register(hello))
+    match policy:
+        case RegistrationPolicy.OPEN:
+            node.hear(Welcome)
+        case RegistrationPolicy.INVITE:
+            assert refused(node) is ErrorCode.BAD_INVITE
+        case RegistrationPolicy.CLOSED:
+            assert refused(node) is ErrorCode.REGISTRATION_CLOSED
+
+
+def test_a_store_that_fails_is_said_and_nothing_is_taken() -> None:
+    world = HubWorld()
+    world.store_fails = True
+    node, hello = world.connect()
+    node.say(ALICE.register(hello))
+    error = node.hear(Error)
+    assert (error.code, error.retry_after) == (ErrorCode.UNAVAILABLE, 1.0)
+    assert world.hub.degraded
+    world.store_fails = False
+    world.register(ALICE)
+    assert not world.hub.degraded

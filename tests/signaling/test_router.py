@@ -1,0 +1,259 @@
+"""Routing between devices: order, repetition, resuming, and what happens when a device stays away."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from entrenous_signaling.limits import Bounds, Rate
+from entrenous_signaling.outputs import CloseCode
+from entrenous_signaling.settings import HubSettings
+from entrenous_wire.messages import (
+    Accepted,
+    Ack,
+    Deliver,
+    Delivered,
+    Error,
+    ErrorCode,
+    Kind,
+    Resume,
+    Welcome,
+)
+from world.hubworld import SERVER, HubNode, HubWorld, account
+
+ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
+CALL = b"c" * 16
+
+
+def refused(node: HubNode) -> ErrorCode:
+    return node.hear(Error).code
+
+
+def two() -> tuple[HubWorld, HubNode, HubNode]:
+    world = HubWorld()
+    return world, world.register(ALICE), world.register(BOB)
+
+
+def test_a_message_is_accepted_delivered_and_acknowledged() -> None:
+    _, alice, bob = two()
+    alice.say(ALICE.send(1, BOB, Kind.RING, CALL))
+    message = bob.hear(Deliver)
+    assert (message.seq, message.sender, message.device, message.kind) == (1, ALICE.address, ALICE.device, Kind.RING)
+    alice.hear(Accepted)
+    bob.say(Ack(seq=1))
+    assert alice.hear(Delivered).id == message.id
+    assert alice.heard == bob.heard == []
+
+
+def test_an_acknowledgement_of_what_was_never_said_is_refused() -> None:
+    _, alice, bob = two()
+    alice.say(ALICE.send(1, BOB))
+    bob.hear(Deliver)
+    assert refused(bob.say(Ack(seq=2))) is ErrorCode.OUT_OF_ORDER
+    alice.hear(Accepted)
+    assert alice.heard == []
+
+
+def test_a_message_said_again_is_routed_once_and_answered_again() -> None:
+    _, alice, bob = two()
+    message = ALICE.send(1, BOB)
+    alice.say(message, message)
+    assert [type(heard) for heard in alice.hear_all()] == [Accepted, Accepted]
+    bob.hear(Deliver)
+    bob.say(Ack(seq=1))
+    alice.hear(Delivered)
+    alice.say(message)
+    assert [type(heard) for heard in alice.hear_all()] == [Accepted, Delivered]
+    assert bob.heard == []
+
+
+def test_a_device_that_was_never_there_is_offline() -> None:
+    world, alice, _ = two()
+    world.advance(61)
+    error = alice.say(ALICE.send(1, EVE)).hear(Error)
+    assert (error.code, error.id) == (ErrorCode.OFFLINE, (1).to_bytes(16, "big"))
+
+
+def test_after_a_start_a_registered_device_is_expected_and_a_strange_one_is_not() -> None:
+    world, _, _ = two()
+    world.kill_and_restart()
+    alice, _ = world.login(ALICE)
+    alice.say(ALICE.send(1, BOB), ALICE.send(2, EVE))
+    assert [type(heard) for heard in alice.hear_all()] == [Accepted, Accepted, Error]
+    world.advance(59)
+    bob, _ = world.login(BOB)
+    assert bob.hear(Deliver).id == (1).to_bytes(16, "big")
+
+
+def test_a_dropped_session_keeps_its_queue_and_resumes_in_order() -> None:
+    world, alice, bob = two()
+    bob.drop()
+    node, welcome = world.login(BOB)
+    alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB))
+    node.drop()
+    alice.say(ALICE.send(3, BOB))
+    world.advance(59)
+    back, _ = world.connect()
+    answer = back.say(Resume(token=welcome.token, last_seq=1)).hear(Welcome)
+    assert answer.resumed
+    assert answer.token == welcome.token
+    assert [back.hear(Deliver).seq for _ in range(2)] == [2, 3]
+    assert [type(heard) for heard in alice.hear_all()] == [Accepted, Accepted, Accepted, Delivered]
+
+
+def test_a_session_is_gone_after_its_grace_and_senders_are_told() -> None:
+    world, alice, bob = two()
+    bob.drop()
+    node, welcome = world.login(BOB)
+    node.drop()
+    alice.say(ALICE.send(1, BOB)).hear(Accepted)
+    world.advance(60)
+    assert refused(alice) is ErrorCode.OFFLINE
+    back, _ = world.connect()
+    assert refused(back.say(Resume(token=welcome.token, last_seq=0))) is ErrorCode.SESSION_GONE
+    assert world.hub.sessions == 1
+
+
+def test_a_wrong_token_or_an_impossible_sequence_resumes_nothing() -> None:
+    world, _, bob = two()
+    bob.drop()
+    node, welcome = world.login(BOB)
+    other, _ = world.connect()
+    assert refused(other.say(Resume(token=bytes(32), last_seq=0))) is ErrorCode.SESSION_GONE
+    assert refused(other.say(Resume(token=welcome.token, last_seq=1))) is ErrorCode.SESSION_GONE
+    assert node.closed is None
+
+
+def test_a_login_elsewhere_replaces_the_older_connection_and_takes_its_queue() -> None:
+    world, alice, bob = two()
+    alice.say(ALICE.send(1, BOB))
+    bob.hear(Deliver)
+    newer, _ = world.login(BOB)
+    assert refused(bob) is ErrorCode.REPLACED
+    assert bob.closed is CloseCode.REPLACED
+    assert newer.hear(Deliver).seq == 1
+
+
+def test_what_became_of_messages_is_told_on_coming_back() -> None:
+    world, alice, bob = two()
+    alice.drop()
+    node, welcome = world.login(ALICE)
+    node.say(ALICE.send(1, BOB)).hear(Accepted)
+    node.drop()
+    bob.say(Ack(seq=1))
+    back, _ = world.connect()
+    back.say(Resume(token=welcome.token, last_seq=0)).hear(Welcome)
+    assert [type(heard) for heard in back.hear_all()] == [Accepted, Delivered]
+
+
+def test_over_the_rate_nothing_overtakes_the_refused_message() -> None:
+    bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=2.0))
+    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world.register(ALICE).drop()
+    bob = world.register(BOB)
+    alice, _ = world.login(ALICE)
+    alice.say(ALICE.send(1, BOB)).hear(Accepted)
+    error = alice.say(ALICE.send(2, BOB)).hear(Error)
+    assert (error.code, error.retry_after) == (ErrorCode.TOO_MANY, 1.0)
+    world.advance(1)
+    assert refused(alice.say(ALICE.send(3, BOB))) is ErrorCode.TOO_MANY
+    world.advance(1)
+    alice.say(ALICE.send(2, BOB)).hear(Accepted)
+    world.advance(1)
+    alice.say(ALICE.send(3, BOB)).hear(Accepted)
+    assert [message.id[-1] for message in bob.hear_all() if isinstance(message, Deliver)] == [1, 2, 3]
+
+
+def test_a_refused_message_that_never_comes_again_blocks_only_for_a_while() -> None:
+    bounds = Bounds(sender_messages=1)
+    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    alice, bob = world.register(ALICE), world.register(BOB)
+    alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB), ALICE.send(3, BOB))
+    alice.hear(Accepted)
+    assert [refused(alice), refused(alice)] == [ErrorCode.TOO_MANY] * 2
+    bob.say(Ack(seq=1))
+    alice.hear(Delivered)
+    assert refused(alice.say(ALICE.send(3, BOB))) is ErrorCode.TOO_MANY
+    world.advance(6.1)
+    alice.say(ALICE.send(3, BOB)).hear(Accepted)
+
+
+def test_a_reader_that_acknowledges_nothing_gets_one_window_and_its_senders_a_full_queue() -> None:
+    bounds = Bounds(window_bytes=4096, queue_messages=10)
+    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    alice, bob = world.register(ALICE), world.register(BOB)
+    alice.say(*(ALICE.send(number, BOB) for number in range(12)))
+    assert len(bob.heard) == 4
+    assert sum(isinstance(heard, Error) for heard in alice.hear_all()) == 2
+    bob.say(Ack(seq=4))
+    assert len(bob.heard) == 8
+    assert world.hub.queued == 6
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_over_cut_connections_nothing_is_lost_and_order_is_kept(seed: int) -> None:
+    """Alice keeps what was not delivered and says it again; bob drops repeats: the contract of the protocol."""
+    chance = random.Random(seed)
+    world, alice, bob = two()
+    alice.drop()
+    bob.drop()
+    nodes, tokens = {}, {}
+    for who in (ALICE, BOB):
+        nodes[who.username], welcome = world.login(who)
+        tokens[who.username] = welcome.token
+    held: dict[bytes, object] = {}
+    got: list[bytes] = []
+    last_seq, number = 0, 0
+
+    def come_back(who: str) -> None:
+        nonlocal last_seq
+        nodes[who], hello = world.connect()
+        if chance.random() < 0.6:
+            nodes[who].say(Resume(token=tokens[who], last_seq=last_seq if who == "bob" else 0))
+        else:
+            nodes[who].say((ALICE if who == "alice" else BOB).login(hello))
+        tokens[who] = nodes[who].hear(Welcome).token
+        if who == "alice":
+            nodes[who].say(*held.values())
+
+    for _ in range(200):
+        match chance.randrange(6):
+            case 0 | 1 if number < 60:
+                number += 1
+                message = ALICE.send(number, BOB)
+                held[message.id] = message
+                nodes["alice"].say(message)
+            case 2:
+                who = chance.choice(["alice", "bob"])
+                nodes[who].heard.clear() if chance.random() < 0.5 else None
+                nodes[who].drop()
+                world.advance(chance.uniform(0, 50))
+                come_back(who)
+            case 3 if chance.random() < 0.1:
+                world.kill_and_restart()
+                last_seq = 0
+                for who in ("alice", "bob"):
+                    nodes[who], hello = world.connect()
+                    nodes[who].say((ALICE if who == "alice" else BOB).login(hello))
+                    tokens[who] = nodes[who].hear(Welcome).token
+                nodes["alice"].say(*held.values())
+            case _:
+                for message in nodes["bob"].hear_all():
+                    if isinstance(message, Deliver):
+                        last_seq = max(last_seq, message.seq)
+                        if message.id not in got:
+                            got.append(message.id)
+                if chance.random() < 0.7:
+                    nodes["bob"].say(Ack(seq=last_seq))
+                for message in nodes["alice"].hear_all():
+                    if isinstance(message, Delivered):
+                        held.pop(message.id, None)
+    for _ in range(100):
+        for message in nodes["bob"].hear_all():
+            if isinstance(message, Deliver):
+                last_seq = max(last_seq, message.seq)
+                if message.id not in got:
+                    got.append(message.id)
+        nodes["bob"].say(Ack(seq=last_seq))
+    assert got == [value.to_bytes(16, "big") for value in range(1, number + 1)]
