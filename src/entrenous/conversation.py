@@ -35,8 +35,7 @@ from .crypto.messages import (
     RekeyOffer,
     Reveal,
 )
-from .crypto.sealed import Replayed
-from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError, RequestRefused
+from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError, Replayed, RequestRefused
 from .events import (
     Active,
     Alerting,
@@ -59,7 +58,7 @@ from .media.streams import Sink, Source, StreamKind
 from .peer import MAX_FAILURES, PeerDevice
 from .protocol import inputs, outputs
 from .protocol.inputs import Device, EarlyLeg, Leg
-from .protocol.states import CallState, EndReason, Role, Stage
+from .protocol.states import CallState, EndReason, Role, Stage, is_answered
 
 log = logging.getLogger(__name__)
 
@@ -334,7 +333,7 @@ class Conversation:
             case media.DataOpen():
                 peer.data_open(leg.generation)
             case media.Data():
-                self.receive(leg.device, event.message)
+                self.receive(leg.device, event.message, by_leg=True)
             case media.LegFailed():
                 self._around.report(inputs.LegFailed(self.id, leg, Stage(event.stage.value)))
             case media.LegClosed():
@@ -415,7 +414,7 @@ class Conversation:
 
     # --- what arrives ---
 
-    def receive(self, device: Device, body: bytes) -> None:
+    def receive(self, device: Device, body: bytes, *, by_leg: bool = False) -> None:
         """Take a sealed body of a device of this call, from the server or a data channel."""
         peer = self._peers.get(device)
         if peer is None or self._over:
@@ -427,8 +426,9 @@ class Conversation:
             return  # it took two ways, as it was sent
         except RemoteProtocolError as error:
             self.dropped += 1
-            peer.failures += 1
             log.info("a message was refused: %s", type(error).__name__)
+            # Whoever runs the server can make up messages: they must not be able to end a call that needs it no more.
+            peer.failures += by_leg or not is_answered(self.call.state)
             if peer.failures == MAX_FAILURES:
                 sentence = "What arrives does not verify: somebody interferes with this call."
                 self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence))

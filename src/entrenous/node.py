@@ -122,7 +122,8 @@ class Node:
         self.profile.refresh()
         self._link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
         await self._link.open(CONNECT_SECONDS)
-        self.spawn(self._link.publish(self.profile.stored.published_prekeys()))
+        # A device whose prekeys are not published cannot be called: it is not up before that.
+        await self._link.publish(self.profile.stored.published_prekeys())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
         return self
 

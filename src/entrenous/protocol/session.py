@@ -206,7 +206,7 @@ class Session:
             case Error() if self._phase is Phase.UP:
                 self._told_error(message, now)
             case Accepted() | Delivered() | Deliver() if self._phase is Phase.UP:
-                self._routed(message, now)
+                self._routed(message)
             case Devices() | Published() | Turn() if self._phase is Phase.UP:
                 self._answered(message)
             case _:
@@ -256,7 +256,8 @@ class Session:
         self._hello = None
         self._outbox.rewind()
         self._requests.rewind()
-        self._deadlines = Deadlines[_Wait]().set(_Wait.PAUSE, retry_at)
+        fresh: Deadlines[_Wait] = Deadlines()
+        self._deadlines = fresh.set(_Wait.PAUSE, retry_at)
         self._outputs.append(SessionLost(sentence, retry_at))
 
     def _give_up(self, code: ErrorCode | None, sentence: str) -> None:
@@ -316,13 +317,12 @@ class Session:
 
     # --- while the session stands ---
 
-    def _routed(self, message: Accepted | Delivered | Deliver, now: float) -> None:
+    def _routed(self, message: Accepted | Delivered | Deliver) -> None:
+        """What the server says of messages; it may say it twice of those that were said twice."""
         match message:
             case Accepted(id=message_id, record=record):
                 sent = self._outbox.find(message_id)
-                if sent is None:
-                    self.dropped += 1
-                elif record is not None:
+                if sent is not None and record is not None:
                     self._records.open(LiveCall(call=sent.call, record=record, peer=sent.to, device=sent.device))
             case Delivered(id=message_id):
                 self._settle(message_id)
@@ -346,8 +346,6 @@ class Session:
         if self._outbox.settle(message_id):
             self._outputs.append(SendDelivered(message_id))
             self._records.tidy(self._outbox)
-        else:
-            self.dropped += 1
 
     def _fail(self, message_id: bytes, code: ErrorCode, sentence: str) -> None:
         self._outputs.append(SendFailed(message_id, code, sentence))
@@ -368,8 +366,6 @@ class Session:
                 return
             if self._outbox.settle(error.id):
                 self._fail(error.id, error.code, error.message)
-            else:
-                self.dropped += 1
         elif error.request is not None:
             if again_at is not None and self._requests.refuse(error.request, again_at):
                 return

@@ -1,0 +1,372 @@
+"""Node: whole calls between nodes in this process, over a real server in its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from entrenous import (
+    Call,
+    CallEnded,
+    CallState,
+    ConfigError,
+    ContactError,
+    EndReason,
+    FirstMedia,
+    IdentityChanged,
+    KeyChanged,
+    LocalProtocolError,
+    MissedCall,
+    Node,
+    PeerMuted,
+    Rekeyed,
+    RequestRefused,
+    ServerBack,
+    ServerLost,
+    ServerUnreachable,
+    Stage,
+    Strangers,
+    StreamKind,
+    Timeouts,
+    ToneSource,
+    WordsKnown,
+)
+from entrenous.crypto import call_secrets
+from entrenous.crypto.sframe import FrameSealer
+from lab.calls import until
+from world.nodes import (
+    PATIENCE,
+    config,
+    connected,
+    event_of,
+    events_until_ended,
+    ringing,
+    second_device,
+    two_nodes,
+)
+from world.serverproc import ServerProcess, running_server
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    async with running_server(tmp_path) as running:
+        yield running
+
+
+def records(server: ServerProcess) -> list[dict[str, object]]:
+    """What the server's own command says that it kept."""
+    command = [sys.executable, "-m", "entrenous_signaling", "calls", f"--data={server.data}", "--json"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+async def test_a_call_is_heard_at_both_ends_and_leaves_one_record(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        await asyncio.gather(
+            event_of(there, FirstMedia, lambda event: event.kind is StreamKind.AUDIO),
+            event_of(here, FirstMedia, lambda event: event.kind is StreamKind.AUDIO),
+        )
+        assert there.words is not None
+        assert there.words == here.words
+        assert (there.path, here.path) == ("direct", "direct")
+        assert there.verified
+        assert here.verified
+        await there.hang_up()
+        async with asyncio.timeout(PATIENCE):
+            outcome = await here.wait_ended()
+        assert there.outcome is not None
+        assert (there.outcome.reason, outcome.reason) == (EndReason.LOCAL, EndReason.REMOTE)
+        assert outcome.stage is Stage.MEDIA
+        assert there.stats().audio.played > 0
+        assert there.stats().frames_rejected == 0
+        with pytest.raises(CallEnded):
+            await there.accept()
+    (record,) = records(server)
+    assert sorted(record) == ["duration", "start"]
+
+
+async def test_a_declined_call_says_so_at_once(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there = await alice.call(bob.address)
+        here = await ringing(bob)
+        await here.decline()
+        async with asyncio.timeout(PATIENCE):
+            outcome = await there.wait_ended()
+        assert outcome.reason is EndReason.DECLINED
+        assert outcome.sentence == f"{bob.address} declined the call."
+        assert outcome.seconds is None
+    assert records(server) == []
+
+
+async def test_hanging_up_before_anyone_answers_stops_the_ringing(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there = await alice.call(bob.address)
+        here = await ringing(bob)
+        await there.hang_up()
+        async with asyncio.timeout(PATIENCE):
+            assert (await here.wait_ended()).reason is EndReason.CANCELLED
+
+
+async def test_nobody_answers(server: ServerProcess) -> None:
+    async with two_nodes(server, timeouts=Timeouts(ring=1.0)) as (alice, bob):
+        there = await alice.call(bob.address)
+        here = await ringing(bob)
+        async with asyncio.timeout(PATIENCE):
+            assert (await there.wait_ended()).reason is EndReason.UNANSWERED
+            assert (await here.wait_ended()).reason in (EndReason.MISSED, EndReason.CANCELLED)
+
+
+async def test_a_missed_call_is_told(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        bob_soon = Node(config(server, None), profile=bob.profile, timeouts=Timeouts(ring=0.5))
+        await bob.close()
+        async with bob_soon:
+            await alice.call(bob_soon.address)
+            async with asyncio.timeout(PATIENCE):
+                told = [notice async for notice in _until(bob_soon, MissedCall)]
+            assert told[-1] == MissedCall(alice.address)
+
+
+async def _until(node: Node, kind: type) -> AsyncIterator[object]:
+    async for notice in node.notices():
+        yield notice
+        if isinstance(notice, kind):
+            return
+
+
+async def test_a_third_person_hears_busy(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob), Node(config(server, "carol")) as carol:
+        bob.contacts.add(str(carol.card))
+        carol.contacts.add(str(bob.card))
+        there, here = await connected(alice, bob)
+        call = await carol.call(bob.address)
+        async with asyncio.timeout(PATIENCE):
+            assert (await call.wait_ended()).reason is EndReason.BUSY
+        assert (there.state, here.state) == (CallState.ACTIVE, CallState.ACTIVE)
+        with pytest.raises(LocalProtocolError, match="end it before"):
+            await alice.call(bob.address)
+
+
+async def test_both_call_each_other_at_once_and_meet_in_one_call(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there, here = await asyncio.gather(
+            alice.call(bob.address, send=ToneSource(440)), bob.call(alice.address, send=ToneSource(660))
+        )
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(there.wait_active(), here.wait_active())
+        assert there.id == here.id
+        assert there.words == here.words
+        await there.hang_up()
+        async with asyncio.timeout(PATIENCE):
+            assert (await here.wait_ended()).reason is EndReason.REMOTE
+
+
+async def test_another_device_stops_ringing_when_one_answers(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob), Node(config(server, None), profile=second_device(bob)) as tablet:
+        there = await alice.call(bob.address, send=ToneSource(440))
+        at_bob, at_tablet = await asyncio.gather(ringing(bob), ringing(tablet))
+        await at_tablet.accept(send=ToneSource(660))
+        async with asyncio.timeout(PATIENCE):
+            assert (await at_bob.wait_ended()).reason is EndReason.ELSEWHERE
+            await asyncio.gather(there.wait_active(), at_tablet.wait_active())
+        assert there.words == at_tablet.words
+
+
+async def test_somebody_offline_is_told_at_once(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, _), Node(config(server, "carol")) as carol:
+        alice.contacts.add(str(carol.card))
+        with pytest.raises(ContactError, match="not among your contacts"):
+            await alice.call(f"dave@{server.name}")
+        alice.contacts.add(f"dave@{server.name}")
+        call = await alice.call(f"dave@{server.name}")
+        async with asyncio.timeout(PATIENCE):
+            assert (await call.wait_ended()).reason is EndReason.UNKNOWN_USER
+
+
+async def test_a_stranger_does_not_ring_and_learns_nothing(server: ServerProcess) -> None:
+    async with two_nodes(server) as (_, bob), Node(config(server, "eve"), timeouts=Timeouts(ring=1.0)) as eve:
+        eve.contacts.add(str(bob.card))
+        call = await eve.call(bob.address)
+        async with asyncio.timeout(PATIENCE):
+            assert (await call.wait_ended()).reason is EndReason.UNANSWERED
+        assert bob.dropped >= 1
+
+
+async def test_a_stranger_rings_where_the_user_wants_it_and_is_marked(server: ServerProcess) -> None:
+    async with two_nodes(server, strangers=Strangers.RING) as (_, bob), Node(config(server, "eve")) as eve:
+        eve.contacts.add(f"bob@{server.name}")
+        call = await eve.call(bob.address, send=ToneSource(440))
+        here = await ringing(bob)
+        assert here.contact is None
+        assert not here.verified
+        await here.accept(send=ToneSource(660))
+        words = await event_of(here, WordsKnown)
+        assert not words.verified
+        async with asyncio.timeout(PATIENCE):
+            await call.wait_active()
+        assert eve.contacts.get(bob.address).fingerprint == bob.card.fingerprint
+
+
+async def test_a_changed_key_blocks_the_call_until_it_is_accepted(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        alice.contacts.remove(bob.address)
+        alice.contacts.add(f"entrenous:{bob.address}#{alice.card.fingerprint}")
+        call = await alice.call(bob.address)
+        async with asyncio.timeout(PATIENCE):
+            outcome = await call.wait_ended()
+            told = [notice async for notice in _until(alice, KeyChanged)]
+        assert (outcome.reason, outcome.stage) == (EndReason.FAILED, Stage.KEYS)
+        assert "accept-new-key" in outcome.sentence
+        assert told[-1] == KeyChanged(bob.address, bob.card.fingerprint)
+        with pytest.raises(IdentityChanged):
+            await alice.call(bob.address)
+        alice.contacts.accept_new_key(bob.address)
+        there = await alice.call(bob.address)
+        here = await ringing(bob)
+        await here.decline()
+        async with asyncio.timeout(PATIENCE):
+            assert (await there.wait_ended()).reason is EndReason.DECLINED
+
+
+async def test_a_call_survives_the_death_of_the_server_and_is_counted_once(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        await server.kill()
+        lost = asyncio.ensure_future(_seen(alice, ServerLost))
+        async with asyncio.timeout(PATIENCE):
+            await lost
+        played = there.stats().audio.played
+        await _plays_on(there, played)
+        assert (there.state, here.state) == (CallState.ACTIVE, CallState.ACTIVE)
+        await server.start()
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(_seen(alice, ServerBack), _seen_back_again(bob))
+        await there.hang_up()
+        async with asyncio.timeout(PATIENCE):
+            outcome = await here.wait_ended()
+        assert outcome.reason is EndReason.REMOTE
+    (record,) = records(server)
+    assert outcome.seconds is not None
+    assert abs(float(str(record["duration"])) - outcome.seconds) <= 1.5
+
+
+async def _seen(node: Node, kind: type) -> None:
+    async for _ in _until(node, kind):
+        pass
+
+
+async def _seen_back_again(node: Node) -> None:
+    """Lost, then back: the first `ServerBack` of a node is that of its start."""
+    await _seen(node, ServerLost)
+    await _seen(node, ServerBack)
+
+
+async def _plays_on(call: Call, played: int) -> None:
+    await until(lambda: call.stats().audio.played >= played + 25, PATIENCE)
+
+
+async def test_hanging_up_without_a_server_reaches_the_other_end(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        await server.kill()
+        await there.hang_up()
+        async with asyncio.timeout(PATIENCE):
+            assert (await here.wait_ended()).reason is EndReason.REMOTE
+        await server.start()
+
+
+async def test_mute_is_seen_by_the_peer(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        there.mute(StreamKind.AUDIO, True)
+        assert await event_of(here, PeerMuted) == PeerMuted(StreamKind.AUDIO, True)
+        there.mute(StreamKind.AUDIO, False)
+        assert await event_of(here, PeerMuted) == PeerMuted(StreamKind.AUDIO, False)
+
+
+async def test_keys_are_renewed_in_a_live_call(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_secrets, "REKEY_SECONDS", 0.5)
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        epochs = await asyncio.gather(
+            event_of(there, Rekeyed, lambda event: event.epoch >= 2),
+            event_of(here, Rekeyed, lambda event: event.epoch >= 2),
+        )
+        assert {event.epoch for event in epochs} == {2}
+        await _plays_on(there, there.stats().audio.played)
+        assert there.stats().frames_rejected == here.stats().frames_rejected == 0
+        assert there.stats().audio.concealed <= 1
+
+
+async def test_a_peer_with_a_wrong_frame_key_plays_nothing(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = FrameSealer.rotate
+
+    def wrong(self: FrameSealer, epoch: int, base_key: bytes) -> None:
+        genuine(self, epoch, bytes(byte ^ 1 for byte in base_key))
+
+    monkeypatch.setattr(FrameSealer, "rotate", wrong)
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        await until(lambda: min(there.stats().frames_rejected, here.stats().frames_rejected) >= 25, PATIENCE)
+        assert there.stats().audio.played == here.stats().audio.played == 0
+
+
+async def test_a_server_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("entrenous.account.REGISTER_SECONDS", 0.5)
+    async with running_server(tmp_path) as gone:
+        pass
+    with pytest.raises(ServerUnreachable, match="cannot be reached"):
+        async with Node(config(gone, "alice")):
+            pass
+
+
+async def test_a_name_is_registered_once(server: ServerProcess) -> None:
+    async with Node(config(server, "alice")):
+        with pytest.raises(RequestRefused) as refusal:
+            async with Node(config(server, "alice")):
+                pass
+        assert refusal.value.code == "name-taken"
+
+
+async def test_a_node_needs_an_account(server: ServerProcess) -> None:
+    with pytest.raises(ConfigError, match="profile, or a username"):
+        async with Node(config(server, None)):
+            pass
+
+
+async def test_a_hundred_calls_leave_nothing_behind(server: ServerProcess) -> None:
+    process = psutil.Process()
+    async with two_nodes(server) as (alice, bob):
+        await _one_call(alice, bob)
+        before = (len(asyncio.all_tasks()), threading.active_count(), process.num_fds())
+        for _ in range(100):
+            await _one_call(alice, bob)
+        await _settled(before, process)
+
+
+async def _one_call(alice: Node, bob: Node) -> None:
+    there, here = await connected(alice, bob)
+    await there.hang_up()
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(events_until_ended(there), here.wait_ended())
+
+
+async def _settled(before: tuple[int, int, int], process: psutil.Process) -> None:
+    """Everything of the last call is gone once its last words are delivered."""
+
+    def grown() -> list[int]:
+        after = (len(asyncio.all_tasks()), threading.active_count(), process.num_fds())
+        return [now - then for now, then in zip(after, before, strict=True) if now > then]
+
+    await until(lambda: not grown(), PATIENCE)

@@ -1,0 +1,113 @@
+"""Nodes on a real server, in the process of the test, and what tests do with them again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+
+from entrenous import (
+    Call,
+    CallEvent,
+    Ended,
+    Node,
+    NodeConfig,
+    Profile,
+    Sink,
+    Source,
+    Strangers,
+    Timeouts,
+    ToneSource,
+)
+from entrenous.crypto.identity import AccountIdentity, DeviceIdentity
+from entrenous.crypto.keystore import InMemoryKeystore
+from entrenous.crypto.prekeys import rotate
+from entrenous_wire.addresses import Address
+
+from .serverproc import ServerProcess
+
+PATIENCE = 20.0
+"""Seconds after which what a test waits for will not come any more."""
+
+Event = TypeVar("Event")
+
+
+def config(server: ServerProcess, username: str | None, **changes: object) -> NodeConfig:
+    """The configuration of a node that keeps its keys in memory and stays on loopback."""
+    values: dict[str, object] = {"server": f"ws://{server.listening}", "username": username, "loopback_only": True}
+    return NodeConfig(**(values | changes))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def two_nodes(
+    server: ServerProcess, *, timeouts: Timeouts | None = None, strangers: Strangers = Strangers.REFUSE
+) -> AsyncIterator[tuple[Node, Node]]:
+    """Alice and Bob, registered and each among the contacts of the other."""
+    async with (
+        Node(config(server, "alice", strangers=strangers), timeouts=timeouts) as alice,
+        Node(config(server, "bob", strangers=strangers), timeouts=timeouts) as bob,
+    ):
+        alice.contacts.add(str(bob.card))
+        bob.contacts.add(str(alice.card))
+        yield alice, bob
+
+
+def second_device(node: Node) -> Profile:
+    """Another device of the same account, as one would have it by restoring the identity elsewhere."""
+    stored = node.profile.stored
+    seed, now = os.urandom(32), time.time()
+    device, device_id = DeviceIdentity(seed), os.urandom(8).hex()
+    address = Address.parse(stored.address)
+    certificate = AccountIdentity(stored.identity_seed).certify(address, device_id, device.public_key, now)
+    keystore = InMemoryKeystore()
+    keystore.create(
+        msgspec.structs.replace(
+            stored,
+            device_seed=seed,
+            device_id=device_id,
+            certificate=certificate.raw,
+            prekeys=rotate((), device, now, os.urandom),
+        )
+    )
+    return Profile(keystore)
+
+
+async def ringing(node: Node) -> Call:
+    """The next call that rings at a node."""
+    async with asyncio.timeout(PATIENCE):
+        async for call in node.incoming():
+            return call
+    raise AssertionError("the node closed before a call rang")
+
+
+async def event_of(call: Call, kind: type[Event], matching: Callable[[Event], bool] = lambda _: True) -> Event:
+    """Read the call's events up to the first of a kind."""
+    async with asyncio.timeout(PATIENCE):
+        async for event in call:
+            if isinstance(event, kind) and matching(event):
+                return event
+            assert not isinstance(event, Ended) or kind is Ended, f"the call ended: {event}"
+    raise AssertionError(f"the events ended without {kind.__name__}")
+
+
+async def events_until_ended(call: Call) -> list[CallEvent]:
+    """All events of a call up to its end."""
+    async with asyncio.timeout(PATIENCE):
+        return [event async for event in call]
+
+
+async def connected(
+    alice: Node, bob: Node, *, receive: tuple[Sink | None, Sink | None] = (None, None), send: Source | None = None
+) -> tuple[Call, Call]:
+    """A call from Alice to Bob that both ends see as active."""
+    there = await alice.call(bob.address, send=send or ToneSource(440), receive=receive[0])
+    here = await ringing(bob)
+    await here.accept(send=ToneSource(660), receive=receive[1])
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(there.wait_active(), here.wait_active())
+    return there, here
