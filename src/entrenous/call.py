@@ -14,7 +14,7 @@ from typing import Protocol
 
 from entrenous_wire.addresses import Address
 
-from .errors import CallEnded
+from .errors import CallEnded, LocalProtocolError
 from .events import CallEvent, CallOutcome, Ended
 from .media.stats import CallStats
 from .media.streams import Sink, Source, StreamKind
@@ -73,9 +73,9 @@ class Call:
         self.state = CallState.NEW
         self.outcome: CallOutcome | None = None
         self._control: CallControl | None = None
+        self._final = CallStats()
         self._timings: dict[str, float] = {}
         self._events: deque[CallEvent] = deque(maxlen=MAX_EVENTS)
-        self._changed = asyncio.Condition()
         self._news = asyncio.Event()
         self._active = asyncio.Event()
         self._over = asyncio.Event()
@@ -131,7 +131,7 @@ class Call:
 
     def stats(self) -> CallStats:
         """Figures up to now; after the end, those of the end."""
-        return self._final_stats if self._control is None else self._control.stats()
+        return self._final if self._control is None else self._control.stats()
 
     async def wait_active(self) -> None:
         """Wait until media can flow; raises CallEnded when the call ends before."""
@@ -165,11 +165,9 @@ class Call:
     def _living(self) -> CallControl:
         if self._control is None:
             if self.outcome is None:
-                raise CallEnded("failed", "The call has not begun.")
+                raise LocalProtocolError("The call has not begun.")
             raise CallEnded(self.outcome.reason.value, self.outcome.sentence)
         return self._control
-
-    _final_stats = CallStats()
 
     # What follows is for `conversation` and `node`, which own the call.
 
@@ -193,7 +191,7 @@ class Call:
     def finish(self, outcome: CallOutcome, stats: CallStats) -> None:
         """The call is over and everything of it is given back."""
         self.outcome = outcome
-        self._final_stats = stats
+        self._final = stats
         self._control = None
         self.announce(Ended(outcome))
         self._over.set()
