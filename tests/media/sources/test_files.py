@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import wave
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -181,6 +182,39 @@ async def test_a_file_that_is_cut_off_ends(tmp_path: Path, suffix: str) -> None:
     assert 20 <= len(blocks) < 150
     if source.video is not None:
         assert len(await all_pictures(source)) < 30
+    await source.close()
+
+
+@pytest.mark.parametrize("stream", ["sound", "picture"])
+async def test_a_file_that_is_damaged_in_the_middle_ends_there(tmp_path: Path, stream: str) -> None:
+    path = await record_card(tmp_path / "film.mp4", 3)
+    content = bytearray(path.read_bytes())
+    begin, end = content.index(b"mdat"), content.index(b"moov")
+    middle = (begin + end) // 2
+    content[middle : end - 4] = np.random.default_rng(3).bytes(end - 4 - middle)
+    path.write_bytes(content)
+    source = FileSource(path, clock=SimulatedClock())
+    await source.start()
+    count = len(await all_blocks(source)) if stream == "sound" else len(await all_pictures(source))
+    assert 0 < count <= (150 if stream == "sound" else 30)
+    await source.close()
+
+
+async def test_a_gap_in_the_time_stamps_is_silence(tmp_path: Path) -> None:
+    path = tmp_path / "gap.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        for pts, hz in ((0, 500), (96_000, 900)):
+            frame = av.AudioFrame.from_ndarray(tone(hz, 1.0).reshape(1, -1), format="s16", layout="mono")
+            frame.sample_rate, frame.time_base, frame.pts = 48_000, Fraction(1, 48_000), pts
+            container.mux(stream.encode(frame))
+    source = FileSource(path, clock=SimulatedClock())
+    await source.start()
+    heard = joined(await all_blocks(source))
+    assert len(heard) == pytest.approx(3 * 48_000, abs=960)
+    assert dominant_hz(heard[:48_000]) == pytest.approx(500, abs=2)
+    assert not heard[48_100:95_900].any()
+    assert dominant_hz(heard[96_000:]) == pytest.approx(900, abs=2)
     await source.close()
 
 
