@@ -272,8 +272,6 @@ class Edge:
                 elif message.type is WSMsgType.BINARY:
                     error = WireError(ErrorCode.MALFORMED, "Messages are text frames.")
                     self._put(self._hub.bad_frame_received, number, error)
-                if number not in self._sockets:
-                    break
         finally:
             self._sockets.pop(number, None)
             self._put(self._hub.disconnected, number)

@@ -79,7 +79,7 @@ def serve_command(config: Path | None, as_json: bool, **options: Any) -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, with a header.")
 def calls(data: Path, as_json: bool, as_csv: bool) -> None:
     """Print the call records: all that the server keeps of calls. The server may be running."""
-    rows = ((_utc(start), duration) for start, duration in read_records(Databases(data)))
+    rows = [(_utc(start), duration) for start, duration in read_records(Databases(data))]
     if as_json:
         for start, duration in rows:
             click.echo(json.dumps({"start": start, "duration": duration}))

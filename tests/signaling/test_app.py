@@ -1,0 +1,438 @@
+"""A real server process, spoken to over real sockets: bad input, cuts, kills, locks, and what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from entrenous_signaling import logs
+from entrenous_signaling.auth import hash_invite
+from entrenous_signaling.cli import main
+from entrenous_signaling.store.database import Databases, add_invites, read_open_rows, read_records
+from entrenous_wire.codec import decode_from_server, encode
+from entrenous_wire.limits import MAX_FRAME_BYTES, SUBPROTOCOL
+from entrenous_wire.messages import (
+    Accepted,
+    Ack,
+    Deliver,
+    Delivered,
+    Error,
+    ErrorCode,
+    FetchDevices,
+    Hello,
+    Kind,
+    Live,
+    LiveCall,
+    TurnRequest,
+    Welcome,
+)
+from world.serverproc import ServerProcess, running_server
+from world.wirenode import Account, Wire, connected
+
+CALL = b"\xa7the call's id\xa7\xa7"
+FAST = """
+[limits]
+connection_rate = {per_second = 100000.0, burst = 100000.0}
+account_rate = {per_second = 100000.0, burst = 100000.0}
+"""
+
+
+def records(server: ServerProcess) -> list[tuple[int, int]]:
+    return list(read_records(Databases(server.data)))
+
+
+async def get(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def error(wire: Wire) -> ErrorCode:
+    return (await wire.hear(Error)).code
+
+
+# --- bad input ---
+
+
+async def test_bad_input_gets_its_error_and_hurts_nobody(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server, connected(server.url) as good:
+        alice, bob = Account("alice", server.name), Account("bob", server.name)
+        await good.register(alice)
+        for frame, code in (
+            ("not json", ErrorCode.MALFORMED),
+            ("[1, 2]", ErrorCode.MALFORMED),
+            ('{"type": "dance"}', ErrorCode.UNKNOWN_TYPE),
+            ('{"type": "ack", "seq": "one"}', ErrorCode.MALFORMED),
+            ('{"type": "ack", "seq": 1}', ErrorCode.OUT_OF_ORDER),
+            (encode(alice.send(1, bob)), ErrorCode.OUT_OF_ORDER),
+        ):
+            async with connected(server.url) as wire:
+                await wire.socket.send_str(frame)
+                assert await error(wire) is code
+                await wire.register(bob) if code is ErrorCode.MALFORMED else None
+        async with connected(server.url) as wire:
+            await wire.socket.send_bytes(b"{}")
+            assert await error(wire) is ErrorCode.MALFORMED
+        async with connected(server.url) as wire:
+            await wire.socket.send_str(" " * (MAX_FRAME_BYTES + 1))
+            assert await error(wire) is ErrorCode.TOO_LARGE
+            assert await wire.closed() == 1009
+        async with connected(server.url) as wire:
+            await wire.socket.send_str(" " * (8 * MAX_FRAME_BYTES))
+            assert await wire.closed() == 1009
+        async with connected(server.url) as wire:
+            await wire.say(Account("nobody", server.name).login(wire.hello))
+            assert await error(wire) is ErrorCode.UNKNOWN_USER
+        async with connected(server.url) as wire, connected(server.url) as other:
+            recorded = alice.login(wire.hello)
+            await other.say(recorded)
+            assert await error(other) is ErrorCode.BAD_SIGNATURE
+            await other.say(alice.login(other.hello))
+            assert await error(other) is ErrorCode.NONCE_USED
+        async with connected(server.url) as wire:
+            await wire.say(Account("alice", server.name, identity="another").register(wire.hello))
+            assert await error(wire) is ErrorCode.NAME_TAKEN
+        await good.say(alice.login(good.hello))
+        assert await error(good) is ErrorCode.OUT_OF_ORDER
+        await good.say(TurnRequest(request=1))
+        assert await error(good) is ErrorCode.NO_RELAY
+
+
+async def test_a_connection_that_does_not_log_in_is_closed(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text("login_seconds = 0.2\n")
+    async with running_server(tmp_path, config=config) as server, connected(server.url) as wire:
+        assert await error(wire) is ErrorCode.OUT_OF_ORDER
+        assert await wire.closed() == 1008
+        host, port = server.listening.rsplit(":", 1)
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /v1/signal HTTP/1.1\r\n")  # and never the rest
+        async with asyncio.timeout(20):
+            await reader.read()
+        writer.close()
+
+
+async def test_http_beside_it_says_what_it_may(tmp_path: Path) -> None:
+    async with running_server(tmp_path, registration="closed", admin_listen="127.0.0.1:0") as server:
+        base = f"http://{server.listening}"
+        assert await get(f"{base}/healthz") == (200, '{"status": "ok"}')
+        assert json.loads((await get(f"{base}/v1/info"))[1]) == {"versions": [1], "registration": "closed"}
+        assert (await get(f"{base}/metrics"))[0] == 404
+        assert (await get(f"{base}/v1/signal"))[0] == 400
+        status, page = await get(f"http://{server.admin}/metrics")
+        assert status == 200
+        assert "entrenous_connections 0.0" in page
+        async with aiohttp.ClientSession() as session:
+            async with session.ws_connect(server.url) as socket:  # without the subprotocol
+                await socket.receive()
+                assert socket.close_code == 1008
+            async with session.ws_connect(server.url, protocols=(SUBPROTOCOL,), compress=15) as socket:
+                assert isinstance(decode_from_server((await socket.receive()).data), Hello)
+                assert socket.compress == 0
+
+
+async def test_a_full_server_says_so(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text("max_connections = 1\n")
+    async with running_server(tmp_path, config=config) as server, connected(server.url):
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+            async with connected(server.url):
+                pass
+
+
+# --- routing ---
+
+
+async def test_after_a_cut_nothing_is_lost_and_order_is_kept(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server, connected(server.url) as alice_wire:
+        alice, bob = Account("alice", server.name), Account("bob", server.name)
+        await alice_wire.register(alice)
+        got: list[int] = []
+        last_seq, welcome = 0, None
+        for round_number in range(6):
+            async with connected(server.url) as wire:
+                if welcome is None:
+                    welcome = await wire.register(bob)
+                else:
+                    assert (await wire.resume(welcome, last_seq)).resumed
+                while len(got) < 10 * round_number:
+                    message = await wire.hear(Deliver)
+                    last_seq = message.seq
+                    got.append(int.from_bytes(message.id, "big"))
+                    if message.seq % 3 == 0:
+                        await wire.say(Ack(seq=message.seq))
+                for number in range(10 * round_number, 10 * round_number + 10):
+                    await alice_wire.say(alice.send(number, bob, size=4096))
+                wire.cut()
+        assert got == list(range(50))
+
+
+async def test_a_node_that_does_not_read_is_cut_others_go_on_and_its_session_resumes(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text(FAST)
+
+    def small_window(info: tuple[object, ...]) -> socket.socket:
+        made = socket.socket(info[0], info[1], info[2])  # type: ignore[arg-type]
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        return made
+
+    async with running_server(tmp_path, config=config) as server, connected(server.url) as alice_wire:
+        alice, slow = Account("alice", server.name), Account("slow", server.name)
+        for number in range(8):
+            async with connected(server.url) as wire:
+                await wire.register(Account("alice", server.name, f"{number:016x}"))
+        await alice_wire.login(Account("alice", server.name, f"{0:016x}"))
+        async with connected(server.url) as wire:
+            await wire.register(slow)
+        connector = aiohttp.TCPConnector(socket_factory=small_window)
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.ws_connect(server.url, protocols=(SUBPROTOCOL,)) as stuck,
+        ):
+            wire = Wire(stuck, decode_from_server((await stuck.receive()).data))  # type: ignore[arg-type]
+            welcome = await wire.login(slow)
+            connection = stuck._response.connection
+            assert connection is not None
+            assert connection.transport is not None
+            connection.transport.pause_reading()
+            with pytest.raises(ConnectionError):
+                for request in range(5000):
+                    await wire.say(FetchDevices(request=request, address=alice.address))
+                    if request % 50 == 0:
+                        await alice_wire.say(FetchDevices(request=request, address=slow.address))
+                        await alice_wire.socket.receive()
+        async with connected(server.url) as back:
+            assert (await back.resume(welcome, 0)).resumed
+        assert "slow-reader" in server.log.read_text()
+
+
+# --- calls ---
+
+
+async def start_call(alice_wire: Wire, bob_wire: Wire, alice: Account, bob: Account) -> bytes:
+    await bob_wire.say(bob.send(1, alice, Kind.ACCEPT, CALL))
+    token = (await alice_wire.hear(Deliver)).record
+    assert token is not None
+    assert (await bob_wire.hear(Accepted)).record == token
+    await alice_wire.say(Ack(seq=1))
+    await bob_wire.hear(Delivered)
+    return token
+
+
+async def test_a_server_killed_during_a_call_keeps_exactly_one_record_of_the_right_length(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server:
+        alice, bob = Account("alice", server.name), Account("bob", server.name)
+        began = datetime.now(UTC)
+        async with connected(server.url) as alice_wire, connected(server.url) as bob_wire:
+            await alice_wire.register(alice)
+            await bob_wire.register(bob)
+            token = await start_call(alice_wire, bob_wire, alice, bob)
+            await server.kill()
+            await alice_wire.closed()
+        await server.restart()
+        async with connected(server.url) as alice_wire, connected(server.url) as bob_wire:
+            for wire, who, peer in ((alice_wire, alice, bob), (bob_wire, bob, alice)):
+                await wire.login(who)
+                call = LiveCall(call=CALL, record=token, peer=peer.address, device=peer.device)
+                await wire.say(Live(calls=[call]))
+            # Real time, since a record counts whole seconds of a real process.
+            await asyncio.sleep((began + timedelta(seconds=2) - datetime.now(UTC)).total_seconds())
+            ended = datetime.now(UTC)
+            await alice_wire.say(alice.send(2, bob, Kind.END, CALL))
+            await alice_wire.hear(Accepted)
+            await bob_wire.hear(Deliver)
+            await bob_wire.say(bob.send(3, alice, Kind.END, CALL))
+            await bob_wire.hear(Accepted)
+        (start, duration), *others = records(server)
+        assert not others
+        assert abs(start - began.timestamp()) <= 1
+        assert abs(duration - (ended - began).total_seconds()) <= 1
+
+
+async def test_a_graceful_stop_sends_nodes_away_to_come_back_and_keeps_the_call(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server:
+        alice, bob = Account("alice", server.name), Account("bob", server.name)
+        async with connected(server.url) as alice_wire, connected(server.url) as bob_wire:
+            await alice_wire.register(alice)
+            await bob_wire.register(bob)
+            token = await start_call(alice_wire, bob_wire, alice, bob)
+            stopping = asyncio.create_task(server.stop())
+            assert await alice_wire.closed() == await bob_wire.closed() == 1012
+            assert await stopping == 0
+        assert not list(server.data.glob("*-wal"))
+        assert [row.token for row in read_open_rows(Databases(server.data))] == [token]
+
+
+async def test_while_the_database_is_locked_nodes_are_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server:
+        alice, bob = Account("alice", server.name), Account("bob", server.name)
+        async with connected(server.url) as alice_wire, connected(server.url) as bob_wire:
+            await alice_wire.register(alice)
+            await bob_wire.register(bob)
+            lock = sqlite3.connect(server.data / "usage.sqlite3", isolation_level=None)
+            lock.execute("BEGIN EXCLUSIVE")
+            accept = bob.send(1, alice, Kind.ACCEPT, CALL)
+            await bob_wire.say(accept)
+            token = (await alice_wire.hear(Deliver)).record
+            answer = await bob_wire.hear(Error)
+            assert (answer.code, answer.id, answer.retry_after) == (ErrorCode.UNAVAILABLE, accept.id, 1.0)
+            assert await get(f"http://{server.listening}/healthz") == (503, '{"status": "degraded"}')
+            await alice_wire.say(alice.send(2, bob))
+            await alice_wire.hear(Accepted)  # what needs no disk goes on
+            lock.execute("ROLLBACK")
+            lock.close()
+            await bob_wire.hear(Deliver)
+            await bob_wire.say(accept)
+            assert (await bob_wire.hear(Accepted)).record == token
+            assert await get(f"http://{server.listening}/healthz") == (200, '{"status": "ok"}')
+            await bob_wire.say(bob.send(3, alice, Kind.END, CALL))
+            await bob_wire.hear(Accepted)
+            assert len(records(server)) == 1
+        log = server.log.read_text()
+        assert "store-failing" in log
+        assert "store-working" in log
+
+
+async def test_after_calls_nothing_about_them_is_left_but_start_and_duration(tmp_path: Path) -> None:
+    async with running_server(tmp_path, admin_listen="127.0.0.1:0") as server:
+        alice = Account("alice-the-caller", server.name, "a11ce0a11ce0a11c")
+        bob = Account("bob-the-callee", server.name, "b0bb0bb0bb0bb0bb")
+        async with connected(server.url) as alice_wire, connected(server.url) as bob_wire:
+            await alice_wire.register(alice)
+            await bob_wire.register(bob)
+            token = await start_call(alice_wire, bob_wire, alice, bob)
+            await alice_wire.socket.send_str("garbage")
+            assert await error(alice_wire) is ErrorCode.MALFORMED
+            await alice_wire.say(alice.send(2, bob, Kind.END, CALL))
+            await alice_wire.hear(Accepted)
+            page = (await get(f"http://{server.admin}/metrics"))[1].encode()
+        await server.stop()
+        usage = b"".join(path.read_bytes() for path in server.data.glob("usage.sqlite3*"))
+        accounts = b"".join(path.read_bytes() for path in server.data.glob("accounts.sqlite3*"))
+        log = server.log.read_bytes()
+        everywhere = {"usage": usage, "accounts": accounts, "log": log, "metrics": page}
+        for form in (CALL, token):
+            for needle in (form, form.hex().encode()):
+                assert not [name for name, text in everywhere.items() if needle in text]
+        for needle in ("alice-the-caller", "bob-the-callee", alice.device, bob.device, server.name, "127.0.0.1"):
+            assert not [name for name in ("usage", "log", "metrics") if needle.encode() in everywhere[name]], needle
+        assert b"127.0.0.1" not in usage + log + page
+        assert {path.name for path in server.data.iterdir()} == {"accounts.sqlite3", "usage.sqlite3", "server.lock"}
+
+
+# --- starting ---
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    cert_path, key_path = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    yield cert_path, key_path
+
+
+async def test_tls_with_a_certificate_from_files(tmp_path: Path, pem: tuple[Path, Path]) -> None:
+    cert, key = pem
+    context = ssl.create_default_context(cafile=cert)
+    async with running_server(tmp_path, tls_cert=cert, tls_key=key, name="localhost") as server:
+        assert server.url == "wss://localhost/v1/signal"
+        url = f"wss://localhost:{server.listening.rsplit(':', 1)[1]}/v1/signal"
+        async with connected(url, context) as wire:
+            await wire.register(Account("alice", "localhost"))
+        old = ssl.create_default_context(cafile=cert)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(aiohttp.ClientConnectorError):
+            async with connected(url, old):
+                pass
+
+
+def test_what_stops_a_server_from_starting_is_one_sentence(
+    tmp_path: Path,
+    pem: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    monkeypatch.setattr(os, "umask", lambda mask: mask)
+    cert, key = pem
+    data = f"--data={tmp_path / 'data'}"
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    with sqlite3.connect(newer / "usage.sqlite3") as database:
+        database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        database.execute("INSERT INTO alembic_version VALUES ('usage_9999')")
+    loopback = "--insecure-loopback"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for code, options, words in (
+            (2, (data,), "needs TLS"),
+            (2, (data, loopback, "--listen=0.0.0.0:0"), "loopback address only"),
+            (1, (data, loopback, f"--listen=127.0.0.1:{taken.getsockname()[1]}"), "Cannot listen"),
+            (1, (data, "--listen=127.0.0.1:0", f"--tls-cert={key}", f"--tls-key={cert}"), "cannot be used"),
+            (1, (data, "--listen=127.0.0.1:0", "--tls-cert=none.pem", "--tls-key=none.pem"), "No such file"),
+            (1, (f"--data={cert}", loopback, "--listen=127.0.0.1:0"), "cannot be written"),
+            (1, (f"--data={newer}", loopback, "--listen=127.0.0.1:0"), "newer version"),
+            (2, (data, loopback, "--config=none.toml"), "cannot be read"),
+        ):
+            with pytest.raises(SystemExit) as ended:
+                main(["serve", *options])
+            said = capsys.readouterr()
+            assert (ended.value.code, said.out) == (code, ""), said.err
+            assert said.err.startswith("Error: ")
+            assert words in said.err
+            assert said.err.count("\n") == 1
+
+
+async def test_a_running_server_has_loaded_nothing_of_the_node(tmp_path: Path) -> None:
+    program = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr));"
+        "from entrenous_signaling.cli import main; main(sys.argv[1:])"
+    )
+    options = ("serve", "--insecure-loopback", "--listen=127.0.0.1:0", f"--data={tmp_path / 'data'}", "--json")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    url = json.loads(await process.stdout.readline())["url"]
+    async with connected(url) as wire:
+        await wire.register(Account("alice", wire.hello.server))
+    os.kill(process.pid, signal.SIGINT)
+    _, said = await process.communicate()
+    assert process.returncode == 0
+    loaded = {name.partition(".")[0] for name in said.decode().split()}
+    assert "entrenous_signaling" in loaded
+    assert not loaded & {"entrenous", "av", "aiortc", "aioice", "sounddevice"}
+
+
+async def test_an_invite_minted_beside_the_running_server_lets_one_in(tmp_path: Path) -> None:
+    async with running_server(tmp_path, registration="invite") as server:
+        code = "abcdefghjkmnpqrstuvw"
+        add_invites(Databases(server.data), [hash_invite(code)])
+        for username, invite, expected in (("alice", code, Welcome), ("bob", code, Error), ("bob", None, Error)):
+            async with connected(server.url) as wire:
+                await wire.say(Account(username, server.name).register(wire.hello, invite))
+                await wire.hear(expected)

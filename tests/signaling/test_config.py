@@ -1,0 +1,107 @@
+"""The operator's configuration: file, options, and clear sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrenous_signaling.config import ConfigError, Listen, ServerConfig
+from entrenous_signaling.limits import Rate
+from entrenous_signaling.turn import Relay
+from entrenous_wire.messages import RegistrationPolicy
+
+LOOPBACK: dict[str, Any] = {"insecure_loopback": True, "listen": "127.0.0.1:0"}
+
+
+def load(text: str = "", tmp_path: Path | None = None, **options: Any) -> ServerConfig:
+    file = None
+    if tmp_path is not None:
+        file = tmp_path / "server.toml"
+        file.write_text(text)
+    return ServerConfig.load(file, options)
+
+
+def test_options_go_before_the_file(tmp_path: Path) -> None:
+    text = 'listen = "127.0.0.1:1"\nregistration = "closed"\ninsecure_loopback = true\n'
+    text += "[limits]\nconnection_rate = {per_second = 5.0, burst = 7.0}\n"
+    config = load(text, tmp_path, listen="127.0.0.1:2", registration=None, turn_urls=(), insecure_loopback=False)
+    assert (config.listen, config.registration) == ("127.0.0.1:2", RegistrationPolicy.CLOSED)
+    assert config.insecure_loopback
+    assert config.limits.connection_rate == Rate(per_second=5.0, burst=7.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("listen = 5", "Expected `str`"),
+        ("no_such_key = 1", "unknown field `no_such_key`"),
+        ("[limits]\nqueue_messages = 0", "`$.limits.queue_messages`"),
+        ("[limits]\nspeed = 0", "unknown field `speed`"),
+        ("[limits", "is not TOML"),
+        ('registration = "maybe"', "maybe"),
+        ("login_seconds = 0", "login_seconds"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_field(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(text, tmp_path, insecure_loopback=True)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "needs TLS"),
+        ({"tls_cert": "a.pem"}, "go together"),
+        ({"insecure_loopback": True, "tls_cert": "a", "tls_key": "b"}, "leave it out"),
+        ({"insecure_loopback": True, "listen": "0.0.0.0:1"}, "loopback address only"),
+        ({"insecure_loopback": True, "listen": "192.0.2.1:1"}, "loopback address only"),
+        ({"insecure_loopback": True, "listen": "[::]:1"}, "loopback address only"),
+        ({"insecure_loopback": True, "listen": "somewhere:1"}, "loopback address only"),
+        ({"tls_cert": "a", "tls_key": "b", "listen": "0.0.0.0:443"}, "needs --name"),
+        ({**LOOPBACK, "name": "no host"}, "no name for a server"),
+        ({**LOOPBACK, "listen": "127.0.0.1"}, "HOST:PORT"),
+        ({**LOOPBACK, "admin_listen": "::1:99"}, "HOST:PORT"),
+        ({**LOOPBACK, "turn_urls": ("turn:r:1",)}, "go together"),
+        ({**LOOPBACK, "turn_urls": ("http://r",), "turn_secret_file": "s"}, "RFC 7065"),
+    ],
+)
+def test_what_does_not_go_together_is_said(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(**options)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:8443", "[::1]:0", "localhost:65535"])
+def test_places_to_listen_are_read(text: str) -> None:
+    assert str(Listen.parse(text)) == text.replace("localhost", "127.0.0.1")
+
+
+@pytest.mark.parametrize("text", ["", ":", "a", "a:", ":1", "a:65536", "a:-1", "a:٣", "::1:5"])
+def test_places_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        Listen.parse(text)
+
+
+def test_the_name_is_the_given_one_or_where_it_listens() -> None:
+    at = Listen("127.0.0.1", 8443)
+    assert load(**LOOPBACK).public_name(at) == "127.0.0.1:8443"
+    assert load(**LOOPBACK, name="Calls.Example.ORG").public_name(at) == "calls.example.org"
+
+
+def test_the_relays_secret_comes_from_a_private_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    config = load(**LOOPBACK, turn_urls=("turn:192.0.2.1:3478",), turn_secret_file=str(path))
+    with pytest.raises(ConfigError, match="No such file"):
+        config.relay()
+    path.touch(mode=0o600)
+    with pytest.raises(ConfigError, match="empty"):
+        config.relay()
+    path.write_text("hush\n")
+    assert config.relay() == Relay(("turn:192.0.2.1:3478",), b"hush")
+    assert "hush" not in repr(config.relay())
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        config.relay()

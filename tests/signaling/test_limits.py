@@ -1,0 +1,33 @@
+"""Token buckets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous_signaling.limits import Rate, TokenBucket
+
+
+def test_a_burst_is_allowed_and_then_the_rate() -> None:
+    bucket = TokenBucket(Rate(per_second=2.0, burst=3.0), now=100.0)
+    assert [bucket.take(100.0) for _ in range(3)] == [0.0] * 3
+    assert bucket.take(100.0) == pytest.approx(0.5)
+    assert bucket.take(100.4) == pytest.approx(0.1)
+    assert bucket.take(100.5) == 0.0
+    assert bucket.take(1000.0) == 0.0
+
+
+@given(st.lists(st.floats(0.0, 5.0), max_size=200))
+def test_never_more_than_burst_and_rate_allow(pauses: list[float]) -> None:
+    bucket, now, taken = TokenBucket(Rate(per_second=3.0, burst=5.0), now=0.0), 0.0, 0
+    for pause in pauses:
+        now += pause
+        taken += bucket.take(now) == 0.0
+    assert taken <= 5 + 3 * now + 1e-6
+
+
+def test_a_clock_that_stands_still_gives_nothing() -> None:
+    bucket = TokenBucket(Rate(per_second=1.0, burst=1.0), now=5.0)
+    assert bucket.take(4.0) == 0.0
+    assert bucket.take(4.0) > 0.0

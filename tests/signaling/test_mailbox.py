@@ -1,0 +1,95 @@
+"""The queue of one device."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous_signaling.limits import Bounds
+from entrenous_signaling.mailbox import Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
+from entrenous_wire.messages import Deliver, Kind
+
+ALICE, BOB = DeviceKey("alice", "a" * 16), DeviceKey("bob", "b" * 16)
+BOUNDS = Bounds(queue_messages=5, queue_bytes=8192, sender_messages=4, window_bytes=2048, remembered=3)
+
+
+def item(mailbox: Mailbox, sender: DeviceKey = ALICE, size: int = 1024) -> Queued:
+    seq = mailbox.next_seq()
+    message = Deliver(
+        seq=seq,
+        id=seq.to_bytes(16, "big"),
+        sender=f"{sender.username}@h",
+        device=sender.device,
+        call=bytes(16),
+        kind=Kind.SIGNAL,
+        body=bytes(size),
+    )
+    return Queued(message, sender)
+
+
+def transmitted(mailbox: Mailbox) -> list[int]:
+    return [message.seq for message in mailbox.take_for_transmission()]
+
+
+def test_the_window_lets_out_so_much_and_acknowledgements_the_rest() -> None:
+    mailbox = Mailbox(BOB, BOUNDS)
+    for _ in range(4):
+        mailbox.put(item(mailbox))
+    assert transmitted(mailbox) == [1, 2]
+    assert mailbox.last_transmitted == 2
+    assert [done.message.seq for done in mailbox.acknowledge(1)] == [1]
+    assert transmitted(mailbox) == [3]
+    assert mailbox.count == 3
+
+
+def test_a_message_larger_than_the_window_goes_alone() -> None:
+    mailbox = Mailbox(BOB, BOUNDS)
+    mailbox.put(item(mailbox, size=4096))
+    mailbox.put(item(mailbox))
+    assert transmitted(mailbox) == [1]
+
+
+def test_the_bounds_are_in_messages_bytes_and_per_sender() -> None:
+    mailbox = Mailbox(BOB, BOUNDS)
+    for _ in range(4):
+        assert mailbox.has_room(ALICE, 1024)
+        mailbox.put(item(mailbox))
+    assert not mailbox.has_room(ALICE, 1024)
+    eve = DeviceKey("eve", "e" * 16)
+    assert mailbox.has_room(eve, 4096)
+    assert not mailbox.has_room(eve, 8192)
+    mailbox.put(item(mailbox, eve))
+    assert not mailbox.has_room(eve, 1)
+    assert len(mailbox.clear()) == 5
+    assert mailbox.has_room(ALICE, 8192)
+
+
+def test_the_memory_of_what_was_sent_is_bounded() -> None:
+    mailbox = Mailbox(BOB, BOUNDS)
+    for number in range(5):
+        mailbox.remember(bytes([number]), Sent(Delivery.QUEUED, Durability.STORED, b""))
+    assert list(mailbox.sent) == [b"\2", b"\3", b"\4"]
+
+
+@given(st.lists(st.sampled_from(["put", "pump", "ack", "cut"]), max_size=60), st.randoms())
+def test_whatever_happens_order_is_kept_and_nothing_is_lost(steps: list[str], chance: object) -> None:
+    mailbox = Mailbox(BOB, Bounds())
+    put, acknowledged = 0, 0
+    for step in steps:
+        match step:
+            case "put":
+                mailbox.put(item(mailbox))
+                put += 1
+            case "pump":
+                numbers = transmitted(mailbox)
+                assert numbers == sorted(numbers)
+            case "ack":
+                seq = (acknowledged + mailbox.last_transmitted + 1) // 2
+                done = [queued.message.seq for queued in mailbox.acknowledge(seq)]
+                assert done == list(range(acknowledged + 1, seq + 1))
+                acknowledged = seq
+            case "cut":
+                mailbox.rewind()
+        assert mailbox.count == put - acknowledged
+    mailbox.rewind()
+    assert [queued.message.seq for queued in mailbox.clear()] == list(range(acknowledged + 1, put + 1))
