@@ -106,6 +106,11 @@ class AnnouncementBot(Bot):
         super().__init__(config, profile=profile)
         self.file = Path(file)
 
+    async def run(self) -> None:
+        """As `Bot.run`; raises MediaFileError when the file cannot be read, rather than at every call."""
+        await _open_once(self.file)
+        await super().run()
+
     async def answer(self, call: Call) -> None:
         """Accept with the file, and hang up once it has been heard."""
         await call.accept(send=FileSource(self.file))
@@ -137,9 +142,15 @@ class RecorderBot(Bot):
         self.folder = Path(folder)
         self.greeting = Path(greeting) if greeting is not None else None
 
+    async def run(self) -> None:
+        """As `Bot.run`; raises MediaFileError when the greeting cannot be read, OSError when the folder not be made."""
+        await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
+        if self.greeting is not None:
+            await _open_once(self.greeting)
+        await super().run()
+
     async def answer(self, call: Call) -> None:
         """Accept with the greeting, and record until they hang up or it has been long enough."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         greeting = FileSource(self.greeting) if self.greeting is not None else None
         await call.accept(send=greeting, receive=Recorder(self.folder / f"{call.id}.ogg"))
         await call.wait_ended()
@@ -191,3 +202,11 @@ class EchoLine:
     async def close(self) -> None:
         """Forget what waits; harmless when repeated."""
         self._waiting.clear()
+
+
+async def _open_once(path: Path) -> None:
+    source = FileSource(path)
+    try:
+        await source.start()
+    finally:
+        await source.close()
