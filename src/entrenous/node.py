@@ -195,9 +195,10 @@ class Node:
         return call
 
     async def incoming(self) -> AsyncIterator[Call]:
-        """Calls that ring here, each once; ends when the node closes. For one reader."""
+        """Calls that ring here, each once and while it still rings; ends when the node closes. For one reader."""
         while (call := await self._incoming.get()) is not None:
-            yield call
+            if call.state is CallState.RINGING:
+                yield call
 
     async def notices(self) -> AsyncIterator[Notice]:
         """What else its owner should know; ends when the node closes. For one reader."""

@@ -1,0 +1,99 @@
+"""Accounts: registering, opening again, and what is left when it fails."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from entrenous import ConfigError, KeystoreError, Node, NodeConfig, RequestRefused, WrongPassphrase, register
+from entrenous.account import PASSPHRASE_VARIABLE, open_profile, server_name
+from world.nodes import config
+from world.serverproc import ServerProcess, running_server
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    async with running_server(tmp_path) as running:
+        yield running
+
+
+async def test_an_account_on_disk_is_registered_once_and_opened_again(server: ServerProcess, tmp_path: Path) -> None:
+    folder, passphrase_file = tmp_path / "alice", tmp_path / "passphrase"
+    passphrase_file.write_text("correct horse\nsecond line\n")
+    settings = config(server, None, profile=folder, passphrase_file=passphrase_file)
+    profile = await register(settings, "alice", passphrase="correct horse")
+    assert str(profile.address) == f"alice@{server.name}"
+    async with Node(settings) as node:
+        assert node.card == profile.card
+        assert node.device == profile.device
+    with pytest.raises(KeystoreError, match="already"):
+        await register(settings, "alice2", passphrase="correct horse")
+
+
+async def test_a_refused_registration_leaves_nothing_on_disk(server: ServerProcess, tmp_path: Path) -> None:
+    await register(config(server, None), "alice", passphrase=None)
+    folder = tmp_path / "taken"
+    with pytest.raises(RequestRefused) as refusal:
+        await register(config(server, None, profile=folder), "alice", passphrase="secret")
+    assert refusal.value.code == "name-taken"
+    assert not folder.exists()
+
+
+async def test_an_account_in_memory_writes_nothing(server: ServerProcess, tmp_path: Path) -> None:
+    before = set(tmp_path.rglob("*"))
+    profile = await register(config(server, None), "alice", passphrase=None)
+    assert profile.directory is None
+    assert {path for path in tmp_path.rglob("*") if "server" not in str(path.relative_to(tmp_path))} <= before
+
+
+async def test_an_invite_is_asked_for_and_used_once(tmp_path: Path) -> None:
+    async with running_server(tmp_path, registration="closed") as server:
+        with pytest.raises(RequestRefused) as refusal:
+            await register(config(server, None), "alice", passphrase=None)
+        assert refusal.value.code == "registration-closed"
+
+
+async def test_a_username_that_is_none_is_refused_before_any_network() -> None:
+    with pytest.raises(ConfigError, match="username"):
+        await register(NodeConfig(server="calls.example.org"), "Alice Smith", passphrase=None)
+
+
+def test_where_a_passphrase_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
+    settings = NodeConfig(server="calls.example.org", profile=tmp_path)
+    with pytest.raises(ConfigError, match=PASSPHRASE_VARIABLE):
+        open_profile(settings)
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "some passphrase")
+    with pytest.raises(KeystoreError, match="register first"):
+        open_profile(settings)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        open_profile(replace(settings, passphrase_file=tmp_path / "none"))
+    with pytest.raises(ConfigError, match="names no profile"):
+        open_profile(replace(settings, profile=None))
+
+
+async def test_a_wrong_passphrase_is_told(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(server, None, profile=tmp_path / "alice")
+    await register(settings, "alice", passphrase="right")
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "wrong")
+    with pytest.raises(WrongPassphrase):
+        open_profile(settings)
+
+
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        ("calls.example.org", "calls.example.org"),
+        ("wss://calls.example.org:443", "calls.example.org"),
+        ("calls.example.org:8443", "calls.example.org:8443"),
+        ("ws://127.0.0.1:8443", "127.0.0.1:8443"),
+        ("ws://[::1]:8443", "[::1]:8443"),
+    ],
+)
+def test_the_name_of_a_server_is_the_host_of_its_addresses(server: str, name: str) -> None:
+    assert server_name(NodeConfig(server=server)) == name

@@ -1,0 +1,167 @@
+"""CallMedia: source, sink and gate of one call, with real codecs over a path in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import cast
+
+import numpy as np
+import pytest
+
+from entrenous.call_media import CallMedia
+from entrenous.crypto.call_secrets import CallSecrets, Root, Side
+from entrenous.crypto.handshake_messages import commitment
+from entrenous.crypto.messages import Reveal
+from entrenous.errors import DeviceError, LocalProtocolError
+from entrenous.media.engine import Leg as Connection
+from entrenous.media.engine import MediaEngine
+from entrenous.media.streams import StreamKind
+from lab.calls import SETTINGS, KeepingSink, SoundSource, memory_paths, until
+
+CALL = b"c" * 16
+
+
+class Watcher:
+    """Remembers what happens to the media."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def media_stalled(self) -> None:
+        self.told.append("stalled")
+
+    def media_flows(self) -> None:
+        self.told.append("flows")
+
+    def first_media(self, kind: StreamKind, at: float) -> None:
+        self.told.append(("first", kind))
+
+    def sending_ended(self, kind: StreamKind) -> None:
+        self.told.append(("ended", kind))
+
+    def media_problem(self, sentence: str) -> None:
+        self.told.append(sentence)
+
+
+def both_secrets() -> tuple[CallSecrets, CallSecrets]:
+    nonce_a, nonce_b, root = os.urandom(32), os.urandom(32), os.urandom(32)
+    caller = CallSecrets(Side.CALLER, CALL, Root(0, root), nonce_a, nonce_b, os.urandom)
+    callee = CallSecrets(Side.CALLEE, CALL, Root(0, root), nonce_b, commitment(nonce_a), os.urandom)
+    assert isinstance(callee.receive(caller.reveal(None)), Reveal)
+    return caller, callee
+
+
+def tone(seconds: float) -> np.ndarray:
+    return (np.sin(np.arange(int(48_000 * seconds)) * 2 * np.pi * 440 / 48_000) * 8000).astype(np.int16)
+
+
+class Ends:
+    """Two ends of a call whose packets go through memory."""
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        engine = MediaEngine(SETTINGS)
+        self.watchers = (Watcher(), Watcher())
+        self.media = tuple(CallMedia(engine, watcher) for watcher in self.watchers)
+        self.sources = tuple(SoundSource(tone(seconds)) for _ in self.media)
+        self.sinks = tuple(KeepingSink() for _ in self.media)
+        for media, source, sink in zip(self.media, self.sources, self.sinks, strict=True):
+            media.source, media.sink = source, sink
+        self.paths = memory_paths(self.media[0].streams, self.media[1].streams)
+
+    async def open(self) -> None:
+        for media, secrets in zip(self.media, both_secrets(), strict=True):
+            await media.open(secrets)
+
+    def connection(self, end: int) -> Connection:
+        return cast(Connection, self.paths[end])
+
+    async def close(self) -> None:
+        await asyncio.gather(*(media.close() for media in self.media))
+
+
+async def test_nothing_passes_before_the_gate_and_sound_flows_after() -> None:
+    ends = Ends()
+    await ends.open()
+    assert ends.sources[0].started
+    assert ends.sinks[0].started
+    assert ends.paths[0].sent == ends.paths[1].sent == []
+    await asyncio.gather(*(media.open_gate(ends.connection(end)) for end, media in enumerate(ends.media)))
+    await until(lambda: all(("first", StreamKind.AUDIO) in watcher.told for watcher in ends.watchers))
+    await ends.close()
+    assert ends.sources[0].closed
+    assert ends.sinks[0].closed
+    assert ends.media[0].stats().audio.sent > 0
+
+
+async def test_the_gate_waits_for_source_and_sink() -> None:
+    ends = Ends()
+    opening = asyncio.ensure_future(ends.media[0].open_gate(ends.connection(0)))
+    await asyncio.sleep(0)
+    assert not opening.done()
+    await ends.open()
+    await opening
+    await ends.close()
+
+
+async def test_a_source_that_does_not_open_is_told_and_nothing_stays_open() -> None:
+    class Broken(SoundSource):
+        async def start(self) -> None:
+            raise DeviceError("There is no microphone.")
+
+    ends = Ends()
+    ends.media[0].source = Broken(tone(1.0))
+    with pytest.raises(DeviceError, match="no microphone"):
+        await ends.media[0].open(both_secrets()[0])
+    await ends.close()
+
+
+async def test_media_without_keys_do_not_open() -> None:
+    callee = CallSecrets(Side.CALLEE, CALL, Root(0, bytes(32)), bytes(32), commitment(b"x" * 32), os.urandom)
+    ends = Ends()
+    with pytest.raises(LocalProtocolError, match="no frame may pass"):
+        await ends.media[1].open(callee)
+    assert not ends.sources[1].started
+    await ends.close()
+
+
+async def test_closing_before_opening_opens_nothing() -> None:
+    ends = Ends()
+    await ends.close()
+    await ends.open()
+    assert not ends.sources[0].started
+
+
+async def test_mute_is_remembered_for_a_session_that_does_not_exist_yet() -> None:
+    ends = Ends()
+    ends.media[0].mute(StreamKind.AUDIO, True)
+    with pytest.raises(LocalProtocolError, match="screen"):
+        ends.media[0].mute(StreamKind.SCREEN, True)
+    await ends.open()
+    await asyncio.gather(*(media.open_gate(ends.connection(end)) for end, media in enumerate(ends.media)))
+    await until(lambda: ends.media[1].stats().audio.played > 20)
+    await ends.close()
+    heard = ends.sinks[1].sound
+    assert np.abs(heard).max() < 100, "a muted end is silent from the first packet on"
+    assert np.abs(ends.sinks[0].sound).max() > 4000
+
+
+async def test_choices_go_over_to_the_call_that_crossed() -> None:
+    ends = Ends()
+    ends.media[0].mute(StreamKind.VIDEO, True)
+    other = CallMedia(MediaEngine(SETTINGS), Watcher())
+    other.choose_like(ends.media[0])
+    assert (other.source, other.sink) == (ends.sources[0], ends.sinks[0])
+    assert other.muted[StreamKind.VIDEO]
+
+
+async def test_a_source_that_ends_and_a_path_that_breaks_are_told() -> None:
+    ends = Ends(seconds=0.2)
+    await ends.open()
+    await asyncio.gather(*(media.open_gate(ends.connection(end)) for end, media in enumerate(ends.media)))
+    await until(lambda: ("ended", StreamKind.AUDIO) in ends.watchers[0].told)
+    ends.paths[1].is_up = False
+    await until(lambda: "stalled" in ends.watchers[0].told)
+    ends.paths[1].is_up = True
+    await until(lambda: "flows" in ends.watchers[0].told)
+    await ends.close()

@@ -1,0 +1,247 @@
+"""Link: the socket under a session, against a real server and against servers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from entrenous import NodeConfig, Profile, RequestRefused, ServerUnreachable, Timeouts, register
+from entrenous.account import credentials_of
+from entrenous.errors import ConfigError
+from entrenous.link import Link
+from entrenous_wire import codec, limits
+from entrenous_wire.addresses import Address
+from entrenous_wire.messages import Deliver, Hello, Kind, RegistrationPolicy, Send
+from world.nodes import PATIENCE, config
+from world.serverproc import ServerProcess, running_server
+
+BODY = bytes(1024)
+Handler = Callable[[web.WebSocketResponse], Awaitable[None]]
+
+
+class User:
+    """Remembers what a link tells."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[object] = asyncio.Queue()
+
+    def message_arrived(self, message: Deliver) -> None:
+        self.told.put_nowait(message)
+
+    def message_failed(self, message: Send) -> None:
+        self.told.put_nowait(message)
+
+    def link_up(self) -> None:
+        self.told.put_nowait("up")
+
+    def link_lost(self, sentence: str) -> None:
+        self.told.put_nowait(("lost", sentence))
+
+    def link_closed(self, sentence: str) -> None:
+        self.told.put_nowait(("closed", sentence))
+
+    async def next(self) -> object:
+        async with asyncio.timeout(PATIENCE):
+            return await self.told.get()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    async with running_server(tmp_path) as running:
+        yield running
+
+
+@asynccontextmanager
+async def opened(server: ServerProcess, username: str) -> AsyncIterator[tuple[Link, User, Profile]]:
+    settings = config(server, None)
+    profile = await register(settings, username, passphrase=None)
+    user = User()
+    link = Link(settings, credentials_of(profile), user)
+    await link.open(PATIENCE)
+    assert await user.next() == "up"
+    try:
+        yield link, user, profile
+    finally:
+        await link.close()
+
+
+async def test_a_body_travels_and_the_server_answers_requests(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, _, _), opened(server, "bob") as (_, at_bob, bob):
+        devices = await alice.fetch_devices(bob.address)
+        assert devices.identity_key == bob.identity_key
+        alice.send(str(bob.address), bob.device, b"c" * 16, Kind.SIGNAL, BODY)
+        arrived = await at_bob.next()
+        assert isinstance(arrived, Deliver)
+        assert (arrived.kind, arrived.body) == (Kind.SIGNAL, BODY)
+        with pytest.raises(RequestRefused) as refusal:
+            await alice.fetch_devices(Address("nobody", server.name))
+        assert refusal.value.code == "unknown-user"
+        with pytest.raises(RequestRefused) as no_relay:
+            await alice.fetch_turn()
+        assert no_relay.value.code == "no-relay"
+
+
+async def test_a_body_for_a_device_that_never_was_fails(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, at_alice, me):
+        alice.send(f"ghost@{server.name}", "0011223344556677", b"c" * 16, Kind.RING, BODY)
+        failed = await at_alice.next()
+        assert isinstance(failed, Send)
+        assert failed.to == f"ghost@{server.name}"
+        assert me.address.user == "alice"
+
+
+async def test_what_was_said_while_the_server_was_gone_arrives_when_it_is_back(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, at_alice, _), opened(server, "bob") as (_, at_bob, bob):
+        await server.kill()
+        assert (await at_alice.next())[0] == "lost"  # type: ignore[index]
+        for number in range(5):
+            alice.send(str(bob.address), bob.device, bytes([number]) * 16, Kind.SIGNAL, BODY)
+        await server.start()
+        arrived: list[int] = []
+        while len(arrived) < 5:
+            told = await at_bob.next()
+            if isinstance(told, Deliver):
+                arrived.append(told.call[0])
+        assert arrived == [0, 1, 2, 3, 4]
+
+
+async def test_closing_waits_for_the_last_words(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, _, _), opened(server, "bob") as (_, at_bob, bob):
+        alice.send(str(bob.address), bob.device, b"c" * 16, Kind.END, BODY)
+        await alice.close(flush=PATIENCE)
+        assert isinstance(await at_bob.next(), Deliver)
+        assert "over" in repr(alice)
+
+
+@asynccontextmanager
+async def odd_server(handler: Handler) -> AsyncIterator[NodeConfig]:
+    """A WebSocket server that does what `handler` does."""
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=(limits.SUBPROTOCOL,))
+        await socket.prepare(request)
+        await handler(socket)
+        return socket
+
+    app = web.Application()
+    app.router.add_get(limits.SIGNAL_PATH, serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        yield NodeConfig(server=f"ws://127.0.0.1:{port}", loopback_only=True)
+    finally:
+        await runner.cleanup()
+
+
+def link_to(settings: NodeConfig, *, name: str = "127.0.0.1") -> Link:
+    profile = Profile.create(None, None, Address("alice", name))
+    timeouts = Timeouts(backoff=0.05, login=0.2)
+    return Link(settings, credentials_of(profile), User(), timeouts=timeouts)
+
+
+async def test_a_server_of_another_name_gets_no_signature() -> None:
+    heard: list[str] = []
+
+    async def greet(socket: web.WebSocketResponse) -> None:
+        hello = Hello(server="evil.example.org", nonce=bytes(32), versions=[1], registration=RegistrationPolicy.OPEN)
+        await socket.send_str(codec.encode(hello))
+        async for message in socket:
+            heard.append(message.data)
+
+    async with odd_server(greet) as settings:
+        with pytest.raises(ServerUnreachable, match="nothing was signed"):
+            await link_to(settings).open(PATIENCE)
+    assert heard == []
+
+
+@pytest.mark.parametrize("frame", ["nonsense", "{}", '{"type":"hello"}', "[" * 50_000, '{"type":"hello","nonce":7}'])
+async def test_a_server_that_talks_nonsense_is_given_up_in_time(frame: str) -> None:
+    async def babble(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(frame)
+        await socket.receive()
+
+    async with odd_server(babble) as settings:
+        with pytest.raises(ServerUnreachable, match="did not let us in in time"):
+            await link_to(settings).open(0.4)
+
+
+async def test_a_server_that_sends_binary_frames_is_no_server_of_ours() -> None:
+    async def binary(socket: web.WebSocketResponse) -> None:
+        await socket.send_bytes(b"\0" * 100)
+        assert (await socket.receive()).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
+
+    async with odd_server(binary) as settings:
+        with pytest.raises(ServerUnreachable, match="was closed"):
+            await link_to(settings).open(0.5)
+
+
+async def test_a_web_server_that_is_something_else_is_named() -> None:
+    async def nothing(socket: web.WebSocketResponse) -> None:
+        await socket.close()
+
+    async with odd_server(nothing) as settings:
+        other = replace(settings)
+        link = link_to(other)
+        link._url = link._url.replace(limits.SIGNAL_PATH, "/elsewhere")
+        with pytest.raises(ServerUnreachable, match="no entrenous server"):
+            await link.open(0.5)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    async with running_server(tmp_path, tls_cert=certificate, tls_key=key) as server:
+        trusting = NodeConfig(server=f"wss://{server.listening}", ca_file=certificate, loopback_only=True)
+        with pytest.raises(ServerUnreachable, match="certificate"):
+            await link_to(NodeConfig(server=f"wss://{server.listening}"), name=server.name).open(0.5)
+        profile = await register(trusting, "alice", passphrase=None)
+        assert str(profile.address) == f"alice@{server.name}"
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key, as PEM files."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path, key_path = folder / "cert.pem", folder / "key.pem"
+    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_path, key_path
+
+
+def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_bytes(os.urandom(100))
+    for path in (bad, tmp_path / "none.pem"):
+        with pytest.raises(ConfigError, match="cannot be used"):
+            link_to(NodeConfig(server="calls.example.org", ca_file=path))
