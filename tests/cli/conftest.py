@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from entrenous import Address, Profile
+from entrenous.cli.demo_run import DemoResult, End
 from entrenous.cli.main import main
 from entrenous.cli.options import new_config, save_config
 
@@ -77,3 +78,33 @@ def profile(tmp_path: Path) -> Path:
     Profile.create(folder, PASSPHRASE, address)
     save_config(new_config(address, profile=folder, server="ws://127.0.0.1:9", ca_file=None, invite=None), folder)
     return folder
+
+
+def result_object(**changes: Any) -> dict[str, Any]:
+    """A `result` object as `call` and `answer` write it."""
+    stats = {
+        "audio": {"sent": 100, "played": 98, "concealed": 1},
+        "video": {"sent": 30, "decoded": 29, "width": 640, "height": 360},
+        "frames_rejected": 0,
+        "round_trip_ms": 1.5,
+    }
+    outcome = {"reason": "remote", "stage": "media", "sentence": "They hung up.", "seconds": 2.0}
+    words = ["river", "lamp", "oak"]
+    return {"words": words, "path": "direct", "timings": {}, "stats": stats, "outcome": outcome, **changes}
+
+
+@pytest.fixture
+def made_up() -> Callable[..., DemoResult]:
+    """A demo's result that did not take a call."""
+
+    def make(caller: dict[str, Any] | None = None, callee: dict[str, Any] | None = None) -> DemoResult:
+        called = {"dialled": 10.0, "keys": 10.01, "alerting": 10.1, "active": 11.25}
+        answered = {"accepted": 11.2, "active": 11.21, "first_audio": 11.35, "first_video": 11.3}
+        called |= {"first_audio": 11.3, "first_video": 11.4}
+        return DemoResult(
+            End.of("alice", result_object(timings=called, **(caller or {})), (Path("a.ogg"),)),
+            End.of("bob", result_object(timings=answered, **(callee or {})), (Path("b.ogg"),)),
+            [{"start": "2026-01-01T00:00:00Z", "duration": 2}],
+        )
+
+    return make
