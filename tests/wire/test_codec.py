@@ -1,0 +1,107 @@
+"""Frames that are messages, and all the others."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entrenous_wire.codec import WireError, decode_from_node, decode_from_server, encode
+from entrenous_wire.limits import BODY_SIZES, MAX_FRAME_BYTES
+from entrenous_wire.messages import Ack, Deliver, ErrorCode, Kind, Publish, Send
+
+SEND = {
+    "type": "send",
+    "id": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "to": "bob@calls.example.org",
+    "device": "00112233445566ff",
+    "call": "AAAAAAAAAAAAAAAAAAAAAA==",
+    "kind": "ring",
+    "body": "A" * 1366 + "==",
+}
+
+
+def code_of(frame: str | bytes) -> ErrorCode:
+    with pytest.raises(WireError) as error:
+        decode_from_node(frame)
+    return error.value.code
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ("", ErrorCode.MALFORMED),
+        ("{", ErrorCode.MALFORMED),
+        ("null", ErrorCode.MALFORMED),
+        ("[]", ErrorCode.MALFORMED),
+        ('{"type":"ack","seq":1} trailing', ErrorCode.MALFORMED),
+        (b'{"type":"fetch-devices","request":1,"address":"\xff\xff\xff"}', ErrorCode.MALFORMED),
+        ('{"type":"\ud800"}', ErrorCode.MALFORMED),
+        ("[" * 30_000, ErrorCode.MALFORMED),
+        ('{"type":"ack","seq":-1}', ErrorCode.MALFORMED),
+        ('{"type":"ack","seq":9007199254740993}', ErrorCode.MALFORMED),
+        ('{"type":"ack","seq":NaN}', ErrorCode.MALFORMED),
+        ('{"type":"ack"}', ErrorCode.MALFORMED),
+        ("{}", ErrorCode.UNKNOWN_TYPE),
+        ('{"type":"dance"}', ErrorCode.UNKNOWN_TYPE),
+        ('{"type":7}', ErrorCode.UNKNOWN_TYPE),
+        ('{"type":"hello"}', ErrorCode.UNKNOWN_TYPE),
+        (" " * (MAX_FRAME_BYTES + 1), ErrorCode.TOO_LARGE),
+    ],
+)
+def test_what_is_no_message_is_told_apart(frame: str | bytes, code: ErrorCode) -> None:
+    assert code_of(frame) is code
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "AAAA"),
+        ("id", "not base64"),
+        ("to", ""),
+        ("device", "00112233445566FF"),
+        ("device", "00112233445566ff\n"),
+        ("kind", "shout"),
+        ("body", "AAAA"),
+        ("body", "A" * 1370 + "=="),
+        ("call", None),
+    ],
+)
+def test_each_field_has_its_shape(field: str, value: object) -> None:
+    assert isinstance(decode_from_node(json.dumps(SEND)), Send)
+    assert code_of(json.dumps(SEND | {field: value})) is ErrorCode.MALFORMED
+
+
+def test_unknown_fields_of_newer_peers_are_ignored() -> None:
+    assert decode_from_node('{"type":"ack","seq":1,"newer":[1,2,{"x":3}]}') == Ack(seq=1)
+
+
+def test_the_server_cannot_deliver_an_odd_body_either() -> None:
+    deliver = Deliver(
+        seq=1,
+        id=bytes(16),
+        sender="bob@calls.example.org",
+        device="00112233445566ff",
+        call=bytes(16),
+        kind=Kind.SIGNAL,
+        body=bytes(BODY_SIZES[0] + 1),
+    )
+    with pytest.raises(WireError, match="padded"):
+        decode_from_server(encode(deliver))
+
+
+def test_what_is_too_large_is_not_said() -> None:
+    with pytest.raises(WireError) as error:
+        encode(Publish(request=1, prekeys=[bytes(60_000)]))
+    assert error.value.code is ErrorCode.TOO_LARGE
+
+
+@given(st.one_of(st.text(), st.binary()))
+def test_any_frame_is_a_message_or_a_wire_error(frame: str | bytes) -> None:
+    for decode in (decode_from_node, decode_from_server):
+        try:
+            decode(frame)
+        except WireError as error:
+            assert error.code in (ErrorCode.MALFORMED, ErrorCode.UNKNOWN_TYPE)
