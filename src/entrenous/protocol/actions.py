@@ -281,6 +281,8 @@ def _take_end(move: Move, end: EndReceived) -> None:
 
 
 def _forget(move: Move, _: object) -> None:
+    if is_answered(move.call.state):
+        move.say_end(EndReason.LOST, move.everybody())  # nobody reads it: it closes the record at the server
     move.end(EndReason.RECALLED)
 
 

@@ -215,7 +215,7 @@ class Action(StrEnum):
     FOLLOW = "answer the newer leg, close an unfinished older one"
     CLOSE_OLD_LEG = "close what media moved away from"
     GIVE_WAY = "end crossed, end(cancelled) to all who were rung"
-    FORGET = "end recalled, send nothing"
+    FORGET = "end recalled; when it was answered, end(lost), which closes its record"
     KEEP = "nothing"
 
 
