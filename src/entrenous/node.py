@@ -121,7 +121,7 @@ class Node:
         self._desk = Desk(self.me, self._timeouts)
         self.profile.refresh()
         self._link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
-        await self._link.open(CONNECT_SECONDS)
+        await asyncio.gather(asyncio.to_thread(self.engine.load), self._link.open(CONNECT_SECONDS))
         # A device whose prekeys are not published cannot be called: it is not up before that.
         await self._link.publish(self.profile.stored.published_prekeys())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)

@@ -154,6 +154,10 @@ class MediaEngine:
     def __init__(self, settings: MediaSettings | None = None) -> None:
         self.settings = settings if settings is not None else MediaSettings()
 
+    def load(self) -> None:
+        """Load the libraries that legs and sessions are made of, so that no call has to wait for that; may block."""
+        from . import session, transport  # noqa: F401 - loaded for what comes later
+
     def new_streams(self) -> LocalStreams:
         """Draw the stream numbers of one call; they stay the same on all of its legs."""
         return new_streams()
