@@ -124,6 +124,7 @@ class Server:
         """
         config = self._config
         tls = _tls_context(config)
+        relay = config.relay()
         at = Listen.parse(config.listen)
         signal_socket = _bind(at)
         at = Listen(at.host, signal_socket.getsockname()[1])
@@ -131,7 +132,7 @@ class Server:
         settings = HubSettings(
             name=name,
             registration=config.registration,
-            relay=config.relay(),
+            relay=relay,
             bounds=config.limits,
             login_seconds=config.login_seconds,
             grace_seconds=config.grace_seconds,
@@ -302,11 +303,16 @@ class Edge:
 
     def _put(self, enter: Callable[..., list[Output]], *arguments: object) -> None:
         """Hand one input to the hub and carry out what it asks; a mistake in it must not end the server."""
+        outputs: list[Output] = []
         try:
-            for output in enter(*arguments, self._clock.now()):
-                self._carry_out(output)
+            outputs = enter(*arguments, self._clock.now())
         except Exception as error:  # the boundary: one input goes wrong, the others go on
             log_internal_error(error)
+        for output in outputs:
+            try:
+                self._carry_out(output)
+            except Exception as error:  # and so do the other outputs: each store request is owed its answer
+                log_internal_error(error)
         self._set_timer()
 
     def _carry_out(self, output: Output) -> None:

@@ -143,12 +143,20 @@ class Register(Message, frozen=True, kw_only=True, tag="register"):
     signature: Signature
     invite: InviteCode | None = None
 
+    def __repr__(self) -> str:
+        """Without the invite code."""
+        return f"Register(username={self.username!r})"
+
 
 class Resume(Message, frozen=True, kw_only=True, tag="resume"):
     """Take a dropped session up again; `last_seq` acknowledges like `Ack`."""
 
     token: SessionToken
     last_seq: Sequence
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Resume(last_seq={self.last_seq})"
 
 
 class Publish(Message, frozen=True, kw_only=True, tag="publish"):
@@ -190,6 +198,10 @@ class LiveCall(msgspec.Struct, frozen=True):
     peer: AddressText
     device: DeviceId
 
+    def __repr__(self) -> str:
+        """Without the token of the record."""
+        return f"LiveCall(peer={self.peer!r}, device={self.device!r})"
+
 
 class Live(Message, frozen=True, kw_only=True, tag="live"):
     """Claim the open records of calls that go on, after a login that did not resume."""
@@ -225,6 +237,10 @@ class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     token: SessionToken
     address: AddressText
     resumed: bool = False
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Welcome(address={self.address!r}, resumed={self.resumed})"
 
 
 class Published(Message, frozen=True, kw_only=True, tag="published"):

@@ -97,8 +97,19 @@ def test_messages_do_not_change() -> None:
         FROM_NODE[0].address = "eve@calls.example.org"  # type: ignore[attr-defined]  # it is frozen: that is the test
 
 
-def test_relay_credentials_are_not_shown() -> None:
-    assert "hush" not in repr(FROM_SERVER[7])
+@pytest.mark.parametrize(
+    "message",
+    [
+        msgspec.structs.replace(FROM_NODE[1], invite="SECRET"),
+        Resume(token=b"SECRET".ljust(32), last_seq=1),
+        Live(calls=[LiveCall(call=CALL, record=b"SECRET".ljust(16), peer=ADDRESS, device=DEVICE)]),
+        Welcome(token=b"SECRET".ljust(32), address=ADDRESS),
+        Turn(request=4, urls=[], username="SECRET", password="SECRET", ttl=600),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_secrets_are_not_shown(message: Message) -> None:
+    assert "SECRET" not in repr(message)
 
 
 def test_field_names_are_part_of_the_protocol() -> None:
