@@ -272,11 +272,30 @@ def speech(folder: Path, seconds: float) -> Samples:
 
 
 def aligned(reference: Samples, heard: Samples) -> tuple[Samples, Samples]:
-    """Both cut to where they overlap when laid over each other as well as possible."""
-    scores = correlate(heard.astype(np.float64), reference.astype(np.float64), method="fft")
-    shift = int(np.argmax(scores)) - (len(reference) - 1)
-    begin, end = max(shift, 0), min(len(heard), len(reference) + shift)
-    return reference[begin - shift : end - shift], heard[begin:end]
+    """Both cut to where they overlap, half a second at a time.
+
+    The play-out may shorten or lengthen a pause by 20 ms when the machine is busy, which is not heard but would
+    shift everything after it: each piece is laid over what was heard within 200 ms of where the last one lay.
+    """
+    whole = _best_shift(reference, heard)
+    step, slack = 24_000, 9_600
+    shift = whole
+    pieces = []
+    for begin in range(0, len(reference) - step, step):
+        low = begin + shift - slack
+        if low < 0 or low + step + 2 * slack > len(heard):
+            continue
+        piece = reference[begin : begin + step]
+        window = heard[low : low + step + 2 * slack]
+        if np.abs(piece.astype(np.float64)).mean() > 100:
+            shift = low + _best_shift(piece, window) - begin
+        pieces.append((piece, heard[begin + shift : begin + shift + step]))
+    return np.concatenate([piece for piece, _ in pieces]), np.concatenate([piece for _, piece in pieces])
+
+
+def _best_shift(piece: Samples, within: Samples) -> int:
+    scores = correlate(within.astype(np.float64), piece.astype(np.float64), method="fft")
+    return int(np.argmax(scores)) - (len(piece) - 1)
 
 
 def luma(picture: av.VideoFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -60,12 +60,14 @@ def test_after_losses_the_whole_frames_come_out_once_they_are_given_up(frames: l
 
 
 def test_a_frame_after_a_gap_says_so() -> None:
-    packets = packets_of([b"one", b"two", b"three"])
+    packets = packets_of([b"one", b"two", b"three", b"four"])
     buffer = FrameBuffer()
     assert [frame.data for frame in push(buffer, packets[0])] == [b"one"]
     assert push(buffer, packets[2]) == []
     (frame,) = buffer.skip(packets[2][0])
     assert (frame.data, frame.follows_gap) == (b"three", True)
+    (frame,) = push(buffer, packets[3])
+    assert (frame.data, frame.follows_gap) == (b"four", False)
 
 
 def test_a_stream_may_turn_out_to_begin_earlier() -> None:

@@ -36,6 +36,9 @@ PHASE = 0.005
 """Seconds after a packet is due at which the play-out has its turn: its successor is then here when its own turn
 comes 20 ms later, so that a lost block is recovered from it, and small jitter does not matter."""
 
+MINIMUM_DELAY = 0.040
+"""Seconds that sound waits at least: two blocks, which is what an event loop with video beside it may be late by."""
+
 MAX_LAG = 0.5
 """Seconds that the play-out clock may be behind before it starts anew instead of catching up."""
 
@@ -74,7 +77,7 @@ class AudioReceiver:
         on_first: Callable[[float], None],
     ) -> None:
         self.reception = Reception(ssrc, AUDIO_RATE)
-        self.buffer = PlayoutBuffer()
+        self.buffer = PlayoutBuffer(minimum_delay=MINIMUM_DELAY)
         self.rejected = 0
         self.undecodable = 0
         self.received_rate = RateMeter()
@@ -111,9 +114,11 @@ class AudioReceiver:
         turn += BLOCK_SECONDS * max(0, math.ceil((time.monotonic() - turn) / BLOCK_SECONDS))
         await asyncio.sleep(turn - time.monotonic())
         while True:
-            now = time.monotonic()
-            if now - turn > MAX_LAG:
-                turn = now  # the process slept: what was to be heard meanwhile is past
+            late = time.monotonic() - turn
+            if late > MAX_LAG:
+                turn += late  # the process slept: what was to be heard meanwhile is past
+            elif late > PHASE:
+                await asyncio.sleep(0)  # the loop was held up: packets that wait in the socket are read first
             self.play_one(turn)
             turn += BLOCK_SECONDS
             await asyncio.sleep(turn - time.monotonic())

@@ -83,6 +83,8 @@ async def test_media_is_stamped_and_bypasses_the_reader() -> None:
 
 async def test_empty_and_malformed_datagrams_of_a_stranger_end_nothing() -> None:
     one, two = await connected()
+    raised: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
     pair = one.agent.selected
     assert pair is not None
     family = socket.AF_INET6 if ":" in pair.remote_addr[0] else socket.AF_INET
@@ -94,6 +96,7 @@ async def test_empty_and_malformed_datagrams_of_a_stranger_end_nothing() -> None
     await one.agent._send(b"\x16still here")
     assert await two.agent._recv() == b"\x16still here"
     assert two.media == []
+    assert raised == []
     await close(one, two)
 
 
