@@ -68,6 +68,18 @@ async def test_two_agents_meet_over_loopback_alone(monkeypatch: pytest.MonkeyPat
     await close(one, two)
 
 
+async def test_where_the_loop_cannot_watch_sockets_its_own_reader_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(address: str, host: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(ours, "UdpTransport", refuse)
+    one, two = await connected()
+    await one.agent._send(b"\x16dtls")
+    one.agent.send_now(b"\x80media")
+    assert await two.agent._recv() == b"\x16dtls"
+    await close(one, two)
+
+
 async def test_media_is_stamped_and_bypasses_the_reader() -> None:
     one, two = await connected()
     before = time.monotonic()
@@ -103,7 +115,7 @@ async def test_empty_and_malformed_datagrams_of_a_stranger_end_nothing() -> None
 async def test_waiting_datagrams_are_bounded() -> None:
     owner = Owner(controlling=True)
     for number in range(2 * MAX_PENDING_DATAGRAMS):
-        owner.agent.data_received(b"\x16" + number.to_bytes(2, "big"), 1)
+        owner.agent.datagram_arrived(b"\x16" + number.to_bytes(2, "big"), 0.0)
     assert owner.agent._queue.qsize() == MAX_PENDING_DATAGRAMS
     first = owner.agent._queue.get_nowait()
     assert first is not None

@@ -29,7 +29,10 @@ METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
             "sort_check_list",
         ),
     ),
-    (ice.StunProtocol, ("datagram_received", "request", "send_stun")),
+    (
+        ice.StunProtocol,
+        ("connection_lost", "connection_made", "datagram_received", "error_received", "request", "send_stun"),
+    ),
     (turn.TurnTransport, ("close",)),
     (
         rtcdtlstransport.RTCDtlsTransport,

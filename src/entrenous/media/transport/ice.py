@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
 import struct
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -30,6 +29,7 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.turn import TurnTransport
 
 from .servers import ServerAddress
+from .udp import UdpTransport
 
 CONSENT_INTERVAL = 5.0
 """Seconds between consent checks, varied by a fifth (RFC 7675 §5.1)."""
@@ -43,9 +43,6 @@ CONSENT_RETRANSMISSIONS = 2
 MAX_PENDING_DATAGRAMS = 256
 """DTLS datagrams that wait to be read; the oldest are dropped."""
 
-RECEIVE_BUFFER = 512 * 1024
-"""Bytes that the kernel may hold while the event loop is busy: a key frame with room to spare."""
-
 _COMPONENT = 1
 _GATHER_FAILURES = (OSError, stun.TransactionError, KeyError, ValueError, struct.error)
 _MALFORMED_STUN = (AssertionError, IndexError, KeyError, ValueError, struct.error)
@@ -54,12 +51,19 @@ _MALFORMED_STUN = (AssertionError, IndexError, KeyError, ValueError, struct.erro
 class IceSocket(library.StunProtocol):
     """One socket or TURN allocation: sorts what arrives by its first byte (RFC 7983 §7)."""
 
+    receiver: IceAgent
+
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """Give STUN to the agent's checks and everything else to its reader; drop what is neither."""
-        if not isinstance(data, bytes) or not data:
+        """Take what comes by asyncio's sockets and TURN servers, which do not say when."""
+        if isinstance(data, bytes):
+            self.datagram_arrived(data, addr, time.monotonic())
+
+    def datagram_arrived(self, data: bytes, addr: tuple[Any, ...], at: float) -> None:
+        """Give STUN to the agent's checks and everything else to the agent; drop what is neither."""
+        if not data:
             return
         if data[0] >= 20:
-            self.receiver.data_received(data, _COMPONENT)
+            self.receiver.datagram_arrived(data, at)
         elif data[0] <= 3:
             with contextlib.suppress(*_MALFORMED_STUN):
                 super().datagram_received(data, addr)
@@ -153,15 +157,13 @@ class IceAgent(Connection):
 
     async def _gather_hosts(self) -> list[IceSocket]:
         addresses = ["127.0.0.1"] if self._loopback_only else library.get_host_addresses(use_ipv4=True, use_ipv6=True)
-        loop = asyncio.get_running_loop()
         sockets = []
         for address in addresses:
+            host = IceSocket(self)
             try:
-                transport, host = await loop.create_datagram_endpoint(lambda: IceSocket(self), (address, 0))
+                transport = await _open_socket(address, host)
             except OSError:
                 continue  # an interface that went away, or an address that is not ready
-            with contextlib.suppress(OSError):
-                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             host.local_candidate = Candidate(
                 foundation=candidate_foundation("host", "udp", address),
                 component=_COMPONENT,
@@ -304,16 +306,17 @@ class IceAgent(Connection):
         pair.protocol.transport.sendto(data, pair.remote_addr)
         return True
 
-    def data_received(self, data: bytes, component: int) -> None:
+    def datagram_arrived(self, data: bytes, at: float) -> None:
         """Hand media to its handler at once and keep a bounded number of DTLS datagrams for the reader."""
         if 128 <= data[0] <= 191:
-            self._on_media(data, time.monotonic())
-            return
-        if not 20 <= data[0] <= 63:
-            return  # neither; what the library could not read as STUN comes by here as well
-        if self._queue.qsize() >= MAX_PENDING_DATAGRAMS:
-            self._queue.get_nowait()
-        self._queue.put_nowait((data, component))
+            self._on_media(data, at)
+        elif 20 <= data[0] <= 63:
+            if self._queue.qsize() >= MAX_PENDING_DATAGRAMS:
+                self._queue.get_nowait()
+            self._queue.put_nowait((data, _COMPONENT))
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """Drop what looked like STUN and is not; everything else has come by `datagram_arrived`."""
 
     async def query_consent(self) -> None:
         """Ask the peer now and then whether it still wants to receive (RFC 7675)."""
@@ -359,3 +362,13 @@ class IceAgent(Connection):
             allocation._TurnTransport__close_task.cancel()
             allocation._TurnTransport__inner_protocol.transport.abort()
             await closing
+
+
+async def _open_socket(address: str, host: IceSocket) -> asyncio.BaseTransport:
+    """Bind a socket to one of our addresses; raises OSError."""
+    try:
+        return UdpTransport(address, host)
+    except NotImplementedError:
+        # The event loop of Windows cannot watch sockets; there asyncio's own reader has to do.
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: host, (address, 0))
+        return transport
