@@ -29,6 +29,7 @@ from . import metrics
 from .clock import SteadyClock
 from .config import Listen, ServerConfig
 from .hub import Hub
+from .listeners import BACKLOG, bind, tls_context
 from .logs import Event, log, log_internal_error
 from .outputs import Close, CloseCode, Execute, Output, Transmit
 from .settings import HubSettings
@@ -42,12 +43,7 @@ _LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
 """Frames up to here get a typed error; above it aiohttp closes the connection by itself, with code 1009."""
 
 _CLOSE_SECONDS: Final = 2.0
-_BACKLOG: Final = 1024
 _GC_THRESHOLDS: Final = (50_000, 20, 100)
-
-
-class ServeError(Exception):
-    """The server cannot start; `str()` is a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +119,10 @@ class Server:
             StoreError: the open call records cannot be read.
         """
         config = self._config
-        tls = _tls_context(config)
+        tls = tls_context(config)
         relay = config.relay()
         at = Listen.parse(config.listen)
-        signal_socket = _bind(at)
+        signal_socket = bind(at)
         at = Listen(at.host, signal_socket.getsockname()[1])
         name = config.public_name(at)
         settings = HubSettings(
@@ -144,7 +140,7 @@ class Server:
         admin: Listen | None = None
         if config.admin_listen:
             admin = Listen.parse(config.admin_listen)
-            admin_socket = _bind(admin)
+            admin_socket = bind(admin)
             admin = Listen(admin.host, admin_socket.getsockname()[1])
             await self._listen(pages.admin(), admin_socket, None)
         await self._listen(pages.public(self._edge), signal_socket, tls)
@@ -176,7 +172,7 @@ class Server:
         protocols: Any = runner.server  # a protocol factory, which its type does not say
         self._listeners.append(
             await loop.create_server(
-                protocols, sock=listener, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake
+                protocols, sock=listener, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=handshake
             )
         )
 
@@ -390,41 +386,3 @@ def _finish_now(sending: Coroutine[Any, Any, None]) -> None:
         return
     sending.close()
     raise RuntimeError("aiohttp waited while sending a frame")
-
-
-def _tls_context(config: ServerConfig) -> ssl.SSLContext | None:
-    if config.insecure_loopback:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise ServeError(
-            f"The certificate {config.tls_cert} with the key {config.tls_key} cannot be used: "
-            f"{error.strerror or 'not a matching pair of PEM files'}."
-        ) from None
-    return context
-
-
-def _bind(at: Listen) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            at.host, at.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as error:
-        raise ServeError(f"{at.host} is no address of this machine: {error.strerror}.") from None
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ServeError(
-            f"Cannot listen on {at}: {error.strerror}. Choose another place with --listen or --admin-listen, or stop "
-            "what uses it."
-        ) from None
-    return listener

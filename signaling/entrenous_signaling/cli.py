@@ -18,9 +18,10 @@ import click
 from entrenous_wire.messages import RegistrationPolicy
 
 from . import logs
-from .app import Listening, ServeError, serve
+from .app import Listening, serve
 from .auth import hash_invite
 from .config import DEFAULT_LISTEN, ConfigError, ServerConfig
+from .listeners import ServeError
 from .store.database import Databases, StoreError, add_invites, read_records
 
 _DATA: Final = "entrenous-signaling-data"

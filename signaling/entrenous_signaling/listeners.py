@@ -1,0 +1,64 @@
+"""Listening sockets and TLS, with sentences for the operator when they cannot be had."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Final
+
+from .config import Listen, ServerConfig
+
+BACKLOG: Final = 1024
+"""Connections that may wait to be taken: everybody comes back at once after a restart."""
+
+
+class ServeError(Exception):
+    """The server cannot start; `str()` is a sentence for the operator."""
+
+
+def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
+    """TLS 1.3 with the operator's certificate, or None on an insecure loopback listener.
+
+    Raises:
+        ServeError: the files cannot be read or do not belong together.
+    """
+    if config.insecure_loopback:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_cert_chain(config.tls_cert, config.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ServeError(
+            f"The certificate {config.tls_cert} with the key {config.tls_key} cannot be used: "
+            f"{error.strerror or 'not a matching pair of PEM files'}."
+        ) from None
+    return context
+
+
+def bind(at: Listen) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        ServeError: the address is none of this machine, or its port is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            at.host, at.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise ServeError(f"{at.host} is no address of this machine: {error.strerror}.") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"Cannot listen on {at}: {error.strerror}. Choose another place with --listen or --admin-listen, or stop "
+            "what uses it."
+        ) from None
+    return listener

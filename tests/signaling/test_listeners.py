@@ -1,0 +1,37 @@
+"""Listening sockets, and why there is none."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.config import Listen, ServerConfig
+from entrenous_signaling.listeners import ServeError, bind, tls_context
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_port_0_takes_a_free_one(host: str) -> None:
+    with bind(Listen(host, 0)) as listener:
+        assert listener.getsockname()[0] == host
+        assert listener.getsockname()[1] > 0
+        socket.create_connection(listener.getsockname()[:2]).close()
+
+
+def test_a_taken_port_and_a_strange_address_are_sentences() -> None:
+    with bind(Listen("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ServeError, match=f"Cannot listen on 127.0.0.1:{port}: Address already in use"):
+            bind(Listen("127.0.0.1", port))
+    with pytest.raises(ServeError, match=r"192\.0\.2\.1"):
+        bind(Listen("192.0.2.1", 0))
+
+
+def test_without_tls_there_is_no_context_and_bad_files_are_a_sentence(tmp_path: Path) -> None:
+    assert tls_context(ServerConfig(insecure_loopback=True)) is None
+    pem = tmp_path / "empty.pem"
+    pem.touch()
+    for name in (str(pem), str(tmp_path / "none.pem")):
+        with pytest.raises(ServeError, match="cannot be used"):
+            tls_context(ServerConfig(tls_cert=name, tls_key=name))
