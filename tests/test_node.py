@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from entrenous import (
     WordsKnown,
 )
 from entrenous.crypto import call_secrets
+from entrenous.crypto.identity import CERTIFICATE_SECONDS, RENEW_SECONDS
 from entrenous.crypto.sframe import FrameSealer
 from lab.calls import until
 from world.nodes import (
@@ -320,6 +322,24 @@ async def test_a_peer_with_a_wrong_frame_key_plays_nothing(
         there, here = await connected(alice, bob)
         await until(lambda: min(there.stats().frames_rejected, here.stats().frames_rejected) >= 25, PATIENCE)
         assert there.stats().audio.played == here.stats().audio.played == 0
+
+
+async def test_renewed_keys_are_shown_to_the_server(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        before = bob.profile.stored.certificate
+        later = time.time() + CERTIFICATE_SECONDS - RENEW_SECONDS + 60
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("entrenous.profile.time.time", lambda: later)
+            bob._look_after_keys()
+        assert bob.profile.stored.certificate != before
+        async with asyncio.timeout(PATIENCE):
+            await _seen(bob, ServerBack)
+            await _seen(bob, ServerBack)
+        await until(lambda: len(bob._tasks) == 0, PATIENCE)
+        (device,) = (await alice._running_link().fetch_devices(bob.address)).devices
+        assert device.certificate == bob.profile.stored.certificate
+        assert device.prekey == bob.profile.stored.published_prekeys()[0]
+        await connected(alice, bob)
 
 
 async def test_a_server_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,7 +177,13 @@ class Conversation:
     # --- what the machine asks for ---
 
     def carry_out(self, output: outputs.Output) -> None:
-        """Do one thing that the call machine asks for."""
+        """Do one thing that the call machine asks for, or end the call with the reason why that cannot be done."""
+        try:
+            self._carry_out(output)
+        except Exception as error:
+            self._broke(error)
+
+    def _carry_out(self, output: outputs.Output) -> None:
         match output:
             case outputs.FetchKeys():
                 self._spawn(self._fetch_keys(output.address))
@@ -607,13 +613,17 @@ class Conversation:
         """A step that breaks ends the call with a reason: never silently, and never the node with it."""
         try:
             await step
-        except EntrenousError as error:
-            self._fail(str(error))
         except Exception as error:
-            # The type only: a message or a local variable might hold what no log may have.
-            log.error("a step of a call broke: %s", type(error).__name__)
-            log.debug("where it broke", exc_info=error)
-            self._fail("An internal error ended the call; ENTRENOUS_DEBUG=1 shows where.")
+            self._broke(error)
+
+    def _broke(self, error: Exception) -> None:
+        if isinstance(error, EntrenousError):
+            self._fail(str(error))
+            return
+        # The type only: a message or a local variable might hold what no log may have.
+        log.error("a step of a call broke: %s", type(error).__name__)
+        log.debug("where it broke", exc_info=error)
+        self._fail("An internal error ended the call; ENTRENOUS_DEBUG=1 shows where.")
 
     def _fail(self, sentence: str) -> None:
         if not self._over:

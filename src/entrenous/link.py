@@ -291,7 +291,8 @@ class Link:
                     await self._read(socket)
                 finally:
                     writer.cancel()
-                    await asyncio.wait({writer})
+                    # What the writer broke on is what the reader saw too: the connection is gone.
+                    await asyncio.gather(writer, return_exceptions=True)
             sentence = f"The connection to {self._server} was closed."
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             sentence = _why(error, self._server)

@@ -57,6 +57,9 @@ FLUSH_SECONDS: Final = 2.0
 REFRESH_SECONDS: Final = 3600.0
 """How often keys are looked at, whether new ones are due."""
 
+LOGIN_PAUSE: Final = 30.0
+"""How long a login with renewed keys waits for a server that is away."""
+
 MAX_WAITING: Final = 64
 """Incoming calls or notices that wait for a reader; the oldest go first."""
 
@@ -120,10 +123,7 @@ class Node:
         self.me = Device(str(self.address), self.device)
         self._desk = Desk(self.me, self._timeouts)
         self.profile.refresh()
-        self._link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
-        await asyncio.gather(asyncio.to_thread(self.engine.load), self._link.open(CONNECT_SECONDS))
-        # A device whose prekeys are not published cannot be called: it is not up before that.
-        await self._link.publish(self.profile.stored.published_prekeys())
+        await asyncio.gather(asyncio.to_thread(self.engine.load), self._log_in())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
         return self
 
@@ -168,7 +168,8 @@ class Node:
             whom: an address among the contacts.
             send: what to send once it is accepted; None sends silence.
             receive: where to put what arrives; None drops it.
-            video: whether to announce a picture; None announces one when `send` has one.
+            video: whether to announce a picture; None announces one when `send` has one (a file shows what it has
+                only once it is opened, on accept).
 
         Raises:
             ContactError: not a contact. IdentityChanged: their key changed and has not been accepted.
@@ -323,6 +324,8 @@ class Node:
             log.info("a ring was refused: %s", type(error).__name__)
 
     def _take_ring(self, message: Deliver) -> None:
+        if self._closed:
+            return
         credentials, now = self.profile.credentials(), time.time()
         ring = open_ring(credentials, message.body, message.call, now, self._rings)
         device = Device(str(ring.caller), ring.caller_device)
@@ -449,8 +452,26 @@ class Node:
 
     def _look_after_keys(self) -> None:
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
-        if self.profile.refresh():
-            self.spawn(self._running_link().publish(self.profile.stored.published_prekeys()))
+        if self._running_desk().live is None and self.profile.refresh():
+            self.spawn(self._log_in_anew())
+
+    async def _log_in_anew(self) -> None:
+        """Show the server a renewed certificate, which only a login does, and publish the new prekeys."""
+        await self._running_link().close(FLUSH_SECONDS)
+        while True:
+            try:
+                await self._log_in()
+            except ServerUnreachable as error:
+                _offer(self._notices, ServerLost(str(error)))
+                await asyncio.sleep(LOGIN_PAUSE)
+            else:
+                return
+
+    async def _log_in(self) -> None:
+        self._link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
+        await self._link.open(CONNECT_SECONDS)
+        # A device whose prekeys are not published cannot be called: it is not up before that.
+        await self._link.publish(self.profile.stored.published_prekeys())
 
 
 def _offer(queue: asyncio.Queue[Any], item: object) -> None:
