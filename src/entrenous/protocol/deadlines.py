@@ -57,7 +57,7 @@ class Timeouts:
                 raise ValueError(f"The timeout {field.name!r} must be a positive number of seconds.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deadlines(Generic[Name]):
     """Points in time by name: an immutable value, at most one deadline a name."""
 
