@@ -15,8 +15,8 @@ import pytest
 
 from entrenous import Address, Profile
 from entrenous.cli.demo_run import DemoResult, End
-from entrenous.cli.main import main
 from entrenous.cli.options import new_config, save_config
+from entrenous.cli.program import main
 
 PASSPHRASE = "four words in a row"
 
@@ -51,14 +51,23 @@ def entrenous(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
     return run
 
 
+# A server that is not there is tried again for a quarter of a minute; a test need not wait that long to be told so.
+IMPATIENT = """
+import entrenous.account, entrenous.node, sys
+entrenous.account.REGISTER_SECONDS = entrenous.node.CONNECT_SECONDS = 0.5
+from entrenous.cli import main
+main(sys.argv[1:])
+"""
+
+
 @pytest.fixture
 def process() -> Callable[..., Ran]:
     """Run a command as a process of its own, without a terminal."""
 
-    def run(*arguments: str | Path, **environment: str) -> Ran:
+    def run(*arguments: str | Path) -> Ran:
         done = subprocess.run(
-            [sys.executable, "-m", "entrenous.cli", *map(str, arguments)],
-            env={**os.environ, "ENTRENOUS_PASSPHRASE": PASSPHRASE, **environment},
+            [sys.executable, "-c", IMPATIENT, *map(str, arguments)],
+            env={**os.environ, "ENTRENOUS_PASSPHRASE": PASSPHRASE},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

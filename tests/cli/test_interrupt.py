@@ -13,7 +13,12 @@ from entrenous.cli.interrupt import Interrupt, run
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, ExitCode.INTERRUPTED),
+        (signal.SIGTERM, ExitCode.TERMINATED),
+        (signal.SIGHUP, ExitCode.TERMINATED),
+    ],
 )
 def test_a_signal_cancels_what_waits(number: signal.Signals, code: ExitCode) -> None:
     cleaned_up = []
@@ -77,6 +82,20 @@ def test_being_cancelled_by_anything_else_is_no_exit_code() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         run(work)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what nohup does
+
+    async def work(_: Interrupt) -> ExitCode:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0)
+        return ExitCode.OK
+
+    try:
+        assert run(work) is ExitCode.OK
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_handlers_are_gone_afterwards() -> None:

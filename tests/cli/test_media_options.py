@@ -77,6 +77,14 @@ def test_recordings_need_no_speaker(tmp_path: Path) -> None:
     assert MediaChoice(no_audio_device=True).source() is None
 
 
+def test_nor_a_sound_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken() -> list[SoundDevice]:
+        raise DeviceError("PortAudio is not installed.")
+
+    monkeypatch.setattr(media_options, "list_sound_devices", broken)
+    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").sink(), Recorder)
+
+
 async def test_sound_and_picture_from_different_places(sound: Path) -> None:
     source = MediaChoice(send_audio=sound, test_card=True, no_audio_device=True).source()
     assert source is not None

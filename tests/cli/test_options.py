@@ -45,6 +45,7 @@ def test_options_go_before_what_is_remembered(tmp_path: Path) -> None:
 def test_no_account(tmp_path: Path) -> None:
     with pytest.raises(KeystoreError, match=f"entrenous register you@calls.example.org --profile {tmp_path}"):
         load_config(tmp_path)
+    assert load_config(tmp_path, server="host.example").url == "wss://host.example"
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

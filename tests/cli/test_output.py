@@ -53,6 +53,12 @@ def test_a_person_gets_text_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "Working …\n"
 
 
+def test_a_pipe_folds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "a" * 300
+    Output().table(("Name", "Age"), [(long, "7")])
+    assert f"{long}  7" in capsys.readouterr().out
+
+
 def test_a_script_gets_json_only(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=True)
     output.line("A line.")

@@ -1,5 +1,5 @@
 """The command line `entrenous …`, built on the public API only."""
 
-from .main import main
+from .program import main
 
 __all__ = ["main"]

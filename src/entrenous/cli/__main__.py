@@ -1,5 +1,5 @@
 """`python -m entrenous.cli`, the same as `entrenous`."""
 
-from .main import main
+from .program import main
 
 main()

@@ -10,6 +10,7 @@ import click
 from entrenous import Address, KeystoreError, register
 
 from .options import (
+    NODE_FILE,
     address_argument,
     json_option,
     new_config,
@@ -52,7 +53,7 @@ def register_command(
       entrenous register bob@calls.example.org --invite K7QF-22LM
       entrenous register bob@127.0.0.1:8440 --server ws://127.0.0.1:8440
     """
-    if profile.is_dir() and any(profile.iterdir()):
+    if (profile / NODE_FILE).exists():
         raise KeystoreError(f"There is an account in {profile} already. Use another folder: --profile DIR")
     config = new_config(address, profile=profile, server=server, ca_file=ca_file, invite=invite)
     passphrase = read_passphrase(passphrase_file, confirm=True)

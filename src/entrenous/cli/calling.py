@@ -177,6 +177,7 @@ class Reception:
         known = call.contact is not None
         stranger = "" if known else " (not among your contacts)"
         self.output.line(f"{call.peer}{stranger} calls{' with picture' if call.has_video else ''}.")
+        self.output.bell()
         self.output.event("incoming", call=call.id, peer=call.peer, known=known, video=call.has_video)
 
         async def pick_up() -> None:

@@ -60,14 +60,6 @@ class Child:
             ) from None
         raise self.failed()
 
-    async def finish(self, *, within: float) -> int:
-        """Its exit code, once it has ended; raises ChildError when that takes longer than `within` seconds."""
-        try:
-            async with asyncio.timeout(within):
-                return await self._process.wait()
-        except TimeoutError:
-            raise ChildError(f"{self.name} did not end within {within:.0f} s.{self._said()}") from None
-
     def failed(self) -> ChildError:
         """What to raise when it ended and should not have."""
         return ChildError(f"{self.name} ended too early.{self._said()}")

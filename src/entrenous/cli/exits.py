@@ -63,7 +63,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.KEY_CHANGED: "the identity key of a contact is not the one you pinned",
     ExitCode.NO_ACCOUNT: "no account in the profile folder (or one already, for register)",
     ExitCode.INTERRUPTED: "Ctrl-C, after hanging up properly",
-    ExitCode.TERMINATED: "SIGTERM, after hanging up properly",
+    ExitCode.TERMINATED: "SIGTERM or a closed terminal, after hanging up properly",
 }
 """For the help text; every code has its line."""
 

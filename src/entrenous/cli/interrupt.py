@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end the process at once while nothing is on, and hang up first while a call is."""
+"""Ctrl-C, SIGTERM and a closed terminal: they end the process at once, and a call that is on is hung up first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from contextlib import contextmanager
 
 from .exits import ExitCode
 
-SIGNALS = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+SIGNALS = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.TERMINATED,
+}
 
 
 class Interrupt:
@@ -58,7 +62,8 @@ def run(work: Callable[[Interrupt], Awaitable[ExitCode]]) -> ExitCode:
         interrupt = Interrupt(lambda: task.cancel())
         task = asyncio.ensure_future(work(interrupt))
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup, `… &`
+        for number in heeded:
             loop.add_signal_handler(number, interrupt.signalled, number)
         try:
             return await task
@@ -67,7 +72,7 @@ def run(work: Callable[[Interrupt], Awaitable[ExitCode]]) -> ExitCode:
                 raise
             return interrupt.code
         finally:
-            for number in SIGNALS:
+            for number in heeded:
                 loop.remove_signal_handler(number)
 
     return asyncio.run(main())

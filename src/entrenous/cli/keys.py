@@ -7,6 +7,7 @@ import os
 import sys
 import termios
 import tty
+from contextlib import suppress
 from types import TracebackType
 
 MAX_WAITING = 16
@@ -42,7 +43,9 @@ class Keys:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         asyncio.get_running_loop().remove_reader(self._descriptor)
-        if self._found is not None:
+        if self._found is None:
+            return
+        with suppress(termios.error):  # a terminal that is gone needs nothing back
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._found)
 
     async def next(self) -> str:

@@ -135,7 +135,7 @@ class MediaChoice:
         sinks: list[Sink] = [
             Recorder(numbered(path, number)) for path in (self.record_audio, self.record_video) if path is not None
         ]
-        if not self.no_audio_device and (not sinks or _devices().speaker):
+        if not self.no_audio_device and (not sinks or _has_speaker()):
             sinks.append(SpeakerSink(self.speaker))
         match sinks:
             case []:
@@ -173,6 +173,14 @@ class _Found:
 def _devices() -> _Found:
     devices = list_sound_devices()
     return _Found(any(device.inputs for device in devices), any(device.outputs for device in devices))
+
+
+def _has_speaker() -> bool:
+    """Whether sound can be heard beside being recorded; without a sound system it cannot, and that is fine."""
+    try:
+        return _devices().speaker
+    except DeviceError:
+        return False
 
 
 async def _open_once(path: Path, *, picture: bool) -> None:

@@ -51,6 +51,7 @@ def profile_option(command: Command) -> Command:
         default=default_profile,
         show_default="your data folder",
         envvar="ENTRENOUS_PROFILE",
+        show_envvar=True,
         help="The folder of your keys and contacts.",
     )(command)
 
@@ -136,11 +137,15 @@ def save_config(config: NodeConfig, profile: Path) -> None:
 def load_config(profile: Path, *, server: str | None = None, ca_file: Path | None = None) -> NodeConfig:
     """The configuration that `register` left in the profile's folder, with what the command line says instead.
 
+    Where the file is gone, naming the server is enough.
+
     Raises:
         KeystoreError: there is no account.
         ConfigError: the file cannot be read or used.
     """
     path = profile / NODE_FILE
+    if not path.exists() and server is not None:
+        return _reachable(NodeConfig(server=server, profile=profile, ca_file=ca_file))
     if not path.exists():
         raise KeystoreError(
             f"There is no account in {profile}. Create one: entrenous register you@calls.example.org"

@@ -15,13 +15,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import segno
 from rich.console import Console
 from rich.table import Table
 
 from .exits import ExitCode
+
+PIPE_WIDTH = 2000
 
 
 class Output:
@@ -33,8 +35,8 @@ class Output:
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self.err = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+        self.out = Console(file=sys.stdout, highlight=False, soft_wrap=True, width=_width(sys.stdout))
+        self.err = Console(file=sys.stderr, highlight=False, soft_wrap=True, width=_width(sys.stderr))
 
     @property
     def interactive(self) -> bool:
@@ -45,6 +47,11 @@ class Output:
         """A line of the result, for a person only."""
         if not self.as_json:
             self.out.print(text, markup=False)
+
+    def bell(self) -> None:
+        """Ring the terminal's bell, for a person only."""
+        if self.interactive:
+            self.out.bell()
 
     def heading(self, text: str) -> None:
         """A heading of a part of the result, for a person only."""
@@ -84,6 +91,11 @@ class Output:
         """The sentence that a failing command ends with; a script gets it as an object too."""
         self.err.print(f"entrenous: {sentence}", markup=False)
         self.json({"event": "error", "error": sentence, "exit": code.name.lower().replace("_", "-"), "code": int(code)})
+
+
+def _width(stream: TextIO) -> int | None:
+    """A terminal's own width; in a file or pipe nothing is folded, because a program may read it."""
+    return None if stream.isatty() else PIPE_WIDTH
 
 
 def save_qr(text: str, path: Path) -> None:

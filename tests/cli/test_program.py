@@ -11,7 +11,7 @@ import pytest
 from entrenous import list_sound_devices
 from entrenous.cli import devices
 from entrenous.cli.exits import MEANINGS, ExitCode
-from entrenous.cli.main import group
+from entrenous.cli.program import group
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -77,7 +77,7 @@ def test_something_unforeseen(entrenous: Callable, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_traceback_for_those_who_ask(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from entrenous.cli.main import main
+    from entrenous.cli.program import main
 
     def broken() -> None:
         raise ZeroDivisionError("oh")
