@@ -41,14 +41,25 @@ def test_two_pictures_at_once(sound: Path) -> None:
         MediaChoice(send_video=sound, test_card=True)
 
 
+def test_one_file_recorded_twice() -> None:
+    with pytest.raises(click.UsageError, match="leave out --record-audio"):
+        MediaChoice(record_audio=Path("a.mkv"), record_video=Path("a.mkv"))
+
+
 async def test_files_are_opened_before_anybody_is_called(sound: Path, tmp_path: Path) -> None:
     await MediaChoice(send_audio=sound, no_audio_device=True).check()
     with pytest.raises(MediaFileError, match="no such file"):
         await MediaChoice(send_audio=tmp_path / "missing.opus", no_audio_device=True).check()
     with pytest.raises(MediaFileError, match="holds no picture"):
         await MediaChoice(send_video=sound, no_audio_device=True).check()
-    with pytest.raises(MediaFileError, match="there is no folder"):
+    with pytest.raises(MediaFileError, match="there is none"):
         await MediaChoice(record_audio=tmp_path / "missing" / "a.ogg", no_audio_device=True).check()
+
+
+@pytest.mark.parametrize("choice", [{"record_audio": Path("a.docx")}, {"record_video": Path("a.ogg")}])
+async def test_a_recording_must_be_able_to_hold_it(choice: dict[str, Path]) -> None:
+    with pytest.raises(MediaFileError):
+        await MediaChoice(**choice, no_audio_device=True).check()
 
 
 @pytest.mark.usefixtures("no_devices")

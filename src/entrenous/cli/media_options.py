@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,12 @@ def device(_: click.Context, __: click.Parameter, value: str | None) -> str | in
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OPTIONS = (
     click.option("--send-audio", type=_FILE, metavar="FILE", help="Send this sound instead of the microphone's."),
-    click.option("--send-video", type=_FILE, metavar="FILE", help="Send this film's picture."),
+    click.option(
+        "--send-video",
+        type=_FILE,
+        metavar="FILE",
+        help="Send this film's picture; its sound too with --send-audio FILE.",
+    ),
     click.option("--test-card", is_flag=True, help="Send a moving test card as the picture."),
     click.option("--loop", is_flag=True, help="Begin files again at their end."),
     click.option("--record-audio", type=_FILE, metavar="FILE", help="Write what you hear (.ogg, .opus, .wav)."),
@@ -87,6 +93,8 @@ class MediaChoice:
     def __post_init__(self) -> None:
         if self.test_card and self.send_video is not None:
             raise click.UsageError("Choose one picture: --send-video or --test-card.")
+        if self.record_audio is not None and self.record_audio == self.record_video:
+            raise click.UsageError("--record-video FILE holds the sound too: leave out --record-audio.")
 
     async def check(self) -> None:
         """Find out before the call what would go wrong on answering.
@@ -98,9 +106,9 @@ class MediaChoice:
         for path in (self.send_audio, self.send_video):
             if path is not None:
                 await _open_once(path, picture=path is self.send_video)
-        for path in (self.record_audio, self.record_video):
-            if path is not None and not path.absolute().parent.is_dir():
-                raise MediaFileError(f"{path} cannot be written: there is no folder {path.parent}.")
+        for recorded in (self.record_audio, self.record_video):
+            if recorded is not None:
+                _check_recording(recorded, picture=recorded is self.record_video)
         if self._needs_microphone and not _devices().microphone:
             raise DeviceError(
                 "There is no microphone. Send a file with --send-audio FILE, or silence with --no-audio-device."
@@ -173,6 +181,16 @@ class _Found:
 def _devices() -> _Found:
     devices = list_sound_devices()
     return _Found(any(device.inputs for device in devices), any(device.outputs for device in devices))
+
+
+def _check_recording(path: Path, *, picture: bool) -> None:
+    """Find out whether a file can be recorded to; raises MediaFileError."""
+    if Recorder(path).video_path is None and picture:
+        raise MediaFileError(f"{path} cannot hold pictures: record them to .mkv or .mp4.")
+    folder = path.absolute().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        reason = "it may not be written to" if folder.is_dir() else "there is none"
+        raise MediaFileError(f"{path} cannot be written in the folder {folder}: {reason}.")
 
 
 def _has_speaker() -> bool:
