@@ -357,6 +357,11 @@ def a_relayed_early_leg_is_followed_by_a_direct_one() -> None:
         )
     with active(Role.CALLER) as play:
         play.on(PleaseReceived(ID, Leg(BOB, 0), stalled=False)).expect(StartLeg(ID, Leg(BOB, 1)))
+    with connecting(Role.CALLER) as play:
+        play.on(PleaseReceived(ID, Leg(BOB, 0), stalled=False)).expect_nothing()
+        play.on(Secured(ID, Leg(BOB, 0))).expect(
+            OpenGate(ID, Leg(BOB, 0)), StartLeg(ID, Leg(BOB, 1)), changed(S.CONNECTING, S.ACTIVE, Stage.MEDIA)
+        )
 
 
 @script

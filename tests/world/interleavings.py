@@ -495,4 +495,7 @@ def _acts(action: Action, seat: Seat) -> Fact | None:
 def _describe(seat: Seat) -> str:
     me, call = seat.desk.me, seat.desk.live
     name = f"{me.address}/{me.id}"
-    return f"{name} idle" if call is None else f"{name} {call.state} {call.id[:1].hex()}"
+    if call is None:
+        return f"{name} idle"
+    leg = "" if call.media is None else f" on leg {call.media}"
+    return f"{name} {call.state} {call.id[:1].hex()}{leg}"

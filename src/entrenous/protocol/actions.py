@@ -21,6 +21,7 @@ from .inputs import (
     LegOffered,
     LocalFailure,
     PathFound,
+    PleaseReceived,
     Rang,
     RingingReceived,
     Secured,
@@ -229,6 +230,10 @@ def _improve(move: Move, _: object) -> None:
         move.ask(SendPlease(move.call.id, Leg(move.peer, move.call.newest), stalled=False))
 
 
+def _note_wish(move: Move, please: PleaseReceived) -> None:
+    move.set(wish=please.leg.generation)
+
+
 def _follow(move: Move, offer: LegOffered) -> None:
     pending = move.call.pending_leg
     if pending is not None:
@@ -323,6 +328,7 @@ ACTIONS: Final[dict[Action, Callable[[Move, Any], None]]] = {
     Action.TRY_LEG: _try_leg,
     Action.LEAD: _lead,
     Action.IMPROVE: _improve,
+    Action.NOTE_WISH: _note_wish,
     Action.FOLLOW: _follow,
     Action.CLOSE_OLD_LEG: _close_old_leg,
     Action.GIVE_WAY: _give_way,

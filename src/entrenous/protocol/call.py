@@ -95,6 +95,8 @@ class CallMachine:
     """The highest generation this end knows of."""
     media: int | None = None
     """The generation that media is sent on, once there was any."""
+    wish: int | None = None
+    """Caller: the generation beside which the callee wants a better leg, once it is secured."""
     media_open: bool = False
     reason: EndReason | None = None
     sentence: str = ""
@@ -247,9 +249,10 @@ class CallMachine:
         """
         if self.role is not Role.CALLER or please.leg.device != self.device or please.leg.generation > self.newest:
             return None
+        carrying = self.media or 0
         if not please.stalled:
-            return Event.PLEASE_IMPROVE if self.pending_leg is None else None
-        known = self.newest if self.pending_leg is not None else self.media or 0
+            return Event.PLEASE_IMPROVE if please.leg.generation >= carrying else None
+        known = self.newest if self.pending_leg is not None else carrying
         return Event.PLEASE_LEAD if please.leg.generation >= known else None
 
 

@@ -146,6 +146,9 @@ class Move:
             self.arm(CallDeadline.OLD_LEG, call.timeouts.old_leg)
         if call.role is Role.CALLEE and call.early_leg is EarlyLeg.RELAY and leg.generation == 0:
             self.ask(SendPlease(call.id, leg, stalled=False))
+        if leg.generation == call.wish:
+            self.set(wish=None)
+            self.start_leg()
 
     def reconnect(self) -> None:
         """Enter RECONNECTING."""

@@ -112,7 +112,7 @@ class Session:
         self._deadlines: Deadlines[_Wait] = Deadlines()
         self._outputs: list[SessionOutput] = []
         self.dropped = 0
-        """Messages of the server that nobody waits for any more, or that the protocol does not allow where they came."""
+        """Messages of the server that nobody waits for any more, or that are not allowed where they came."""
 
     @property
     def phase(self) -> Phase:

@@ -212,6 +212,7 @@ class Action(StrEnum):
     TRY_LEG = "caller closes what hangs and starts the next leg, callee says please(gen)"
     LEAD = "start a leg of the next generation"
     IMPROVE = "start a leg beside the old one (callee: say please)"
+    NOTE_WISH = "start a leg beside this one once it is secured"
     FOLLOW = "answer the newer leg, close an unfinished older one"
     CLOSE_OLD_LEG = "close what media moved away from"
     GIVE_WAY = "end crossed, end(cancelled) to all who were rung"
@@ -299,6 +300,7 @@ TABLE: Final = (
     Row(_BOTH, _HAD_MEDIA,        _V.OLD_LEG_PASSED,      _SAME,                    _A.CLOSE_OLD_LEG),
     Row(_CALLER, (_S.CONNECTING, _S.RECONNECTING), _V.PLEASE_LEAD, _SAME,           _A.LEAD),
     Row(_CALLER, (_S.ACTIVE,),    _V.PLEASE_LEAD,         (_S.RECONNECTING,),       _A.LEAD),
+    Row(_CALLER, (_S.CONNECTING,), _V.PLEASE_IMPROVE,     _SAME,                    _A.NOTE_WISH),
     Row(_CALLER, (_S.ACTIVE,),    _V.PLEASE_IMPROVE,      _SAME,                    _A.IMPROVE),
     Row(_CALLEE, _ANSWERED,       _V.LEG_OFFERED,         _SAME,                    _A.FOLLOW),
     Row(_BOTH, _ANSWERED,         _V.ENDED_BY_PEER,       (_S.ENDED,),              _A.TAKE_END),
