@@ -53,7 +53,19 @@ PURE = (
     "entrenous_signaling.hub",
     "entrenous_signaling.auth",
     "entrenous_signaling.calls",
+    "entrenous_signaling.counters",
     "entrenous_signaling.limits",
+    "entrenous_signaling.lobby",
+    "entrenous_signaling.mailbox",
+    "entrenous_signaling.outputs",
+    "entrenous_signaling.router",
+    "entrenous_signaling.settings",
+    "entrenous_signaling.timers",
+    "entrenous_signaling.turn",
+    "entrenous.crypto.call_secrets",
+    "entrenous.crypto.handshake",
+    "entrenous.crypto.sealed",
+    "entrenous.crypto.sframe",
 )
 IMPURE_MODULES = {"asyncio", "time", "random", "secrets", "socket", "threading", "os", "datetime"}
 
