@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import av
@@ -75,7 +76,7 @@ async def test_talk_mute_the_end_and_silence_look_the_same() -> None:
     await wire.has(25)
     await stop(task)
     assert log.events == [SourceEnded(StreamKind.AUDIO)]
-    steps = {(b.timestamp - a.timestamp) % 2**32 for a, b in zip(wire.packets, wire.packets[1:], strict=False)}
+    steps = {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)}
     assert steps == {960}
     # The counter of the frame layer takes one more byte from the ninth frame on; nothing else may differ.
     assert {len(packet.payload) for packet in wire.packets[9:]} == {len(wire.packets[9].payload)}
@@ -99,30 +100,77 @@ async def test_without_a_source_silence_keeps_the_beat() -> None:
 
 
 class StallingSource:
-    """Delivers three blocks, stalls, and delivers fresh ones again when told to."""
+    """Captures without a break but hands nothing over from the fourth block on, until told to go on."""
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
-        self.reads = 0
+        self.number = 0
+        self.begin = time.monotonic()
+        self.caught_up = asyncio.Event()
 
     async def read(self) -> SoundBlock | None:
-        self.reads += 1
-        if self.reads == 4:
+        self.number += 1
+        captured_at = self.begin + self.number * 0.02
+        await asyncio.sleep(captured_at - time.monotonic())
+        if self.number == 4:
             await self.go_on.wait()
-            # What was captured during the stall comes first and is too old to be sent.
-            return SoundBlock(np.full(960, 9000, np.int16), time.monotonic() - 5.0)
-        await asyncio.sleep(0.02)
-        return SoundBlock(np.full(960, 0, np.int16), time.monotonic())
+        if self.number > 4 and time.monotonic() - captured_at < 0.02:
+            self.caught_up.set()
+        late = time.monotonic() - captured_at > 0.1
+        return SoundBlock(np.full(960, 9000 if late else 0, np.int16), captured_at)
 
 
-async def test_a_stalled_source_does_not_stop_the_beat_and_stale_sound_is_left_out() -> None:
+async def test_a_stalled_source_does_not_stop_the_beat_and_what_silence_replaced_is_left_out() -> None:
     wire, source = Wire(), StallingSource()
     task = asyncio.create_task(audio_sender(source, wire, EventLog()).run())
-    await wire.has(12)
+    await wire.has(15)
     source.go_on.set()
-    await until(lambda: source.reads > 7)
+    async with asyncio.timeout(10):
+        await source.caught_up.wait()
+    count = len(wire.packets)
+    await wire.has(count + 3)
     await stop(task)
-    assert max(loudness(wire)) < 100
+    # Of what was handed over late, only what silence had not yet stood in for was sent.
+    assert sum(loud > 100 for loud in loudness(wire)) <= 3
+    assert wire.times[-1] - wire.times[0] == pytest.approx(0.02 * (len(wire.times) - 1), abs=0.1)
+
+
+async def test_a_loop_that_was_held_up_sends_what_was_captured_and_no_silence_instead() -> None:
+    wire, source = Wire(), noise(40)
+    await source.start()
+    task = asyncio.create_task(audio_sender(source, wire, EventLog()).run())
+    await wire.has(5)
+    for _ in range(4):
+        time.sleep(0.1)  # noqa: ASYNC251 - as an encoder or a busy machine would
+        await asyncio.sleep(0)
+    await wire.has(35)
+    await stop(task)
+    assert min(loudness(wire)[1:35]) > 1000
+    assert {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)} == {960}
+
+
+class PausingSource:
+    """Captures without a break but for half a second after the fifth block."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.begin = time.monotonic()
+
+    async def read(self) -> SoundBlock | None:
+        self.number += 1
+        captured_at = self.begin + self.number * 0.02 + (0.5 if self.number > 5 else 0.0)
+        await asyncio.sleep(self.begin + self.number * 0.02 - time.monotonic())
+        return SoundBlock(np.zeros(960, np.int16), captured_at)
+
+
+async def test_timestamps_follow_a_pause_of_the_capture() -> None:
+    wire = Wire()
+    task = asyncio.create_task(audio_sender(PausingSource(), wire, EventLog()).run())
+    await wire.has(10)
+    await stop(task)
+    steps = [(b.timestamp - a.timestamp) % 2**32 // 960 for a, b in pairwise(wire.packets)]
+    assert max(steps) == 26
+    assert sorted(steps)[:-1] == [1] * (len(steps) - 1)
 
 
 class BrokenSource:

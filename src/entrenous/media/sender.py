@@ -29,8 +29,14 @@ from .streams import AudioSource, Picture, SoundBlock, StreamKind, VideoSource
 PATIENCE = 0.040
 """Seconds that a block of the source may be late before silence is sent in its place."""
 
-TOO_OLD = 0.150
-"""Seconds after which a captured block is left out: it waited while silence was sent in its place."""
+LEAST_PATIENCE = 0.005
+"""Seconds that it gets in any case."""
+
+MAX_FOLLOW = 0.001
+"""Seconds by which the beat is moved for each block, towards when the source delivers: 5 %, more than clocks drift."""
+
+MAX_CATCH_UP = 0.200
+"""Seconds of blocks that leave in a row after the process was held up; silence older than that is not sent."""
 
 PACING = 2.5
 """Times the video bit rate at which packets leave, so that a key frame takes its time but not the next frame's."""
@@ -73,6 +79,7 @@ class AudioSender:
         self._send = send
         self._on_event = on_event
         self._timestamp = self.stream.timestamp_offset
+        self._captured_at: float | None = None
         self._reading: asyncio.Task[SoundBlock | None] | None = None
 
     async def run(self) -> None:
@@ -82,29 +89,38 @@ class AudioSender:
         try:
             while True:
                 block = await self._block_by(due + patience)
-                now = time.monotonic()
+                ahead = due - time.monotonic()
                 if block is None:
-                    await asyncio.sleep(due - now)
-                    block = SoundBlock(silence(), due)
                     # Once the source has missed its turn, silence keeps the beat until it is back.
                     patience = 0.0
+                    await asyncio.sleep(ahead)
+                    block = SoundBlock(silence(), self._slot(due))
                 else:
-                    if due - now > BLOCK_SECONDS / 2:
-                        await asyncio.sleep(due - now)
-                    due = max(due, now - BLOCK_SECONDS)
                     patience = PATIENCE
+                    if ahead > BLOCK_SECONDS / 2:
+                        await asyncio.sleep(ahead)
+                    # The beat follows the clock of the source, slowly: single delays must not shift it.
+                    due -= max(-MAX_FOLLOW, min(MAX_FOLLOW, ahead / 20))
                 self._send_block(block)
-                due += BLOCK_SECONDS
+                due = max(due + BLOCK_SECONDS, time.monotonic() - MAX_CATCH_UP)
         finally:
             if self._reading is not None:
                 self._reading.cancel()
 
+    def _slot(self, due: float) -> float:
+        """The time of capture that silence stands for: that of the block it replaces."""
+        return due if self._source is None or self._captured_at is None else self._captured_at + BLOCK_SECONDS
+
     async def _block_by(self, deadline: float) -> SoundBlock | None:
-        """The next block of the source that is fresh enough, None when there is none by the deadline."""
+        """The next block of the source, None when there is none by the deadline.
+
+        A block whose place silence has taken is left out: what comes after it is on time again.
+        """
         while self._source is not None:
             if self._reading is None:
                 self._reading = asyncio.create_task(self._source.read())
-            await asyncio.wait({self._reading}, timeout=max(0.0, deadline - time.monotonic()))
+            # When the loop itself was late, the source has had no turn yet either.
+            await asyncio.wait({self._reading}, timeout=max(LEAST_PATIENCE, deadline - time.monotonic()))
             if not self._reading.done():
                 return None
             reading, self._reading = self._reading, None
@@ -117,14 +133,13 @@ class AudioSender:
             if block is None:
                 self._source = None
                 self._on_event(SourceEnded(StreamKind.AUDIO))
-            elif time.monotonic() - block.captured_at <= TOO_OLD:
+            elif self._captured_at is None or block.captured_at >= self._captured_at + BLOCK_SECONDS / 2:
                 return block
         return None
 
     def _send_block(self, block: SoundBlock) -> None:
         encoded = self._encode(silence() if self.muted else block.samples)
-        timestamp = self._timestamp
-        self._timestamp = (timestamp + BLOCK_SAMPLES) % (1 << 32)
+        timestamp = self._next_timestamp(block.captured_at)
         try:
             sealed = self._sealer.seal(encoded)
         except LocalProtocolError:
@@ -132,6 +147,14 @@ class AudioSender:
         for packet in self.stream.frame([sealed], timestamp, block.captured_at, marker=False):
             if self._send(packet):
                 self.stream.sent(packet, time.monotonic())
+
+    def _next_timestamp(self, captured_at: float) -> int:
+        """One block after the last; where the capture has paused, as many as its pause was long."""
+        pause = captured_at - self._captured_at - BLOCK_SECONDS if self._captured_at is not None else 0.0
+        blocks = 1 + (round(pause / BLOCK_SECONDS) if pause >= 2 * BLOCK_SECONDS else 0)
+        self._timestamp = (self._timestamp + blocks * BLOCK_SAMPLES) % (1 << 32)
+        self._captured_at = captured_at
+        return self._timestamp
 
     def _encode(self, samples: Samples) -> bytes:
         try:
