@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Iterable
 
 import av
@@ -19,9 +18,6 @@ STEP = SAMPLE_RATE // 20
 REACH = SAMPLE_RATE // 8
 """Samples that are laid over the sent speech at once, from step to step, and how far the best place may be from
 where the whole fits best: a play-out buffer that takes delay back moves all that follows by 20 ms."""
-
-LONG_STRETCH = SAMPLE_RATE // 2
-"""Samples of which two are compared regardless of where they are: as much as two or three syllables."""
 
 QUIET = 100.0
 """Below this root mean square a piece has nothing to be aligned by."""
@@ -41,14 +37,9 @@ def speech_likeness(sent: Sound, heard: Sound) -> float:
 
 
 def best_correlation(sent: Sound, heard: Sound) -> float:
-    """The highest normalised correlation of half a second of `heard` with any half second of `sent`."""
-    reference = sent.astype(np.float64)
-    found = 0.0
-    for begin in range(0, len(heard) - LONG_STRETCH + 1, LONG_STRETCH):
-        piece = heard[begin : begin + LONG_STRETCH].astype(np.float64)
-        if _strength(piece) >= QUIET:
-            found = max(found, float(_scores(reference, piece).max()))
-    return found
+    """The highest normalised correlation of `heard`, in one piece, with any stretch of `sent` that is as long."""
+    padded = np.pad(sent.astype(np.float64), REACH)  # a codec gives back its sound a few milliseconds later
+    return float(_scores(padded, heard.astype(np.float64)).max())
 
 
 def _retimed(sent: NDArray[np.float64], heard: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -70,13 +61,13 @@ def _retimed(sent: NDArray[np.float64], heard: NDArray[np.float64]) -> NDArray[n
 
 
 def _scores(reference: NDArray[np.float64], piece: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The correlation of `piece` with every stretch of `reference`, -1 to 1; 0 where the reference is silent."""
+    """The correlation of `piece` with every stretch of `reference`, -1 to 1; 0 where one of them is silent."""
     products = correlate(reference, piece, mode="valid", method="fft")
     energies = np.concatenate(([0.0], np.cumsum(reference**2)))
     energy = energies[len(piece) :] - energies[: -len(piece)]
-    audible = energy >= len(piece) * QUIET**2
+    audible = (energy >= len(piece) * QUIET**2) & (_strength(piece) > 0)
     scores: NDArray[np.float64] = np.where(
-        audible, products / np.sqrt(np.where(audible, energy, 1.0) * float(piece @ piece)), 0.0
+        audible, products / np.sqrt(np.where(audible, energy * float(piece @ piece), 1.0)), 0.0
     )
     return scores
 
