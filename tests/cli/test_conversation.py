@@ -21,6 +21,7 @@ from entrenous import (
     Connecting,
     EndReason,
     MediaFileError,
+    MediaProblem,
     Sink,
     Source,
     Stage,
@@ -145,13 +146,15 @@ async def test_h_hangs_up_and_m_mutes() -> None:
     output.out = Console(file=io.StringIO(), force_terminal=True, width=200)
     held = Held(line, output, person=True)
     line.connect()
-    for key in "mmx d h".replace(" ", ""):
+    line.call.announce(MediaProblem("The film is damaged."))
+    for key in "mmxdh":
         held.keys.press(key)
     assert (await held.held).reason is EndReason.LOCAL
     assert line.told[:3] == ["mute audio True", "mute audio False", "hang up"]
     drawn = output.out.file.getvalue()  # type: ignore[attr-defined]  # it is the StringIO from above
     assert "bob@x.org · in call · river lamp oak · direct · " in drawn
     assert "MUTED" in drawn
+    assert "The film is damaged.\n" in drawn
     assert "It is over.\n" in drawn
 
 

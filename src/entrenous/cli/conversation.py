@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from entrenous import Call, CallEnded, CallEvent, CallOutcome, Ended, EntrenousError, StreamKind
+from entrenous import Call, CallEnded, CallEvent, CallOutcome, Ended, EntrenousError, MediaProblem, StreamKind
 
 from .interrupt import Interrupt
 from .keys import Keys
@@ -94,7 +94,7 @@ class Conversation:
         self._view = after(self._view, event)
         self._output.event(event_name(event), call=self._call.id, **plain(event))
         text = sentence(event)
-        if text is not None and (self._line is None or isinstance(event, Ended)):
+        if text is not None and (self._line is None or isinstance(event, MediaProblem | Ended)):
             self._output.line(text)
         if self._line is not None:
             self._line.draw(self._view)
