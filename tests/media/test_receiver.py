@@ -150,6 +150,7 @@ class PictureBench:
             executor,
             lambda frame, at: self.shown.append((frame, at)),
             self.first.append,
+            lambda: None,
             self.nacks.append,
             self._request,
         )

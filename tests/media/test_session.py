@@ -357,7 +357,7 @@ async def test_a_call_without_sources_sends_silence_and_reports() -> None:
     ends = make_call((SoundSource(), SoundSource()))
     await open_both(*ends)
     await until(lambda: all(end.session.stats().audio.played > 20 for end in ends))
-    await until(lambda: all(end.session.round_trip is not None for end in ends))
+    await until(lambda: all(end.session.reports.round_trip is not None for end in ends))
     reports = [packet for packet in ends[0].path.sent if is_rtcp(packet)]
     assert len(reports) >= 2
     assert rtp_of(ends[0].path, StreamKind.VIDEO) == []
@@ -405,7 +405,7 @@ class RefusingSink(KeepingSink):
 
 async def test_a_sink_that_breaks_is_reported_once_and_the_call_goes_on() -> None:
     ends = pair()
-    ends[1].session._sink = RefusingSink()
+    ends[1].session._sink._sink = RefusingSink()
     await open_both(*ends)
     assert (await ends[1].log.wait_for(SinkFailed)).sentence == "The disk is full."
     await until(lambda: ends[1].session.stats().audio.played > 10)

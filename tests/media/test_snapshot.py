@@ -10,6 +10,7 @@ import pytest
 
 from entrenous.media.events import LegPath, PathKind
 from entrenous.media.jitter import PlayoutCounters
+from entrenous.media.reports import ReportExchange
 from entrenous.media.snapshot import snapshot
 from entrenous.media.stats import AudioStats, RateMeter, VideoStats
 
@@ -20,8 +21,7 @@ class Session:
     video_sender: Any = None
     audio_receiver: Any = None
     video_receiver: Any = None
-    round_trip: float | None = None
-    remote_loss: dict[int, float] = field(default_factory=dict)
+    reports: ReportExchange = field(default_factory=lambda: ReportExchange([7, 8]))
     packets_rejected: int = 0
     leg: Any = None
 
@@ -70,11 +70,11 @@ def test_every_figure_comes_from_its_counter() -> None:
             reception=SimpleNamespace(loss=0.5),
             received_rate=meter(400),
         ),
-        round_trip=0.0123,
-        remote_loss={7: 0.1, 8: 0.2},
         packets_rejected=25,
         leg=SimpleNamespace(path=LegPath(PathKind.RELAY, "relay", "host", "udp")),
     )
+    session.reports.round_trip = 0.0123
+    session.reports.loss = {7: 0.1, 8: 0.2}
     stats = snapshot(session, 10.0, 2.0)
     assert stats.audio == AudioStats(1, 3, 4, 5, 6, 7, 40.0, 0.25, 0.1, 800, 1600)
     assert stats.video == VideoStats(

@@ -169,6 +169,7 @@ class VideoReceiver:
         executor: one thread, in which frames are decoded.
         show: takes pictures and when they are to be seen.
         on_first: told when the first picture is shown.
+        round_trip: seconds to the sender and back, None while unknown.
         ask_again: sends a NACK for endless sequence numbers.
         ask_key_frame: sends a PLI.
     """
@@ -183,11 +184,11 @@ class VideoReceiver:
         executor: Executor,
         show: Callable[[av.VideoFrame, float], None],
         on_first: Callable[[float], None],
+        round_trip: Callable[[], float | None],
         ask_again: Callable[[list[int]], object],
         ask_key_frame: Callable[[], object],
     ) -> None:
         self.reception = Reception(ssrc, VIDEO_RATE)
-        self.round_trip: float | None = None
         self.received_rate = RateMeter()
         self.shown_rate = RateMeter()
         self.frames = self.decoded = self.dropped = self.freezes = self.rejected = 0
@@ -202,6 +203,7 @@ class VideoReceiver:
         self._executor = executor
         self._show = show
         self._on_first = on_first
+        self._round_trip = round_trip
         self._ask_again = ask_again
         self._ask_key_frame = ask_key_frame
         self._buffer = FrameBuffer()
@@ -258,7 +260,7 @@ class VideoReceiver:
             beginning = self._buffer.next_sequence
             self._nacks.forget_before(hopeless + 1 if beginning is None else beginning)
             self._lose_reference(now)
-        missing = self._nacks.due(now, self.round_trip)
+        missing = self._nacks.due(now, self._round_trip())
         if missing:
             self.nacks += len(missing)
             self._ask_again(missing)

@@ -17,15 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
 from typing import Any, assert_never
 
-import av
-from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
-from entrenous.errors import LocalProtocolError, MediaError, RemoteProtocolError
+from entrenous.errors import LocalProtocolError, RemoteProtocolError
 
 from . import rtcp
 from .clocksync import PlayoutClock
-from .codecs.base import Samples
 from .codecs.opus import OpusDecoder, OpusEncoder
 from .codecs.vp8 import Vp8Decoder, Vp8Encoder
 from .engine import PacketPath
@@ -33,9 +31,11 @@ from .events import FirstAudio, FirstVideo, SessionEvent, SinkFailed
 from .identities import LocalStreams, RemoteStreams, StreamIdentity
 from .liveness import Liveness
 from .receiver import AudioReceiver, VideoReceiver
+from .reports import ReportExchange
 from .rtp import RtpPacket, is_rtcp, original_of, read_rtp
 from .sender import AudioSender, VideoSender
 from .settings import MediaSettings
+from .sinks.guarded import GuardedSink
 from .snapshot import snapshot
 from .stats import CallStats
 from .streams import Sink, Source, StreamKind
@@ -79,7 +79,7 @@ class CallSession:
         self._sealers = sealers
         self._openers = openers
         self._source = source
-        self._sink = sink
+        self._sink = GuardedSink(sink, lambda sentence: on_event(SinkFailed(sentence)))
         self._settings = settings
         self._on_event = on_event
         self._gate = _Gate.SHUT
@@ -88,7 +88,7 @@ class CallSession:
         self._remote: RemoteStreams | None = None
         self._held: deque[tuple[PacketPath, bytes, float]] = deque(maxlen=MAX_HELD)
         self._routes: dict[int, Route] = {}
-        self._clock = rtcp.ReportClock()
+        self.reports = ReportExchange([identity.ssrc for identity in streams.by_kind.values()])
         self._playout = PlayoutClock()
         self._liveness = Liveness(settings.suspect_after, settings.stalled_after)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,15 +99,10 @@ class CallSession:
         self._video_decoder = Vp8Decoder()
         self._muted: set[StreamKind] = set()
         self._reported: set[int] = set()
-        self._sink_failed = False
         self.audio_sender: AudioSender | None = None
         self.video_sender: VideoSender | None = None
         self.audio_receiver: AudioReceiver | None = None
         self.video_receiver: VideoReceiver | None = None
-        self.round_trip: float | None = None
-        """Seconds, from the peer's reports; None until measured."""
-        self.remote_loss: dict[int, float] = {}
-        """By SSRC of ours: the share of packets that the peer missed between its last two reports."""
         self.packets_rejected = 0
 
     # Legs
@@ -142,7 +137,7 @@ class CallSession:
                 self._openers[StreamKind.AUDIO],
                 self._audio_decoder,
                 self._playout,
-                self._play,
+                self._sink.play,
                 lambda at: self._on_event(FirstAudio(at)),
             )
             self._routes[audio.ssrc] = self.audio_receiver.receive
@@ -155,8 +150,9 @@ class CallSession:
                 self._playout,
                 self._settings.video_hold,
                 self._decoding,
-                self._show,
+                self._sink.show,
                 lambda at: self._on_event(FirstVideo(at)),
+                lambda: self.reports.round_trip,
                 lambda missing: self._send(rtcp.nack_request(own, video.ssrc, missing)),
                 lambda: self._send(rtcp.key_frame_request(own, video.ssrc)),
             )
@@ -257,18 +253,9 @@ class CallSession:
         return sent
 
     def _send_reports(self) -> None:
-        now = time.monotonic()
-        receivers = [receiver for receiver in (self.audio_receiver, self.video_receiver) if receiver is not None]
-        blocks = [block for receiver in receivers if (block := receiver.reception.report(now)) is not None]
-        senders = [sender for sender in (self.audio_sender, self.video_sender) if sender is not None]
-        parts: list[AnyRtcpPacket] = []
-        for sender in senders:
-            report = sender.stream.report(self._clock, now, [] if parts else blocks)
-            if report is not None:
-                parts.append(report)
-        if not parts:
-            parts.append(RtcpRrPacket(self._streams.by_kind[StreamKind.AUDIO].ssrc, blocks))
-        self._send(b"".join(bytes(part) for part in parts))
+        senders = [sender.stream for sender in (self.audio_sender, self.video_sender) if sender is not None]
+        receivers = [each.reception for each in (self.audio_receiver, self.video_receiver) if each is not None]
+        self._send(self.reports.make(senders, receivers, time.monotonic()))
 
     # In
 
@@ -307,11 +294,11 @@ class CallSession:
             if isinstance(packet, RtcpSrPacket):
                 self._sender_reported(packet, at)
             for block in rtcp.reports_in(packet):
-                self._receiver_reported(block.ssrc, block.fraction_lost / 256, self._clock.round_trip(block, at))
+                self.reports.take(block, at)
             if self.video_sender is not None:
                 ssrc = self.video_sender.stream.identity.ssrc
                 if missing := rtcp.nacked(packet, ssrc):
-                    self.video_sender.repair(missing, at, self.round_trip)
+                    self.video_sender.repair(missing, at, self.reports.round_trip)
                 if rtcp.asks_for_key_frame(packet, ssrc):
                     self.video_sender.request_key_frame(at)
 
@@ -321,35 +308,6 @@ class CallSession:
             if receiver is not None and receiver.reception.ssrc == report.ssrc:
                 receiver.reception.sender_reported(info.ntp_timestamp, at)
                 self._playout.sender_reported(kind, info.ntp_timestamp, info.rtp_timestamp)
-
-    def _receiver_reported(self, ssrc: int, lost: float, round_trip: float | None) -> None:
-        if ssrc not in {identity.ssrc for identity in self._streams.by_kind.values()}:
-            return
-        self.remote_loss[ssrc] = lost
-        if round_trip is None:
-            return
-        smooth = round_trip if self.round_trip is None else 0.875 * self.round_trip + 0.125 * round_trip
-        self.round_trip = smooth
-        if self.video_receiver is not None:
-            self.video_receiver.round_trip = smooth
-
-    def _play(self, block: Samples, at: float) -> None:
-        if not self._sink_failed:
-            try:
-                self._sink.play(block, at)
-            except MediaError as error:
-                self._lose_sink(error)
-
-    def _show(self, picture: av.VideoFrame, at: float) -> None:
-        if not self._sink_failed:
-            try:
-                self._sink.show(picture, at)
-            except MediaError as error:
-                self._lose_sink(error)
-
-    def _lose_sink(self, error: MediaError) -> None:
-        self._sink_failed = True
-        self._on_event(SinkFailed(str(error)))
 
     # Upkeep
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from .engine import PacketPath
 from .receiver import AudioReceiver, VideoReceiver
+from .reports import ReportExchange
 from .sender import AudioSender, VideoSender
 from .stats import AudioStats, CallStats, VideoStats
 
@@ -18,8 +19,7 @@ class Measured(Protocol):
     video_sender: VideoSender | None
     audio_receiver: AudioReceiver | None
     video_receiver: VideoReceiver | None
-    round_trip: float | None
-    remote_loss: dict[int, float]
+    reports: ReportExchange
     packets_rejected: int
 
     @property
@@ -30,11 +30,12 @@ class Measured(Protocol):
 def snapshot(session: Measured, now: float, seconds: float) -> CallStats:
     """The figures of a session at monotonic time `now`, `seconds` after its gate opened."""
     path = session.leg.path if session.leg is not None else None
+    round_trip = session.reports.round_trip
     receivers = (session.audio_receiver, session.video_receiver)
     return CallStats(
         seconds=round(seconds, 3),
         path=path.kind.value if path is not None else None,
-        round_trip_ms=round(session.round_trip * 1000, 1) if session.round_trip is not None else None,
+        round_trip_ms=round(round_trip * 1000, 1) if round_trip is not None else None,
         audio=_audio(session, now),
         video=_video(session, now),
         frames_rejected=sum(receiver.rejected for receiver in receivers if receiver is not None),
@@ -48,7 +49,7 @@ def _audio(session: Measured, now: float) -> AudioStats:
         stats = replace(
             stats,
             sent=sender.stream.packets,
-            remote_loss=session.remote_loss.get(sender.stream.identity.ssrc, 0.0),
+            remote_loss=session.reports.loss.get(sender.stream.identity.ssrc, 0.0),
             send_bitrate=round(8 * sender.stream.sent_rate.per_second(now)),
         )
     if (receiver := session.audio_receiver) is not None:
@@ -77,7 +78,7 @@ def _video(session: Measured, now: float) -> VideoStats:
             key_frames_sent=sender.key_frames,
             nacks_received=sender.nacks_received,
             retransmitted=sender.stream.retransmitted,
-            remote_loss=session.remote_loss.get(sender.stream.identity.ssrc, 0.0),
+            remote_loss=session.reports.loss.get(sender.stream.identity.ssrc, 0.0),
             send_bitrate=round(8 * sender.stream.sent_rate.per_second(now)),
         )
     if (receiver := session.video_receiver) is not None:
