@@ -4,6 +4,7 @@
 
     accept ──> open ──last end of its pairs──> closing ──on disk──> closed
                 │ both ends gone for the grace: closes at the time they were last seen
+                │ an end starts afresh and does not claim the call: closes at the time that end was last seen
     start of the server: open rows wait unclaimed ──live──> open
                 │ nobody claims: closes at last seen
 
@@ -39,6 +40,10 @@ from .timers import Timers
 TOUCH_SECONDS: Final = 10.0
 """How often the time last seen of the open records is written, all of them at once."""
 
+CLAIM_SECONDS: Final = 10.0
+"""How long a device that logs in afresh may take to claim its calls: it does so before it says anything else, so a
+device that has not done so by then has forgotten them."""
+
 ENDED_REMEMBERED: Final = 10_000
 """Calls, and pairs of calls, that have ended and are remembered, so that an accept that comes late (it crossed the
 end, or is said again) opens no record that nobody would close."""
@@ -59,6 +64,8 @@ class _Open:
     start: int
     pairs: set[Pair]
     present: set[DeviceKey] = field(default_factory=set)
+    left_at: dict[DeviceKey, float] = field(default_factory=dict)
+    restarted: set[DeviceKey] = field(default_factory=set)
     gone_since: float | None = None
     stored: bool = False
     waiters: list[Waiter] = field(default_factory=list)
@@ -81,6 +88,12 @@ class _CallGone:
 
 
 @dataclass(frozen=True, slots=True)
+class _NotClaimed:
+    call: bytes
+    device: DeviceKey
+
+
+@dataclass(frozen=True, slots=True)
 class _RetryClosing:
     token: bytes
 
@@ -95,7 +108,7 @@ class _Touch:
     pass
 
 
-_Deadline = _CallGone | _RetryClosing | _Unclaimed | _Touch
+_Deadline = _CallGone | _NotClaimed | _RetryClosing | _Unclaimed | _Touch
 
 
 class CallRecords:
@@ -197,8 +210,7 @@ class CallRecords:
         found.pairs.remove(pair)
         if found.pairs:
             for device in pair - found.ends():
-                found.present.discard(device)
-                self._unindex(call, device)
+                self._leave_pair(call, found, device)
             return False
         self._close(call, found, pair, now)
         return self._wait_for_closing(found.token, waiter)
@@ -219,13 +231,25 @@ class CallRecords:
     def came(self, device: DeviceKey) -> None:
         """A device has resumed its session: it is in its calls as before."""
         for call in self._of_device.get(device, ()):
-            self._enter(call, device)
+            if device not in self._open[call].restarted:
+                self._enter(call, device)
 
-    def left(self, device: DeviceKey, now: float) -> None:
-        """A device is not connected any more, or has started afresh and not claimed its calls yet."""
+    def started_afresh(self, device: DeviceKey, now: float) -> None:
+        """A device has logged in without resuming: it is in none of its calls until it claims them."""
+        self.left(device, now)
         for call in self._of_device.get(device, ()):
             found = self._open[call]
-            found.present.discard(device)
+            found.restarted.add(device)
+            found.left_at.setdefault(device, now)
+            self._timers.set(_NotClaimed(call, device), now + CLAIM_SECONDS)
+
+    def left(self, device: DeviceKey, now: float) -> None:
+        """A device is not connected any more."""
+        for call in self._of_device.get(device, ()):
+            found = self._open[call]
+            if device in found.present:
+                found.present.discard(device)
+                found.left_at[device] = now
             if not found.present and found.gone_since is None:
                 found.gone_since = now
                 self._timers.set(_CallGone(call), now + self._grace)
@@ -271,6 +295,8 @@ class CallRecords:
                 case _CallGone(call):
                     found = self._open[call]
                     self._close(call, found, found.ends(), found.gone_since if found.gone_since is not None else now)
+                case _NotClaimed(call, device):
+                    self._forgotten_by(call, device)
                 case _RetryClosing(token):
                     self._store_closing(self._closing[token])
                 case _Unclaimed():
@@ -282,6 +308,24 @@ class CallRecords:
                     self._timers.set(_Touch(), now + TOUCH_SECONDS)
                 case _:
                     assert_never(deadline)
+
+    def _forgotten_by(self, call: bytes, device: DeviceKey) -> None:
+        """A device that started afresh has not claimed this call: its pairs are over since it was last seen."""
+        found = self._open[call]
+        over = {pair for pair in found.pairs if device in pair}
+        ends = found.ends()
+        found.pairs -= over
+        if not found.pairs:
+            self._close(call, found, ends, found.left_at[device])
+            return
+        for other in ends - found.ends():
+            self._leave_pair(call, found, other)
+
+    def _leave_pair(self, call: bytes, found: _Open, device: DeviceKey) -> None:
+        found.present.discard(device)
+        found.restarted.discard(device)
+        self._timers.cancel(_NotClaimed(call, device))
+        self._unindex(call, device)
 
     def _add(self, call: bytes, found: _Open, now: float) -> None:
         if not self._open:
@@ -302,6 +346,8 @@ class CallRecords:
     def _enter(self, call: bytes, device: DeviceKey) -> None:
         found = self._open[call]
         found.present.add(device)
+        found.restarted.discard(device)
+        self._timers.cancel(_NotClaimed(call, device))
         found.gone_since = None
         self._timers.cancel(_CallGone(call))
 
@@ -321,6 +367,7 @@ class CallRecords:
 
     def _close(self, call: bytes, found: _Open, ends: Iterable[DeviceKey], at: float) -> None:
         for device in set(ends):
+            self._timers.cancel(_NotClaimed(call, device))
             self._unindex(call, device)
         del self._open[call]
         self._timers.cancel(_CallGone(call))

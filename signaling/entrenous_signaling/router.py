@@ -98,7 +98,7 @@ class Router:
         self._timers.cancel(key)
         mailbox.rewind()
         mailbox.connection = connection
-        self._calls.left(key, now)  # a process that started afresh is in no call until it says so
+        self._calls.started_afresh(key, now)
         return mailbox
 
     def reattach(self, mailbox: Mailbox, connection: int) -> None:

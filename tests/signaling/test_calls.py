@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from entrenous_signaling.calls import TOUCH_SECONDS
+from entrenous_signaling.calls import CLAIM_SECONDS, TOUCH_SECONDS
 from entrenous_signaling.store.requests import CloseRecord, OpenRecord
 from entrenous_wire.messages import Accepted, Ack, Deliver, Error, ErrorCode, Kind, Live, LiveCall, Resume, Welcome
 from world.hubworld import HubNode, HubWorld, account
@@ -382,3 +382,47 @@ def test_whatever_happens_there_is_one_record(seed: int) -> None:
     assert world.store.records == [(start, ended - start)]
     assert world.store.open_rows == {}
     assert world.hub.open_records == 0
+
+
+def test_a_device_that_starts_afresh_and_does_not_claim_ends_the_call_when_it_was_last_seen() -> None:
+    world, alice, bob, _ = in_call()
+    start = int(world.now)
+    world.advance(20)
+    bob.drop()
+    world.advance(5)
+    again, _ = world.login(BOB)
+    world.advance(CLAIM_SECONDS + 1)
+    assert world.store.records == [(start, 20)]
+    assert world.hub.open_records == 0
+    say(alice, ALICE, BOB, Kind.END)
+    say(again, BOB, ALICE, Kind.END)
+    world.advance(200)
+    assert world.store.records == [(start, 20)]
+
+
+def test_a_device_that_starts_afresh_and_resumes_that_session_is_not_back_in_its_old_call() -> None:
+    world, alice, bob, _ = in_call()
+    start = int(world.now)
+    world.advance(20)
+    bob.drop()
+    again, welcome = world.login(BOB)
+    world.advance(1)
+    again.drop()
+    resumed, _ = world.connect()
+    resumed.say(Resume(token=welcome.token, last_seq=0))
+    assert resumed.hear(Welcome).resumed
+    world.advance(CLAIM_SECONDS + 1)
+    assert world.store.records == [(start, 20)]
+    assert alice is not None
+
+
+def test_a_device_that_starts_afresh_and_claims_goes_on() -> None:
+    world, alice, bob, token = in_call()
+    start = int(world.now)
+    bob.drop()
+    again, _ = world.login(BOB)
+    again.say(claim(token, ALICE))
+    world.advance(CLAIM_SECONDS + 30)
+    assert world.store.records == []
+    say(alice, ALICE, BOB, Kind.END)
+    assert world.store.records == [(start, int(CLAIM_SECONDS) + 30)]
