@@ -76,6 +76,9 @@ def test_what_is_sent_arrives(demo: Demo) -> None:
     assert video["sent"] >= 2 * 15 * (SECONDS - 1)
     assert video["decoded"] >= 0.97 * video["sent"]
     assert demo.result["frames_rejected"] == 0
+    for end in demo.result["ends"].values():
+        # What is sent before the other end is ready waits for it: nobody has to ask for the first picture again.
+        assert end["stats"]["video"]["key_frames_requested"] == 0
 
 
 def test_the_server_keeps_a_start_and_a_duration(demo: Demo) -> None:

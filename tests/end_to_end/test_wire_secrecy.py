@@ -24,7 +24,7 @@ from aiortc import rtcdtlstransport
 from aiortc.rtp import RtpPacket
 from av.error import FFmpegError
 
-from entrenous import SAMPLE_RATE, CombinedSource, StreamKind, TestCardSource, asset_path
+from entrenous import SAMPLE_RATE, Call, CombinedSource, StreamKind, TestCardSource, asset_path
 from entrenous.crypto.sframe import FrameOpener, FrameRejected, FrameSealer
 from entrenous.crypto.sframe_cipher import decode_header
 from entrenous.errors import CodecError
@@ -152,14 +152,18 @@ async def _call(folder: Path, seen: Observed) -> None:
                 await asyncio.gather(there.wait_active(), here.wait_active())
             assert there.words is not None
             seen.words = there.words
-            for sent, muted in ((TALK + SILENCE // 2, True), (TALK + SILENCE + MUTED, False)):
-                await until(lambda sent=sent: min(c.stats().audio.sent for c in (there, here)) >= sent, PATIENCE)  # type: ignore[misc]  # bound as it stands
+            for blocks, muted in ((TALK + SILENCE // 2, True), (TALK + SILENCE + MUTED, False)):
+                await asyncio.gather(_has_sent(there, blocks), _has_sent(here, blocks))
                 for call in (there, here):
                     call.mute(StreamKind.AUDIO, muted)
             await there.hang_up()
             await here.wait_ended()
     datagrams, seen.segments = read_capture(folder / "lo.pcap")
     seen.datagrams = [packet for packet in datagrams if {packet.source, packet.destination} <= ports]
+
+
+async def _has_sent(call: Call, blocks: int) -> None:
+    await until(lambda: call.stats().audio.sent >= blocks, PATIENCE)
 
 
 def _unprotected(sessions: list[pylibsrtp.Session], datagram: bytes) -> bytes:
