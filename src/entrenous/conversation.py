@@ -501,20 +501,22 @@ class Conversation:
     # --- what is said ---
 
     def _say(self, peer: PeerDevice, message: InnerMessage, kind: Kind) -> None:
-        self._transmit(peer, kind, peer.seal(message))
+        # The other end may ask for a new leg because it hears nothing on this one, while all seems well from here.
+        about_legs = isinstance(message, LegOffer | LegAnswer | Candidate | PleaseRestart)
+        self._transmit(peer, kind, peer.seal(message), also_by_server=about_legs)
 
     def _say_candidates(self, peer: PeerDevice, generation: int) -> None:
         """Our description is said: now its later candidates make sense to the peer."""
         for candidate in peer.described(generation):
             self._say(peer, candidate, Kind.SIGNAL)
 
-    def _transmit(self, peer: PeerDevice, kind: Kind, body: bytes) -> None:
+    def _transmit(self, peer: PeerDevice, kind: Kind, body: bytes, *, also_by_server: bool = False) -> None:
         """Send by the leg while it works, by the server otherwise, and by both what the server must count.
 
-        While a leg is doubted both are used too: the replay window takes each message once.
+        While a leg is doubted, by either end, both are used too: the replay window takes each message once.
         """
         by_leg = peer.send_data(body)
-        if not by_leg or kind is not Kind.SIGNAL or self.call.state is not CallState.ACTIVE:
+        if not by_leg or also_by_server or kind is not Kind.SIGNAL or self.call.state is not CallState.ACTIVE:
             self._around.send(peer.device, self.id, kind, body)
 
     # --- keys of a live call ---
