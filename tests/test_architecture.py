@@ -21,7 +21,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "entrenous_wire": (),
     "entrenous_signaling": ("entrenous_wire",),
     "entrenous.errors": (),
-    "entrenous.config": ("entrenous.errors",),
+    "entrenous.config": ("entrenous.errors", "entrenous_wire.limits"),
     "entrenous.protocol": ("entrenous_wire", "entrenous.errors"),
     "entrenous.crypto": (
         "entrenous.errors",
@@ -45,6 +45,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "alembic": ("entrenous_signaling.store",),
     "click": ("entrenous.cli", "entrenous_signaling.cli"),
     "rich": ("entrenous.cli", "entrenous_signaling.cli"),
+    "segno": ("entrenous.cli",),
 }
 
 PURE = (

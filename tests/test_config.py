@@ -85,6 +85,10 @@ def test_plain_text_is_taken_on_loopback_only(server: str) -> None:
     assert server_url(server) == server
 
 
+def test_the_url_that_a_server_prints_may_be_copied_whole() -> None:
+    assert server_url("ws://127.0.0.1:8443/v1/signal") == "ws://127.0.0.1:8443"
+
+
 @given(st.text())
 def test_any_text_is_a_url_or_a_clear_refusal(server: str) -> None:
     try:

@@ -157,7 +157,15 @@ class CallRecords:
         return any(closing.failed for closing in self._closing.values())
 
     def accepted(
-        self, call: bytes, sender: DeviceKey, receiver: DeviceKey, *, connected: bool, waiter: Waiter, now: float
+        self,
+        call: bytes,
+        sender: DeviceKey,
+        receiver: DeviceKey,
+        token: bytes | None = None,
+        *,
+        connected: bool,
+        waiter: Waiter,
+        now: float,
     ) -> bytes | None:
         """A device accepts: open the record, or join the open one.
 
@@ -165,6 +173,8 @@ class CallRecords:
             call: the call id.
             sender: the device that accepts, which is connected.
             receiver: the device that called.
+            token: what the sender drew to name the record, or None to have one drawn; when the database holds it open
+                already, the accept was said before the server was started.
             connected: whether the receiver is connected now.
             waiter: the message to answer when the record is on disk.
             now: Unix seconds.
@@ -178,7 +188,11 @@ class CallRecords:
             return None
         found = self._open.get(call)
         if found is None:
-            found = _Open(self._draw(RECORD_TOKEN_BYTES), int(now), {pair})
+            row = None if token is None else self._unclaimed.pop(token, None)
+            if row is not None:
+                found = _Open(row.token, row.start, {pair}, stored=True)
+            else:
+                found = _Open(token or self._draw(RECORD_TOKEN_BYTES), int(now), {pair})
             self._add(call, found, now)
         elif pair.isdisjoint(found.ends()):
             return None
@@ -233,6 +247,12 @@ class CallRecords:
         for call in self._of_device.get(device, ()):
             if device not in self._open[call].restarted:
                 self._enter(call, device)
+
+    def heard_of(self, call: bytes, device: DeviceKey) -> None:
+        """A device has acknowledged an accept: it is in that call, whether it could claim it at its login or not."""
+        found = self._open.get(call)
+        if found is not None and device in found.ends():
+            self._enter(call, device)
 
     def started_afresh(self, device: DeviceKey, now: float) -> None:
         """A device has logged in without resuming: it is in none of its calls until it claims them."""

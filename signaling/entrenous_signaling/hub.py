@@ -26,6 +26,7 @@ from entrenous_wire.messages import (
     ErrorCode,
     FetchDevices,
     FromNode,
+    Leave,
     Live,
     Login,
     Publish,
@@ -218,7 +219,7 @@ class Hub:
                 self._lobby.register(here, message, now)
             case Resume():
                 self._lobby.resume(here, message, now)
-            case Publish() | FetchDevices() | Send() | Ack() | Live() | TurnRequest():
+            case Leave() | Publish() | FetchDevices() | Send() | Ack() | Live() | TurnRequest():
                 raise Refused(ErrorCode.OUT_OF_ORDER, "Log in first.")
             case _:
                 assert_never(message)
@@ -235,6 +236,8 @@ class Hub:
                     raise Refused(ErrorCode.OUT_OF_ORDER, "That sequence number was never sent.")
             case Live():
                 self._router.claim(mailbox, message, now)
+            case Leave():
+                self._lobby.leave(here, now)
             case Publish():
                 self._publish(here, mailbox, message, now)
             case FetchDevices():

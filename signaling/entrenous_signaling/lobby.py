@@ -180,6 +180,13 @@ class Lobby:
         self._outbox.close(here.number, code)
         self.drop(here, now)
 
+    def leave(self, here: Connection, now: float) -> None:
+        """A device goes offline on purpose: nothing is kept for it."""
+        mailbox = here.owner()
+        self.close(here, CloseCode.LEFT, now)
+        self._router.dismiss(mailbox)
+        self.forget(mailbox)
+
     def close_all(self, code: CloseCode, now: float) -> None:
         """Close every connection from our side."""
         for here in list(self._connections.values()):

@@ -20,6 +20,8 @@ Continuation = Callable[[StoreResult | Failed, float], None]
 class CloseCode(IntEnum):
     """WebSocket close codes that the server uses (RFC 6455 7.4; 4000 and above are ours)."""
 
+    LEFT = 1000
+    """The device said that it goes."""
     POLICY = 1008
     """Not logged in in time, or far over the limits."""
     TOO_BIG = 1009

@@ -73,6 +73,7 @@ class Router:
         self._counters = counters
         self._expected_until = now + grace_seconds
         self._mailboxes: dict[DeviceKey, Mailbox] = {}
+        self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
         self._timers: Timers[DeviceKey] = Timers()
         self._calls = CallRecords(outbox, self._record_stored, draw, grace_seconds, open_rows, now)
 
@@ -96,6 +97,7 @@ class Router:
         if mailbox is None:
             mailbox = self._mailboxes[key] = Mailbox(key, self._bounds)
         self._timers.cancel(key)
+        self._left.discard(key)
         mailbox.rewind()
         mailbox.connection = connection
         self._calls.started_afresh(key, now)
@@ -124,6 +126,13 @@ class Router:
         self._timers.set(mailbox.key, now + self._grace)
         self._calls.left(mailbox.key, now)
 
+    def dismiss(self, mailbox: Mailbox) -> None:
+        """A device that has been detached goes offline on purpose: it is not expected back."""
+        if len(self._left) < self._bounds.held_devices:
+            self._left.add(mailbox.key)
+        self._timers.cancel(mailbox.key)
+        self._give_up(mailbox.key)
+
     def acknowledge(self, mailbox: Mailbox, seq: int) -> bool:
         """A device has everything up to and including `seq`.
 
@@ -134,6 +143,8 @@ class Router:
             return False
         for item in mailbox.acknowledge(seq):
             self._counters.delivered += 1
+            if item.message.record is not None:
+                self._calls.heard_of(item.message.call, mailbox.key)
             self._settle(item, Delivery.DELIVERED)
         self._pump(mailbox)
         return True
@@ -211,7 +222,10 @@ class Router:
 
     def _expect_back(self, key: DeviceKey, now: float) -> Mailbox | None:
         """Hold messages for a registered device that may not have come back yet after the start of the server."""
-        if now >= self._expected_until or len(self._mailboxes) >= self._bounds.held_devices:
+        if now >= self._expected_until:
+            self._left.clear()
+            return None
+        if key in self._left or len(self._mailboxes) >= self._bounds.held_devices:
             return None
         mailbox = self._mailboxes[key] = Mailbox(key, self._bounds)
         self._timers.set(key, self._expected_until)
@@ -270,7 +284,7 @@ class Router:
         if message.kind is Kind.ACCEPT and receiver is not None:
             connected = receiver.connection is not None
             sent.record = self._calls.accepted(
-                message.call, sender.key, receiver_key, connected=connected, waiter=waiter, now=now
+                message.call, sender.key, receiver_key, message.record, connected=connected, waiter=waiter, now=now
             )
             if sent.record is not None:
                 sent.durability = Durability.STORING

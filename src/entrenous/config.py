@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from entrenous_wire.limits import SIGNAL_PATH
+
 from .errors import ConfigError
 
 
@@ -70,7 +72,8 @@ class NodeConfig:
     """How a node reaches its server, keeps its keys and treats its callers.
 
     Args:
-        server: the signaling server: `host[:port]`, `wss://host[:port]`, or `ws://` to a loopback address.
+        server: the signaling server: `host[:port]`, `wss://host[:port]`, or `ws://` to a loopback address; the path
+            that the server prints may stand behind it.
         profile: the folder of keys and contacts; None keeps both in memory only, and then `username` is registered
             anew at every start.
         username: the name to register; None when the profile holds the account.
@@ -159,7 +162,12 @@ def server_url(server: str) -> str:
         port = parts.port
     except ValueError:
         raise ConfigError(f"{server!r} is not host[:port] or wss://host[:port].") from None
-    if parts.scheme not in ("wss", "ws") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+    if (
+        parts.scheme not in ("wss", "ws")
+        or not parts.hostname
+        or parts.path not in ("", "/", SIGNAL_PATH)
+        or parts.query
+    ):
         raise ConfigError(f"{server!r} is not host[:port] or wss://host[:port].")
     if parts.username or parts.password:
         raise ConfigError("A server URL carries no user name and no password.")

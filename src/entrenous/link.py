@@ -37,6 +37,12 @@ MAX_OUTGOING: Final = 1024
 """Frames that may wait for a slow connection before it is given up; the session says them again on the next."""
 
 
+LAST_WORDS_SECONDS: Final = 1.0
+"""How long a connection that is closed on purpose may take to say what is queued."""
+
+_NEXT_STEP: Final = "Check the address and your network, then try again."
+
+
 class LinkUser(Protocol):
     """Who uses a link."""
 
@@ -86,7 +92,6 @@ class Link:
         self._settled = asyncio.Event()
         self._answers: dict[int, asyncio.Future[told.Answer]] = {}
         self._first_up: asyncio.Future[None] | None = None
-        self._last_loss = ""
         self._told: deque[Callable[[], None]] = deque()
         self._telling = False
 
@@ -99,13 +104,13 @@ class Link:
         return self._session.dropped
 
     async def open(self, timeout: float) -> None:
-        """Connect and log in (or register).
+        """Connect and log in (or register); from then on the link comes back by itself.
 
         Args:
-            timeout: seconds; within it failed attempts are repeated.
+            timeout: seconds.
 
         Raises:
-            ServerUnreachable: the server did not answer in time.
+            ServerUnreachable: the first attempt failed, or the server did not answer in time.
             RequestRefused: the server answered that it will not let this device in.
         """
         self._http = aiohttp.ClientSession()
@@ -117,8 +122,7 @@ class Link:
                 await self._first_up
         except TimeoutError:
             await self.close()
-            why = self._last_loss or f"{self._server} did not answer in time."
-            raise ServerUnreachable(f"{why} Check the address and your network, then try again.") from None
+            raise ServerUnreachable(f"{self._server} did not answer in time. {_NEXT_STEP}") from None
         except BaseException:
             await self.close()
             raise
@@ -148,7 +152,16 @@ class Link:
 
     def send(self, to: str, device: str, call: bytes, kind: Kind, body: bytes) -> None:
         """Route a sealed body, now or as soon as the session stands; a failure is told to the user."""
-        message = Send(id=os.urandom(limits.MESSAGE_ID_BYTES), to=to, device=device, call=call, kind=kind, body=body)
+        record = os.urandom(limits.RECORD_TOKEN_BYTES) if kind is Kind.ACCEPT else None
+        message = Send(
+            id=os.urandom(limits.MESSAGE_ID_BYTES),
+            to=to,
+            device=device,
+            call=call,
+            kind=kind,
+            body=body,
+            record=record,
+        )
         self._sent[message.id] = message
         self._session.send(message, time.monotonic())
         self._drain()
@@ -236,8 +249,9 @@ class Link:
                     self._first_up.set_result(None)
                 self._told.append(self._user.link_up)
             case told.SessionLost():
-                self._last_loss = output.sentence
                 self._settled.set()
+                if self._first_up is not None and not self._first_up.done():
+                    self._first_up.set_exception(ServerUnreachable(f"{output.sentence} {_NEXT_STEP}"))
                 self._told.append(lambda: self._user.link_lost(output.sentence))
             case told.GaveUp():
                 if self._first_up is not None and not self._first_up.done():
@@ -286,13 +300,15 @@ class Link:
             ) as socket:
                 self._session.transport_opened(time.monotonic())
                 self._drain()
-                writer = asyncio.ensure_future(self._write(socket))
+                outgoing = self._outgoing
+                writer = asyncio.ensure_future(self._write(socket, outgoing))
                 try:
                     await self._read(socket)
                 finally:
                     writer.cancel()
                     # What the writer broke on is what the reader saw too: the connection is gone.
                     await asyncio.gather(writer, return_exceptions=True)
+                    await self._say_last_words(socket, outgoing)
             sentence = f"The connection to {self._server} was closed."
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             sentence = _why(error, self._server)
@@ -313,10 +329,16 @@ class Link:
             self._session.receive(message, time.monotonic())
             self._drain()
 
-    async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _write(self, socket: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
         while True:
-            frame = await self._outgoing.get()
-            await socket.send_str(frame)
+            await socket.send_str(await outgoing.get())
+
+    async def _say_last_words(self, socket: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
+        """What was queued when we closed the connection, above all that this device leaves."""
+        with suppress(aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                while not outgoing.empty() and not socket.closed:
+                    await socket.send_str(outgoing.get_nowait())
 
 
 def _tls_context(config: NodeConfig) -> ssl.SSLContext | bool:

@@ -10,7 +10,7 @@ Login, registration and taking a session up again::
 
 Routing, in order and at least once per (sender device, receiver device)::
 
-    sender → server    send {id, to, device, call, kind, body}
+    sender → server    send {id, to, device, call, kind, body, record?}
     server → sender    accepted {id, record?}           it is queued (and its call record, if any, is on disk)
     server → receiver  deliver {seq, id, sender, device, call, kind, body, record?}
     receiver → server  ack {seq}                        everything up to and including seq is in hand
@@ -23,8 +23,11 @@ killed, as long as the two nodes live. An error with `retry_after` is no end eit
 again after that many seconds. Until then the server refuses, with the same code, whatever else that device
 sends to the same receiver, so that nothing overtakes the message. Other refusals of a message are final.
 
-A call record's `record` token is random and stands for the open record in the server's database. Both ends get
-it with the accept, and claim the call with it (`live`) after a login that did not resume, before they say
+A device whose connection drops is waited for; one that goes offline on purpose says `leave`, and is not.
+
+A call record's `record` token is random and stands for the open record in the server's database. The accepting
+device draws it, so that an accept which is said again to a server that was killed opens no second record. The other
+end gets it with the accept, and both claim the call with it (`live`) after each login and resume, before they say
 anything again: the server may have forgotten everything else. When a repeated `deliver` carries another token
 than the first, the newer one counts. Bytes are base64 in JSON.
 """
@@ -174,7 +177,7 @@ class FetchDevices(Message, frozen=True, kw_only=True, tag="fetch-devices"):
 
 
 class Send(Message, frozen=True, kw_only=True, tag="send"):
-    """Route a sealed body to one device of an account."""
+    """Route a sealed body to one device of an account; `record` names the call record that an accept opens."""
 
     id: MessageId
     to: AddressText
@@ -182,12 +185,17 @@ class Send(Message, frozen=True, kw_only=True, tag="send"):
     call: CallId
     kind: Kind
     body: Body
+    record: RecordToken | None = None
 
 
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):
     """Everything up to and including `seq` is in hand."""
 
     seq: Sequence
+
+
+class Leave(Message, frozen=True, kw_only=True, tag="leave"):
+    """This device goes offline: its session ends, and what waits for it is answered with `offline` at once."""
 
 
 class LiveCall(msgspec.Struct, frozen=True):
@@ -315,5 +323,5 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
     retry_after: float | None = None
 
 
-FromNode = Login | Register | Resume | Publish | FetchDevices | Send | Ack | Live | TurnRequest
+FromNode = Login | Register | Resume | Leave | Publish | FetchDevices | Send | Ack | Live | TurnRequest
 FromServer = Hello | Welcome | Published | Devices | Accepted | Delivered | Deliver | Turn | Error

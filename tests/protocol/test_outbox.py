@@ -69,8 +69,8 @@ def test_it_knows_whether_an_end_is_on_its_way() -> None:
     assert outbox.settle(message(2).id)
     assert not outbox.settle(message(2).id)
     assert not outbox.holds_end(call)
-    assert outbox.find(message(1).id) == message(1, call=call)
-    assert outbox.find(message(2).id) is None
+    assert outbox.confirm(message(1).id) == message(1, call=call)
+    assert outbox.confirm(message(2).id) is None
 
 
 def test_repeats_are_dropped_by_id_even_when_the_server_counts_anew() -> None:
@@ -90,3 +90,16 @@ def test_the_memory_is_bounded() -> None:
         assert inbox.arrive(number.to_bytes(16), number)
     assert inbox.arrive((0).to_bytes(16), 0), "the oldest is forgotten"
     assert not inbox.arrive((2).to_bytes(16), 0)
+
+
+def test_accepts_of_one_call_can_be_taken_back() -> None:
+    outbox = Outbox(60.0)
+    seen, unseen = message(1, kind=Kind.ACCEPT), message(2, kind=Kind.ACCEPT)
+    other, signal = message(3, kind=Kind.ACCEPT, call=b"d" * 16), message(4)
+    for held in (seen, unseen, other, signal):
+        assert outbox.hold(held, 0.0)
+    assert outbox.confirm(seen.id) == seen
+    assert outbox.confirm(b"?" * 16) is None
+    assert outbox.take_accepts(seen.call, confirmed_only=True) == [seen]
+    assert outbox.take_accepts(seen.call, confirmed_only=False) == [unseen]
+    assert outbox.take_sayable(0.0) == [other, signal]

@@ -37,6 +37,7 @@ from entrenous_wire.messages import (
     FromServer,
     Hello,
     Kind,
+    Leave,
     Live,
     LiveCall,
     Login,
@@ -381,7 +382,7 @@ def test_live_calls_are_claimed_before_anything_is_said_again() -> None:
     accepted_call(play)
     play.session.send(send(2), play.now)
     play.session.drain()
-    play.reconnect(RESUMED).expect(SessionUp(resumed=True), *said(send(2)))
+    play.reconnect(RESUMED).expect(Transmit(Live(calls=[LIVE])), SessionUp(resumed=True), *said(send(2)))
     play.reconnect(WELCOME).expect(Transmit(Live(calls=[LIVE])), SessionUp(resumed=False), *said(send(2)))
 
 
@@ -405,6 +406,36 @@ def test_a_call_is_claimed_until_its_end_is_out() -> None:
     play.reconnect(WELCOME).expect(Transmit(Live(calls=[LIVE])), SessionUp(resumed=False), *said(end))
     play.hear(Delivered(id=end.id)).expect(SendDelivered(end.id))
     play.reconnect(WELCOME).expect(SessionUp(resumed=False))
+
+
+def test_an_accept_is_not_said_again_once_the_other_end_has_ended_the_call() -> None:
+    play = up()
+    play.session.send(send(1, Kind.ACCEPT), play.now)
+    play.session.drain()
+    play.session.call_finished(CALL)
+    play.expect(SendFailed(send(1).id, ErrorCode.OFFLINE, "The call is over."))
+    play.reconnect(WELCOME).expect(SessionUp(resumed=False))
+
+
+def test_an_accept_is_said_again_before_our_own_end() -> None:
+    play = up()
+    accept, end = send(1, Kind.ACCEPT), send(2, Kind.END)
+    play.session.send(accept, play.now)
+    play.session.send(end, play.now)
+    play.session.call_finished(CALL)
+    play.session.drain()
+    play.reconnect(WELCOME).expect(SessionUp(resumed=False), *said(accept, end))
+
+
+def test_an_accept_that_a_server_has_seen_is_not_said_again_before_our_own_end() -> None:
+    play = up()
+    accept, end = send(1, Kind.ACCEPT), send(2, Kind.END)
+    play.session.send(accept, play.now)
+    play.hear(Accepted(id=accept.id, record=RECORD))
+    play.session.send(end, play.now)
+    play.session.call_finished(CALL)
+    play.session.drain()
+    play.reconnect(WELCOME).expect(Transmit(Live(calls=[LIVE])), SessionUp(resumed=False), *said(end))
 
 
 # --- requests ---
@@ -459,7 +490,7 @@ def test_requests_are_bounded() -> None:
 def test_stop() -> None:
     play = up()
     play.session.stop()
-    play.expect(CloseTransport())
+    play.expect(Transmit(Leave()), CloseTransport())
     assert play.session.next_deadline() is None
     play.session.send(send(1), play.now)
     number = play.session.fetch_turn(play.now)

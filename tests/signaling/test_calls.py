@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import msgspec
 import pytest
 
 from entrenous_signaling.calls import CLAIM_SECONDS, TOUCH_SECONDS
@@ -425,4 +426,39 @@ def test_a_device_that_starts_afresh_and_claims_goes_on() -> None:
     world.advance(CLAIM_SECONDS + 30)
     assert world.store.records == []
     say(alice, ALICE, BOB, Kind.END)
+    assert world.store.records == [(start, int(CLAIM_SECONDS) + 30)]
+
+
+def test_an_accept_said_again_after_a_kill_opens_no_second_record() -> None:
+    world = HubWorld()
+    world.register(ALICE), world.register(BOB)
+    bob, _ = world.login(BOB)
+    message = msgspec.structs.replace(BOB.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL), record=b"own token of bob")
+    bob.say(message)
+    start = int(world.now)
+    assert list(world.store.open_rows) == [b"own token of bob"]
+    world.advance(3)
+    world.kill_and_restart()
+    alice, _ = world.login(ALICE)
+    bob, _ = world.login(BOB)
+    bob.say(message)
+    assert bob.hear(Accepted).record == alice.hear(Deliver).record == b"own token of bob"
+    assert len(world.store.open_rows) == 1
+    world.advance(4)
+    say(alice, ALICE, BOB, Kind.END)
+    world.advance(200)
+    assert world.store.records == [(start, 7)]
+
+
+def test_a_caller_that_hears_of_the_accept_after_its_login_is_in_the_call() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    alice.drop()
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    start = int(world.now)
+    back, _ = world.login(ALICE)
+    back.say(Ack(seq=back.hear(Deliver).seq))
+    world.advance(CLAIM_SECONDS + 30)
+    assert world.store.records == []
+    say(bob, BOB, ALICE, Kind.END)
     assert world.store.records == [(start, int(CLAIM_SECONDS) + 30)]

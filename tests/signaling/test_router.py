@@ -17,6 +17,7 @@ from entrenous_wire.messages import (
     Error,
     ErrorCode,
     Kind,
+    Leave,
     Resume,
     Welcome,
 )
@@ -257,3 +258,30 @@ def test_over_cut_connections_nothing_is_lost_and_order_is_kept(seed: int) -> No
                     got.append(message.id)
         nodes["bob"].say(Ack(seq=last_seq))
     assert got == [value.to_bytes(16, "big") for value in range(1, number + 1)]
+
+
+def test_a_device_that_leaves_is_not_waited_for() -> None:
+    world, alice, bob = two()
+    alice.say(ALICE.send(1, BOB))
+    alice.hear(Accepted)
+    bob.say(Leave())
+    assert alice.hear(Error).code is ErrorCode.OFFLINE
+    assert refused(alice.say(ALICE.send(2, BOB))) is ErrorCode.OFFLINE
+    assert world.hub.sessions == 1
+    back, _ = world.login(BOB)
+    alice.say(ALICE.send(3, BOB))
+    assert back.hear(Deliver).id == ALICE.send(3, BOB).id
+
+
+def test_a_device_that_has_left_cannot_resume() -> None:
+    world = HubWorld()
+    world.register(BOB)
+    again, welcome = world.login(BOB)
+    again.say(Leave())
+    node, _ = world.connect()
+    assert refused(node.say(Resume(token=welcome.token, last_seq=0))) is ErrorCode.SESSION_GONE
+
+
+def test_leaving_before_login_is_out_of_order() -> None:
+    node, _ = HubWorld().connect()
+    assert refused(node.say(Leave())) is ErrorCode.OUT_OF_ORDER

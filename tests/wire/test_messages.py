@@ -21,6 +21,7 @@ from entrenous_wire.messages import (
     FetchDevices,
     Hello,
     Kind,
+    Leave,
     Live,
     LiveCall,
     Login,
@@ -49,9 +50,10 @@ FROM_NODE: list[Message] = [
         invite="code",
     ),
     Resume(token=bytes(32), last_seq=7),
+    Leave(),
     Publish(request=1, prekeys=[b"p", b"q"]),
     FetchDevices(request=2, address=ADDRESS),
-    Send(id=ID, to=ADDRESS, device=DEVICE, call=CALL, kind=Kind.RING, body=bytes(1024)),
+    Send(id=ID, to=ADDRESS, device=DEVICE, call=CALL, kind=Kind.ACCEPT, body=bytes(1024), record=TOKEN),
     Ack(seq=3),
     Live(calls=[LiveCall(call=CALL, record=TOKEN, peer=ADDRESS, device=DEVICE)]),
     TurnRequest(request=4),
@@ -113,7 +115,7 @@ def test_secrets_are_not_shown(message: Message) -> None:
 
 
 def test_field_names_are_part_of_the_protocol() -> None:
-    sent = msgspec.json.decode(encode(FROM_NODE[5]))
-    assert sorted(sent) == ["body", "call", "device", "id", "kind", "to", "type"]
+    sent = msgspec.json.decode(encode(FROM_NODE[6]))
+    assert sorted(sent) == ["body", "call", "device", "id", "kind", "record", "to", "type"]
     assert sent["type"] == "send"
-    assert sent["kind"] == "ring"
+    assert sent["kind"] == "accept"

@@ -34,6 +34,8 @@ class _Held:
     message: Send
     expires: float
     said: bool = False
+    confirmed: bool = False
+    """Whether the server has accepted it once, so that its call record was on disk."""
 
 
 class Outbox:
@@ -58,14 +60,32 @@ class Outbox:
         self._held[message.id] = _Held(message, now + self._hold_seconds)
         return True
 
-    def find(self, message_id: bytes) -> Send | None:
-        """The held message of that id."""
-        held = self._held.get(message_id)
-        return None if held is None else held.message
-
     def holds_end(self, call: bytes) -> bool:
         """Whether an `end` of that call is still on its way."""
         return any(held.message.kind is Kind.END and held.message.call == call for held in self._held.values())
+
+    def confirm(self, message_id: bytes) -> Send | None:
+        """The server has accepted a message; returns it, or None when it is not held."""
+        held = self._held.get(message_id)
+        if held is None:
+            return None
+        held.confirmed = True
+        return held.message
+
+    def take_accepts(self, call: bytes, *, confirmed_only: bool) -> list[Send]:
+        """Forget the accepts of a call that are not delivered, or those of them that the server has accepted once.
+
+        Returns:
+            What was forgotten.
+        """
+        accepts = [
+            held.message
+            for held in self._held.values()
+            if held.message.call == call and held.message.kind is Kind.ACCEPT and (held.confirmed or not confirmed_only)
+        ]
+        for message in accepts:
+            del self._held[message.id]
+        return accepts
 
     def settle(self, message_id: bytes) -> bool:
         """Forget a message: it arrived, or it never will. False when it is not held."""

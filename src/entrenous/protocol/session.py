@@ -31,6 +31,7 @@ from entrenous_wire.messages import (
     FromServer,
     Hello,
     Kind,
+    Leave,
     Live,
     LiveCall,
     Publish,
@@ -144,7 +145,9 @@ class Session:
         self._open(now)
 
     def stop(self) -> None:
-        """End the session for good. What waits fails: wait for SendDelivered first where that matters."""
+        """End the session for good and go offline. What waits fails: wait for SendDelivered where that matters."""
+        if self._phase is Phase.UP:
+            self._transmit(Leave())
         if self._phase in (Phase.OPENING, Phase.GREETING, Phase.LOGGING_IN, Phase.UP):
             self._outputs.append(CloseTransport())
         self._finish("The session with the server is over.")
@@ -176,7 +179,14 @@ class Session:
         return self._ask(TurnRequest(request=self._requests.new_number()), now)
 
     def call_finished(self, call: bytes) -> None:
-        """Stop claiming a call's record once its `end`, if there is one, is out. Any call id is fine."""
+        """Stop claiming a call's record once its `end`, if there is one, is out. Any call id is fine.
+
+        An accept of a call that is over is not said again either: a server that was killed does not remember the end,
+        and would open a second record. Only one that no server has seen goes out before our own end, so that a call
+        which lived and died while the server was away is counted.
+        """
+        for accept in self._outbox.take_accepts(call, confirmed_only=self._outbox.holds_end(call)):
+            self._outputs.append(SendFailed(accept.id, ErrorCode.OFFLINE, "The call is over."))
         self._records.finish(call)
         self._records.tidy(self._outbox)
 
@@ -298,9 +308,10 @@ class Session:
         self._token = welcome.token
         if not welcome.resumed:
             self._inbox.start_afresh()
-            live = self._records.live()
-            if live:
-                self._transmit(Live(calls=live))
+        # Also after a resume: nothing tells whether the claim after the login before it got through.
+        live = self._records.live()
+        if live:
+            self._transmit(Live(calls=live))
         self._outputs.append(SessionUp(welcome.resumed))
         self._say_all(now)
 
@@ -321,7 +332,7 @@ class Session:
         """What the server says of messages; it may say it twice of those that were said twice."""
         match message:
             case Accepted(id=message_id, record=record):
-                sent = self._outbox.find(message_id)
+                sent = self._outbox.confirm(message_id)
                 if sent is not None and record is not None:
                     self._records.open(LiveCall(call=sent.call, record=record, peer=sent.to, device=sent.device))
             case Delivered(id=message_id):
