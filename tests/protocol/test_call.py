@@ -393,13 +393,14 @@ def nobody_is_there() -> None:
 @script
 def the_callee_cannot_open_its_media() -> None:
     failure = LocalFailure(ID, Stage.MEDIA, "No microphone.")
+    told = end(EndReason.FAILED, Stage.MEDIA, ANNA)
     with ringing() as play:
-        assert play.on(failure).expect_end(CloseLeg(ID, Leg(ANNA, 0))).sentence == "No microphone."
+        assert play.on(failure).expect_end(told, CloseLeg(ID, Leg(ANNA, 0))).sentence == "No microphone."
     with answering() as play:
-        ended = play.on(failure).expect_end(CloseLeg(ID, Leg(ANNA, 0)), CloseMedia(ID))
+        ended = play.on(failure).expect_end(told, CloseLeg(ID, Leg(ANNA, 0)), CloseMedia(ID))
         assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.MEDIA)
     with answering() as play:
-        ended = play.wait(TIMES.answer).expect_end(CloseLeg(ID, Leg(ANNA, 0)), CloseMedia(ID))
+        ended = play.wait(TIMES.answer).expect_end(told, CloseLeg(ID, Leg(ANNA, 0)), CloseMedia(ID))
         assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.MEDIA)
 
 

@@ -24,7 +24,7 @@ def simulate(seed: int, calls: int, habits: Habits | None = None, weather: Weath
     return world
 
 
-STORM = Habits(cut_every=20.0, kill_every=300.0, leg_fails=0.4, stalls=0.6)
+STORM = Habits(cut_every=20.0, kill_every=300.0, leg_fails=0.4, stalls=0.6, outlasts_patience=True)
 GALE = Weather(hiccup=0.2, slowest=0.6)
 
 

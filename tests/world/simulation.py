@@ -123,6 +123,8 @@ class Habits:
     kill_every: float = 900.0
     down: float = 8.0
     crash_every: float = 0.0
+    outlasts_patience: bool = False
+    """Whether a device may be away for longer than a message is held, as kills renew the server's patience with it."""
 
 
 class SimDevice:
@@ -328,9 +330,8 @@ class SimDevice:
                 self.world.check_delivered(message_id)
                 del self.unsettled[message_id]
             case SendFailed(message_id, code):
-                # In a storm the other end may be away for longer than a message is held, while kills of the server
-                # renew its patience with whoever is away.
-                assert code in (ErrorCode.OFFLINE, ErrorCode.UNAVAILABLE), f"given up with {code.value}"
+                outlasted = code is ErrorCode.UNAVAILABLE and self.world.habits.outlasts_patience
+                assert code is ErrorCode.OFFLINE or outlasted, f"given up with {code.value}"
                 message = self.unsettled.pop(message_id)
                 self.hear(DeviceOffline(message.call, Device(message.to, message.device)))
             case RequestAnswered(number, answer):

@@ -34,6 +34,7 @@ from .outputs import (
     FetchKeys,
     Output,
     SendAccept,
+    SendEnd,
     SendPlease,
     SendRing,
     SendRinging,
@@ -99,7 +100,10 @@ def _lose_device(move: Move, fact: DeviceOffline | EndReceived) -> None:
     move.set(gone=move.call.gone | {fact.device})
     if len(move.call.gone) == len(move.call.devices):
         move.say_end(EndReason.CANCELLED, move.everybody())  # the ring may have arrived, and its answer not
-        move.end(EndReason.OFFLINE if isinstance(fact, DeviceOffline) else EndReason.FAILED)
+        if isinstance(fact, DeviceOffline):
+            move.end(EndReason.OFFLINE)
+        else:
+            move.end(EndReason.FAILED, fact.stage)
 
 
 def _cancel(move: Move, _: object) -> None:
@@ -267,6 +271,12 @@ def _fail_quietly(move: Move, fact: LocalFailure | DeadlinePassed) -> None:
         move.end(EndReason.FAILED, Stage.MEDIA)
 
 
+def _fail_here(move: Move, fact: LocalFailure | DeadlinePassed) -> None:
+    stage = fact.stage if isinstance(fact, LocalFailure) else Stage.MEDIA
+    move.ask(SendEnd(move.call.id, move.everybody(), EndReason.FAILED, None, stage))
+    _fail_quietly(move, fact)
+
+
 def _fail(move: Move, fact: LocalFailure | DeadlinePassed) -> None:
     move.say_end(EndReason.FAILED, move.everybody())
     if isinstance(fact, LocalFailure):
@@ -301,6 +311,7 @@ ACTIONS: Final[dict[Action, Callable[[Move, Any], None]]] = {
     Action.GIVE_UP_KEYS: _give_up_keys,
     Action.LEAVE: _leave,
     Action.FAIL_QUIETLY: _fail_quietly,
+    Action.FAIL_HERE: _fail_here,
     Action.FAIL: _fail,
     Action.NOTE_RINGING: _note_ringing,
     Action.PIN: _pin,

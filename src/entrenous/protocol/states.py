@@ -184,7 +184,8 @@ class Action(StrEnum):
     RING_DEVICES = "ring every device of theirs; with none, end offline"
     GIVE_UP_KEYS = "end with the reason given"
     LEAVE = "end local, send nothing"
-    FAIL_QUIETLY = "end failed, send nothing: other devices keep ringing"
+    FAIL_QUIETLY = "end failed, send nothing"
+    FAIL_HERE = "end failed, end(failed, stage): it is said of this device alone, others keep ringing"
     FAIL = "end failed, end(failed, stage) to who was rung or is pinned"
     NOTE_RINGING = "remember d; answer its leg"
     PIN = "pin d; end(elsewhere, d) to the others, close their legs"
@@ -273,10 +274,10 @@ TABLE: Final = (
     Row(_CALLEE, (_S.RINGING,),   _V.ACCEPTED,            (_S.ANSWERING,),          _A.OPEN_MEDIA),
     Row(_CALLEE, (_S.RINGING,),   _V.RING_PASSED,         (_S.ENDED,),              _A.MISS),
     Row(_CALLEE, (_S.ANSWERING,), _V.MEDIA_OPENED,        _UP,                      _A.SEND_ACCEPT),
-    Row(_CALLEE, (_S.ANSWERING,), _V.ANSWER_PASSED,       (_S.ENDED,),              _A.FAIL_QUIETLY),
+    Row(_CALLEE, (_S.ANSWERING,), _V.ANSWER_PASSED,       (_S.ENDED,),              _A.FAIL_HERE),
     Row(_CALLEE, _CALLED,         _V.DECLINED,            (_S.ENDED,),              _A.DECLINE),
     Row(_CALLEE, _CALLED,         _V.HUNG_UP,             (_S.ENDED,),              _A.DECLINE),
-    Row(_CALLEE, _CALLED,         _V.LOCAL_FAILURE,       (_S.ENDED,),              _A.FAIL_QUIETLY),
+    Row(_CALLEE, _CALLED,         _V.LOCAL_FAILURE,       (_S.ENDED,),              _A.FAIL_HERE),
     Row(_CALLEE, _CALLED,         _V.ENDED_BY_PEER,       (_S.ENDED,),              _A.TAKE_END),
     Row(_CALLEE, _CALLED,         _V.PATH_FOUND,          _SAME,                    _A.NOTE_PATH),
     Row(_CALLEE, _CALLED,         _V.SECURED,             _SAME,                    _A.NOTE_SECURED),
