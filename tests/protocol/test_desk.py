@@ -222,3 +222,13 @@ def test_deadlines_are_those_of_the_live_call() -> None:
     desk, outputs = desk.handle_timeout(5.0 + Timeouts().ring)
     assert ends(outputs) == {LOW: EndReason.MISSED}
     assert (desk.live, desk.next_deadline()) == (None, None)
+
+
+def test_a_ring_that_was_held_back_does_not_end_the_call_that_came_after_it() -> None:
+    """Who carries the messages may keep a ring that its caller gave up, and deliver it into the call after."""
+    desk = after(ring(LOW, BOB, age=2.0), Accepted(LOW), MediaOpened(LOW), Secured(LOW, Leg(BOB, 0)), now=100.0)
+    held_back, outputs = desk.handle(ring(HIGH, BOB, age=25.0), 120.0)
+    assert outputs == ()
+    assert held_back.live == desk.live
+    _, outputs = desk.handle(ring(HIGH, BOB, age=1.0), 120.0)
+    assert any(isinstance(output, SendRinging) for output in outputs)

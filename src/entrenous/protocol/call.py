@@ -73,6 +73,8 @@ class CallMachine:
     address: str
     timeouts: Timeouts = field(compare=False, repr=False)
     rings_back: bool = False
+    placed_at: float = field(default=0.0, compare=False, repr=False)
+    """Callee: when the ring says it was sent, on the clock of `now`."""
 
     state: CallState = CallState.NEW
     devices: tuple[Device, ...] = ()

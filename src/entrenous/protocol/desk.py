@@ -9,10 +9,12 @@ a device that already rang for my call                  yield: it forgot my call
 the user I am calling, otherwise                        glare: the higher call id stays, the lower gives way to it;
                                                         equal ids end both
 the device I am in a call with, or that rings here      recall: it has crashed; forget the old call and ring
+the same, but it was sent before the ring of that call  nothing: it was held back on the way
 another device of the user I am in a call with          busy
 ======================================================  ==============================================================
 
-All of it rests on in-order delivery per pair of devices: with reordering a late ring would look like a recall.
+All of it rests on in-order delivery per pair of devices: with reordering a late ring would look like a recall. A
+server that reorders on purpose finds the rings signed with the time at which they were sent.
 """
 
 from __future__ import annotations
@@ -78,6 +80,14 @@ def collide(live: CallMachine, ring: Rang) -> Collision:
             return Collision.GIVE_WAY
         return Collision.STAY if live.id > ring.call else Collision.GIVE_WAY
     return Collision.RECALL if ring.device == live.device else Collision.BUSY
+
+
+def is_held_back(live: CallMachine, ring: Rang, now: float) -> bool:
+    """Whether a ring of the device that placed this call was sent before the call's own, both by that device's clock.
+
+    A call that this device placed has no such time: its peer's clock may be off by more than tells rings apart.
+    """
+    return live.role is Role.CALLEE and ring.device == live.device and now - ring.age < live.placed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,8 @@ class Desk:
             return self._drop(), ()
         if self.live is None:
             return self._take_ring(ring, now, rings_back=False)
+        if is_held_back(self.live, ring, now):
+            return self._drop(), ()
         collision = collide(self.live, ring)
         match collision:
             case Collision.REPEATED:
@@ -174,7 +186,15 @@ class Desk:
                 assert_never(collision)
 
     def _take_ring(self, ring: Rang, now: float, *, rings_back: bool) -> tuple[Desk, Outputs]:
-        call = CallMachine(ring.call, Role.CALLEE, self.me, ring.device.address, self.timeouts, rings_back=rings_back)
+        call = CallMachine(
+            ring.call,
+            Role.CALLEE,
+            self.me,
+            ring.device.address,
+            self.timeouts,
+            rings_back=rings_back,
+            placed_at=now - ring.age,
+        )
         return self._put(*call.handle(ring, now), now)
 
     def _put(self, call: CallMachine, outputs: Outputs, now: float) -> tuple[Desk, Outputs]:
