@@ -104,6 +104,28 @@ async def test_the_gate_waits_for_source_and_sink() -> None:
     await ends.close()
 
 
+async def test_the_gate_opens_on_the_connection_that_the_call_moved_to_meanwhile() -> None:
+    ends = Ends()
+    newer = memory_paths(ends.media[0].streams, ends.media[1].streams)
+    opening = asyncio.ensure_future(ends.media[0].open_gate(ends.connection(0)))
+    await asyncio.sleep(0)
+    ends.media[0].move(cast(Connection, newer[0]))
+    await ends.open()
+    await opening
+    await until(lambda: len(newer[0].sent) > 3)
+    assert ends.paths[0].sent == []
+    await ends.close()
+
+
+async def test_closing_before_opening_leaves_nobody_waiting_for_the_gate() -> None:
+    ends = Ends()
+    opening = asyncio.ensure_future(ends.media[0].open_gate(ends.connection(0)))
+    await asyncio.sleep(0)
+    await ends.close()
+    async with asyncio.timeout(5.0):
+        await opening
+
+
 async def test_a_source_that_does_not_open_is_told_and_nothing_stays_open() -> None:
     class Broken(SoundSource):
         async def start(self) -> None:

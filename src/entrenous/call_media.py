@@ -54,6 +54,8 @@ class CallMedia:
         self._engine = engine
         self._watcher = watcher
         self._session: MediaSession | None = None
+        self._connection: Connection | None = None
+        self._flowing = False
         self._opened = asyncio.Event()
         self._closed = False
         self._stalled = False
@@ -90,14 +92,19 @@ class CallMedia:
 
     async def open_gate(self, connection: Connection) -> None:
         """Let frames pass over this connection, as soon as source and sink are open."""
+        if self._connection is None:
+            self._connection = connection
         await self._opened.wait()
         if self._session is not None and not self._closed:
-            self._session.attach(connection)
+            # While a camera took its time, the call may have moved on to a newer connection.
+            self._session.attach(self._connection)
             self._session.open_gate()
+            self._flowing = True
 
     def move(self, connection: Connection) -> None:
         """Send over this connection from now on; raises RemoteProtocolError when its streams are others."""
-        if self._session is not None and not self._closed:
+        self._connection = connection
+        if self._session is not None and self._flowing and not self._closed:
             self._session.attach(connection)
 
     def mute(self, kind: StreamKind, muted: bool) -> None:
@@ -123,7 +130,9 @@ class CallMedia:
         if self._session is not None:
             self._final = self._session.stats()
         self._closed = True
-        if self._session is not None:
+        if self._session is None:
+            self._opened.set()  # it never will be, and whoever waits for it shall not
+        else:
             await self._opened.wait()
             await self._session.close()
 
