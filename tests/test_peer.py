@@ -146,24 +146,48 @@ async def test_their_candidates_wait_for_our_answer_to_their_offer() -> None:
     peer.take_candidate(Candidate(2, "before"))
     for number in range(10 * MAX_EARLY_CANDIDATES):
         peer.take_candidate(Candidate(7, f"of no leg {number}"))
-    assert await peer.answer_leg(2) == LegAnswer(2, "answer to offer 2")
+    assert await peer.answer_leg(2, relay_only=False) == LegAnswer(2, "answer to offer 2")
     assert made[0].taken == ["before"]
-    assert await peer.answer_leg(2) is None, "an offer is answered once"
+    assert await peer.answer_leg(2, relay_only=False) is None, "an offer is answered once"
+
+
+async def test_candidates_that_overtake_their_offer_wait_for_it() -> None:
+    """An offer may come by the server while its candidates come by a data channel that has just opened."""
+    peer, made = peer_with(handshakes()[0])
+    peer.note_offer(LegOffer(1, "offer 1"))
+    await peer.answer_leg(1, relay_only=False)
+    peer.take_candidate(Candidate(2, "first"))
+    peer.note_offer(LegOffer(2, "offer 2"))
+    assert await peer.answer_leg(2, relay_only=False) == LegAnswer(2, "answer to offer 2")
+    assert made[1].taken == ["first"]
+
+
+async def test_what_concerns_closed_legs_is_not_kept() -> None:
+    peer, _ = peer_with(handshakes()[0])
+    for generation in range(1, 1000):
+        peer.note_offer(LegOffer(generation, "offer"))
+        peer.take_candidate(Candidate(generation, "one"))
+        peer.take_candidate(Candidate(generation + 1, "one"))
+        peer.take_leg(generation)
+        peer.take_candidate(Candidate(generation, "late"))
+        assert await peer.answer_leg(generation, relay_only=False) is None
+    kept = [value for value in vars(peer).values() if isinstance(value, dict | set)]
+    assert max(len(each) for each in kept) <= 2
 
 
 async def test_a_newer_offer_takes_the_place_of_one_that_waits() -> None:
     peer, _ = peer_with(handshakes()[0])
     peer.note_offer(LegOffer(2, "offer 2"))
     peer.note_offer(LegOffer(3, "offer 3"))
-    assert await peer.answer_leg(2) is None
-    assert await peer.answer_leg(3) == LegAnswer(3, "answer to offer 3")
+    assert await peer.answer_leg(2, relay_only=False) is None
+    assert await peer.answer_leg(3, relay_only=False) == LegAnswer(3, "answer to offer 3")
 
 
 async def test_a_leg_that_is_closed_while_it_is_described_is_not_announced() -> None:
     peer, made = peer_with(handshakes()[0], held_up=True)
     peer.note_offer(LegOffer(2, "offer 2"))
     offering = asyncio.ensure_future(peer.offer_leg(1, relay_only=False))
-    answering = asyncio.ensure_future(peer.answer_leg(2))
+    answering = asyncio.ensure_future(peer.answer_leg(2, relay_only=False))
     await asyncio.sleep(0)
     first, second = made
     assert peer.take_leg(1) is first

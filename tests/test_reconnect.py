@@ -1,4 +1,4 @@
-"""Reconnection: a live call whose connection dies gets another one, or ends as lost, whoever notices and whatever helps."""
+"""Reconnection: a live call whose connection dies gets another one, or ends as lost, whoever notices it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def leg_of(node: Node) -> TransportLeg:
 def deafen(leg: TransportLeg) -> None:
     """Nothing that is sent to this end of a leg arrives any more."""
     for socket in leg._ice._protocols:
-        socket.datagram_arrived = lambda *_: None
+        vars(socket)["datagram_arrived"] = lambda *_: None
 
 
 async def sound_goes_on(call: Call) -> None:

@@ -68,6 +68,12 @@ CLEANUP_SECONDS: Final = 5.0
 REVEAL_SECONDS: Final = 10.0
 """How long the callee waits for the caller to open its commitment."""
 
+RELAY_SECONDS: Final = 300.0
+"""How long relay credentials are used for new legs; they are good for twice that."""
+
+RELAY_PATIENCE: Final = 2.0
+"""How long a leg waits to hear of relays: a server that is away must not hold up what works without it."""
+
 TICK_SECONDS: Final = 1.0
 """How often an answered call looks after its keys."""
 
@@ -81,6 +87,10 @@ class Surroundings(Protocol):
     @property
     def relay_only(self) -> bool:
         """Whether no address of this machine may be shown to anybody."""
+
+    @property
+    def relay_until_accept(self) -> bool:
+        """Whether no address of this machine may be shown while it rings."""
 
     def report(self, fact: inputs.Input) -> None:
         """Tell the call machine a fact."""
@@ -118,10 +128,16 @@ class Conversation:
         self._around = around
         self._peers: dict[Device, PeerDevice] = {}
         self._partner: PeerDevice | None = None
-        self._servers: asyncio.Task[Sequence[IceServer]] | None = None
+        self._servers: Sequence[IceServer] = ()
+        self._servers_good_until = 0.0
+        self._asking: asyncio.Task[Sequence[IceServer]] | None = None
+        self._hidden_legs: set[Leg] = set()
+        """Legs that show no address of ours, because we answered them before the call was answered."""
         self._media_leg: Leg | None = None
         self._peer_muted: dict[StreamKind, bool] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._preparations: set[asyncio.Task[Any]] = set()
+        """Those of the tasks that are of no use once the call has ended."""
         self._ticker: asyncio.TimerHandle | None = None
         self._finishing: asyncio.Task[None] | None = None
         call.attach(self)
@@ -148,8 +164,7 @@ class Conversation:
         """Switch one of our streams off or on, and tell the peer."""
         self.media.mute(kind, muted)
         if self._partner is not None:
-            now = self.media.muted
-            self._say(self._partner, MediaState(now[StreamKind.AUDIO], now[StreamKind.VIDEO], held=False), Kind.SIGNAL)
+            self._say_muted(self._partner)
 
     def stats(self) -> CallStats:
         """Figures up to now."""
@@ -186,28 +201,28 @@ class Conversation:
     def _carry_out(self, output: outputs.Output) -> None:
         match output:
             case outputs.FetchKeys():
-                self._spawn(self._fetch_keys(output.address))
+                self._prepare(self._fetch_keys(output.address))
             case outputs.SendRing():
                 self._ring(output.devices)
             case outputs.SendRinging():
-                self._spawn(self._send_ringing(output))
+                self._prepare(self._send_ringing(output))
             case outputs.SendAccept():
-                self._spawn(self._send_accept(output))
+                self._prepare(self._send_accept(output))
             case outputs.SendEnd():
                 self._send_end(output)
             case outputs.SendPlease():
                 please = PleaseRestart(output.leg.generation, output.stalled)
                 self._say(self._peers[output.leg.device], please, output.kind)
             case outputs.AnswerLeg():
-                self._spawn(self._answer_leg(output.leg))
+                self._prepare(self._answer_leg(output.leg))
             case outputs.StartLeg():
-                self._spawn(self._start_leg(output.leg))
+                self._prepare(self._start_leg(output.leg))
             case outputs.CloseLeg():
                 connection = self._peers[output.leg.device].take_leg(output.leg.generation)
                 if connection is not None:
                     self._spawn(connection.close())
             case outputs.OpenMedia():
-                self._spawn(self._open_media())
+                self._prepare(self._open_media())
             case outputs.OpenGate() | outputs.MoveMedia():
                 self._use_leg(output)
             case outputs.CloseMedia():
@@ -280,11 +295,18 @@ class Conversation:
     # --- legs ---
 
     async def _learn_servers(self) -> None:
-        """Ask for relays, once a call."""
-        if self._servers is None:
-            self._servers = asyncio.ensure_future(self._around.ice_servers())
-            self._track(self._servers)
-        await asyncio.shield(self._servers)
+        """Ask for relays, and again when their credentials grow old; the old ones stay when nobody answers."""
+        if self._servers and time.monotonic() < self._servers_good_until:
+            return
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self._around.ice_servers())
+            self._track(self._asking, self._preparations)
+        asking = self._asking
+        await asyncio.wait({asking}, timeout=RELAY_PATIENCE)
+        if asking.done() and asking is self._asking:
+            self._asking = None
+            self._servers = asking.result() or self._servers
+            self._servers_good_until = time.monotonic() + RELAY_SECONDS
 
     def _connect(self, device: Device, generation: int, relay_only: bool) -> Connection:
         """Make the connection of a leg; the caller of the call decides on its ICE pair."""
@@ -294,19 +316,22 @@ class Conversation:
             self.media.streams,
             controlling=self.role is Role.CALLER,
             relay_only=relay_only or self._around.relay_only,
-            ice_servers=self._servers.result() if self._servers is not None else (),
+            ice_servers=self._servers,
             on_event=lambda event: self._leg_event(leg, event),
         )
 
     async def _answer_leg(self, leg: Leg) -> None:
         peer = self._peers[leg.device]
         await self._learn_servers()
+        hidden = self._around.relay_until_accept and not is_answered(self.call.state)
         try:
-            answer = await peer.answer_leg(leg.generation)
+            answer = await peer.answer_leg(leg.generation, relay_only=hidden)
         except RemoteProtocolError as error:
             self._leg_failed(leg, error)
             return
         if answer is not None:
+            if hidden:
+                self._hidden_legs.add(leg)
             self._say(peer, answer, Kind.SIGNAL)
             self._say_candidates(peer, leg.generation)
 
@@ -325,6 +350,13 @@ class Conversation:
             self._leg_failed(Leg(peer.device, answer.generation), error)
 
     def _leg_event(self, leg: Leg, event: media.LegEvent) -> None:
+        """Take what a leg tells; nothing of it may break the leg."""
+        try:
+            self._take_leg_event(leg, event)
+        except Exception as error:
+            self._broke(error)
+
+    def _take_leg_event(self, leg: Leg, event: media.LegEvent) -> None:
         peer = self._peers[leg.device]
         match event:
             case media.CandidateGathered():
@@ -368,6 +400,9 @@ class Conversation:
             self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence))
             return
         self._show_words(peer)
+        self._spawn(self._open_streams(peer))  # a camera that is being opened has to be closed properly
+
+    async def _open_streams(self, peer: PeerDevice) -> None:
         await self.media.open(peer.handshake.secrets)
         self._around.report(inputs.MediaOpened(self.id))
 
@@ -380,6 +415,10 @@ class Conversation:
         changed, self.call.path = path not in (None, self.call.path), path
         if isinstance(output, outputs.OpenGate):
             self._spawn(self.media.open_gate(connection))
+            if any(self.media.muted.values()):
+                self._say_muted(self._peers[output.leg.device])
+            if output.leg in self._hidden_legs:
+                self._around.report(inputs.BetterPath(self.id))
             return
         try:
             self.media.move(connection)
@@ -438,6 +477,8 @@ class Conversation:
             if peer.failures == MAX_FAILURES:
                 sentence = "What arrives does not verify: somebody interferes with this call."
                 self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence))
+        except Exception as error:
+            self._broke(error)
 
     def _take(self, peer: PeerDevice, message: Ringing | Refused | InnerMessage) -> None:
         report, call = self._around.report, self.id
@@ -467,7 +508,8 @@ class Conversation:
             case PleaseRestart():
                 report(inputs.PleaseReceived(call, Leg(peer.device, message.generation), message.stalled))
             case MediaState():
-                self._take_media_state(message)
+                if peer is self._partner:  # another device of theirs, that rings too, has no part in this
+                    self._take_media_state(message)
             case RekeyOffer() | RekeyAnswer() | RekeyDone():
                 self._continue_rekey(peer, message)
             case _:
@@ -504,6 +546,10 @@ class Conversation:
         # The other end may ask for a new leg because it hears nothing on this one, while all seems well from here.
         about_legs = isinstance(message, LegOffer | LegAnswer | Candidate | PleaseRestart)
         self._transmit(peer, kind, peer.seal(message), also_by_server=about_legs)
+
+    def _say_muted(self, peer: PeerDevice) -> None:
+        now = self.media.muted
+        self._say(peer, MediaState(now[StreamKind.AUDIO], now[StreamKind.VIDEO], held=False), Kind.SIGNAL)
 
     def _say_candidates(self, peer: PeerDevice, generation: int) -> None:
         """Our description is said: now its later candidates make sense to the peer."""
@@ -589,6 +635,8 @@ class Conversation:
         """Give everything back, drop the keys, then tell the owner."""
         if self._ticker is not None:
             self._ticker.cancel()
+        for task in self._preparations:
+            task.cancel()
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=CLEANUP_SECONDS)
             for task in late:
@@ -607,9 +655,14 @@ class Conversation:
     def _spawn(self, step: Coroutine[Any, Any, None]) -> None:
         self._track(asyncio.ensure_future(self._guard(step)))
 
-    def _track(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _prepare(self, step: Coroutine[Any, Any, None]) -> None:
+        """Spawn a step that the end of the call cuts short: it may wait for a server or a peer that is away."""
+        self._track(asyncio.ensure_future(self._guard(step)), self._preparations)
+
+    def _track(self, task: asyncio.Task[Any], *also: set[asyncio.Task[Any]]) -> None:
+        for tasks in (self._tasks, *also):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def _guard(self, step: Coroutine[Any, Any, None]) -> None:
         """A step that breaks ends the call with a reason: never silently, and never the node with it."""

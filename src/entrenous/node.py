@@ -29,6 +29,7 @@ from .crypto.identity import VerifiedDevice
 from .errors import (
     ConfigError,
     IdentityChanged,
+    KeystoreError,
     LocalProtocolError,
     RemoteProtocolError,
     RequestRefused,
@@ -59,6 +60,9 @@ REFRESH_SECONDS: Final = 3600.0
 
 LOGIN_PAUSE: Final = 30.0
 """How long a login with renewed keys waits for a server that is away."""
+
+MAX_RELAYS: Final = 8
+"""Relay URLs of the server that are looked at: each costs a socket a leg."""
 
 MAX_WAITING: Final = 64
 """Incoming calls or notices that wait for a reader; the oldest go first."""
@@ -91,7 +95,7 @@ class Node:
         self._desk: Desk | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._refresh: asyncio.TimerHandle | None = None
-        self._facts: deque[inputs.Input] = deque()
+        self._facts: deque[inputs.Input | None] = deque()
         self._working = False
         self._conversations: dict[bytes, Conversation] = {}
         self._rings = RingGuard()
@@ -222,10 +226,12 @@ class Node:
             self.report(inputs.HungUp(self._desk.live.id))
         for conversation in list(self._conversations.values()):
             await conversation.wait_finished()
-        for task in self._tasks:
+        # One of these tasks may be what closes the node: it is left to end by itself.
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
         for timer in (self._timer, self._refresh):
             if timer is not None:
                 timer.cancel()
@@ -249,6 +255,10 @@ class Node:
 
     def report(self, fact: inputs.Input) -> None:
         """Feed the desk a fact, carry out what it asks for, arm its timer; facts that come meanwhile wait."""
+        self._feed(fact)
+
+    def _feed(self, fact: inputs.Input | None) -> None:
+        """The same with None for time that has passed."""
         self._facts.append(fact)
         if self._working:
             return
@@ -279,8 +289,7 @@ class Node:
 
     def _time_passed(self) -> None:
         self._timer = None
-        self._step(None)
-        self._arm()
+        self._feed(None)
 
     def _carry_out(self, output: outputs.Output) -> None:
         conversation = self._conversations.get(output.call)
@@ -319,12 +328,16 @@ class Node:
                 conversation.receive(Device(message.sender, message.device), message.body)
             else:
                 self.dropped += 1
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, KeystoreError) as error:
+            # A keystore that cannot be written cannot pin who rings for the first time.
             self.dropped += 1
             log.info("a ring was refused: %s", type(error).__name__)
 
     def _take_ring(self, message: Deliver) -> None:
         if self._closed:
+            return
+        if message.sender not in self.contacts and self.config.strangers is Strangers.REFUSE:
+            self.dropped += 1  # unopened: strangers cost no work, and fill no memory of rings
             return
         credentials, now = self.profile.credentials(), time.time()
         ring = open_ring(credentials, message.body, message.call, now, self._rings)
@@ -332,15 +345,16 @@ class Node:
         if device != (message.sender, message.device):
             raise VerificationError("A ring came from another device than it says.")
         contact = self._known_caller(ring)
-        if contact is None and self.config.strangers is Strangers.REFUSE:
-            self.dropped += 1
+        rang = inputs.Rang(ring.call_id, device, now - ring.sent_at, self._early_leg(contact))
+        if ring.call_id in self._conversations:
+            self.report(rang)  # of the call that has this id: it keeps its conversation, whatever the desk decides
             return
         has_video = MediaKinds.VIDEO in ring.kinds
         call = Call(ring.call_id, ring.caller, outgoing=False, has_video=has_video, contact=contact)
         conversation = Conversation(ring.call_id, Role.CALLEE, call, self)
         conversation.add_peer(device, CalleeHandshake(credentials, ring, os.urandom))
         self._conversations[ring.call_id] = conversation
-        self.report(inputs.Rang(ring.call_id, device, now - ring.sent_at, self._early_leg(contact)))
+        self.report(rang)
         if call.state is CallState.NEW:
             self._conversations.pop(ring.call_id, None)  # busy, or refused as a repetition: it never rang
 
@@ -389,6 +403,11 @@ class Node:
         """Whether no address of this machine may be shown to anybody."""
         return self.config.ice_policy is IcePolicy.RELAY_ONLY
 
+    @property
+    def relay_until_accept(self) -> bool:
+        """Whether no address of this machine may be shown while it rings."""
+        return self.config.ice_policy is IcePolicy.RELAY_UNTIL_ACCEPT
+
     def send(self, device: Device, call: bytes, kind: Kind, body: bytes) -> None:
         """Hand a sealed body to the server, now or when it is back."""
         self._running_link().send(device.address, device.id, call, kind, body)
@@ -421,7 +440,8 @@ class Node:
         servers = [IceServer(url) for url in self.config.ice_servers]
         turn = await self._relay()
         if turn is not None:
-            servers += [IceServer(url, turn.username, turn.password) for url in turn.urls]
+            relays = [IceServer(url, turn.username, turn.password) for url in turn.urls[:MAX_RELAYS]]
+            servers += [relay for relay in relays if self.engine.takes(relay)]
         return servers
 
     def begin_handshake(self, device: VerifiedDevice, call: bytes, *, video: bool) -> CallerHandshake:
@@ -468,10 +488,14 @@ class Node:
                 return
 
     async def _log_in(self) -> None:
-        self._link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
-        await self._link.open(CONNECT_SECONDS)
-        # A device whose prekeys are not published cannot be called: it is not up before that.
-        await self._link.publish(self.profile.stored.published_prekeys())
+        self._link = link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
+        await link.open(CONNECT_SECONDS)
+        try:
+            # A device whose prekeys are not published cannot be called: it is not up before that.
+            await link.publish(self.profile.stored.published_prekeys())
+        except BaseException:
+            await link.close()
+            raise
 
 
 def _offer(queue: asyncio.Queue[Any], item: object) -> None:

@@ -58,7 +58,7 @@ class PeerDevice:
         self._legs: dict[int, _OpenLeg] = {}
         self._offers: dict[int, str] = {}
         self._waiting: dict[int, deque[str | None]] = {}
-        self._closed: set[int] = set()
+        self._closed_up_to = -1
         self._data_generation: int | None = None
 
     def __repr__(self) -> str:
@@ -124,29 +124,30 @@ class PeerDevice:
 
     def note_offer(self, offer: LegOffer) -> None:
         """Keep an offer until it is answered; the newest one only."""
-        self._offers = {offer.generation: offer.description}
-        self._waiting = {offer.generation: deque(maxlen=MAX_EARLY_CANDIDATES)}
+        generation = offer.generation
+        self._offers = {generation: offer.description}
+        self._waiting = {generation: self._waiting.get(generation, deque(maxlen=MAX_EARLY_CANDIDATES))}
 
     async def offer_leg(self, generation: int, *, relay_only: bool) -> LegOffer | None:
         """Open a leg and describe it; None when it was closed meanwhile."""
-        if generation in self._closed:
+        if self._is_closed(generation):
             return None
         description = await self._open(generation, relay_only).connection.offer()
-        return None if generation in self._closed else LegOffer(generation, description)
+        return None if self._is_closed(generation) else LegOffer(generation, description)
 
-    async def answer_leg(self, generation: int) -> LegAnswer | None:
+    async def answer_leg(self, generation: int, *, relay_only: bool) -> LegAnswer | None:
         """Open a leg from the offer that was noted, and answer it; None when it was closed or replaced meanwhile.
 
         Raises:
             RemoteProtocolError: the offer makes no sense.
         """
         description = self._offers.pop(generation, None)
-        if description is None or generation in self._closed:
+        if description is None or self._is_closed(generation):
             return None
-        leg = self._open(generation, relay_only=False)
+        leg = self._open(generation, relay_only)
         leg.early_remote.extend(self._waiting.pop(generation, ()))
         answer = await leg.connection.answer(description)
-        if generation in self._closed:
+        if self._is_closed(generation):
             return None
         self._take_early(leg)
         return LegAnswer(generation, answer)
@@ -188,8 +189,7 @@ class PeerDevice:
         """Take a candidate of the peer, now or once its description is taken; raises RemoteProtocolError."""
         leg = self._legs.get(candidate.generation)
         if leg is None:
-            if (waiting := self._waiting.get(candidate.generation)) is not None:
-                waiting.append(candidate.candidate)
+            self._keep_early(candidate)
         elif leg.connecting and not leg.early_remote:
             leg.connection.add_candidate(candidate.candidate)
         else:
@@ -197,7 +197,7 @@ class PeerDevice:
 
     def take_leg(self, generation: int) -> Connection | None:
         """Hand a leg over to be closed."""
-        self._closed.add(generation)
+        self._closed_up_to = max(self._closed_up_to, generation)
         leg = self._legs.pop(generation, None)
         self._offers.pop(generation, None)
         if self._data_generation == generation:
@@ -207,6 +207,20 @@ class PeerDevice:
     def forget(self) -> None:
         """Drop every key: the call is over for this device."""
         self.handshake.forget()
+
+    def _is_closed(self, generation: int) -> bool:
+        """Legs are opened in the order of their generations: before one that was closed, only open ones still count."""
+        return generation <= self._closed_up_to and generation not in self._legs
+
+    def _keep_early(self, candidate: Candidate) -> None:
+        """An address of a leg that is not open: its offer waits, or is still on its way by the slower of two paths."""
+        generation = candidate.generation
+        if generation not in self._waiting:
+            if generation <= max((self._closed_up_to, *self._legs, *self._waiting)):
+                return
+            kept = {older: self._waiting[older] for older in self._offers if older in self._waiting}
+            self._waiting = {**kept, generation: deque(maxlen=MAX_EARLY_CANDIDATES)}
+        self._waiting[generation].append(candidate.candidate)
 
     def _open(self, generation: int, relay_only: bool) -> _OpenLeg:
         leg = _OpenLeg(self._connect(self.device, generation, relay_only))

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
+from entrenous.errors import ConfigError
 
 from .events import LegEvent, LegPath, SessionEvent
 from .identities import LocalStreams, RemoteStreams, new_streams
@@ -157,6 +158,16 @@ class MediaEngine:
     def load(self) -> None:
         """Load the libraries that legs and sessions are made of, so that no call has to wait for that; may block."""
         from . import session, transport  # noqa: F401 - loaded for what comes later
+
+    def takes(self, server: IceServer) -> bool:
+        """Whether a STUN or TURN server that a remote names is one that legs can ask."""
+        from .transport.servers import parse_server
+
+        try:
+            parse_server(server)
+        except ConfigError:
+            return False
+        return True
 
     def new_streams(self) -> LocalStreams:
         """Draw the stream numbers of one call; they stay the same on all of its legs."""
