@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -237,6 +238,33 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return certificate_path, key_path
+
+
+def test_authorities_of_a_file_take_the_place_of_the_systems(tmp_path: Path) -> None:
+    certificate, _ = self_signed(tmp_path)
+    context = link_to(NodeConfig(server="calls.example.org", ca_file=certificate))._tls
+    assert isinstance(context, ssl.SSLContext)
+    assert len(context.get_ca_certs()) == 1
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+
+
+async def test_a_user_that_fails_to_take_a_message_gets_the_next_one(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, _, _), opened(server, "bob") as (_, at_bob, bob):
+        genuine = at_bob.message_arrived
+
+        def take(message: Deliver) -> None:
+            if message.call == b"a" * 16:
+                raise ZeroDivisionError
+            genuine(message)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(at_bob, "message_arrived", take)
+            for call in (b"a" * 16, b"b" * 16):
+                alice.send(str(bob.address), bob.device, call, Kind.SIGNAL, BODY)
+            arrived = await at_bob.next()
+        assert isinstance(arrived, Deliver)
+        assert arrived.call == b"b" * 16
 
 
 def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final, Protocol, assert_never
 
 import aiohttp
@@ -217,7 +216,13 @@ class Link:
         self._telling = True
         try:
             while self._told:
-                self._told.popleft()()
+                tell = self._told.popleft()
+                try:
+                    tell()
+                except Exception as error:
+                    # Whoever fails to take one message must not take the connection with it, and every later one.
+                    log.error("a user of the link failed: %s", type(error).__name__)
+                    log.debug("where it failed", exc_info=error)
         finally:
             self._telling = False
 
@@ -344,13 +349,12 @@ class Link:
 def _tls_context(config: NodeConfig) -> ssl.SSLContext | bool:
     if not config.url.startswith("wss://"):
         return True
-    context = ssl.create_default_context()
+    try:
+        # With a file of its own the context does not trust the system's authorities.
+        context = ssl.create_default_context(cafile=config.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"The certificate authorities in {config.ca_file} cannot be used: {error}.") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if config.ca_file is not None:
-        try:
-            context.load_verify_locations(Path(config.ca_file))
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"The certificate authorities in {config.ca_file} cannot be used: {error}.") from None
     return context
 
 
