@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entrenous.protocol.credentials import Credentials, is_final
+from entrenous.protocol.credentials import MAX_SENTENCE, Credentials, is_final, sentence_of
 from entrenous_wire.login import login_proof
 from entrenous_wire.messages import Error, ErrorCode, Hello, RegistrationPolicy
 
@@ -48,3 +48,12 @@ def test_final_refusals(code: ErrorCode) -> None:
 
 def test_what_signs_is_not_shown() -> None:
     assert "sign" not in repr(credentials())
+
+
+def test_a_sentence_of_the_server_holds_nothing_that_a_terminal_obeys() -> None:
+    hostile = "No.\x1b]0;owned\x07\r\n\u202egnp.exe" + "x" * 10_000
+    shown = sentence_of(Error(code=ErrorCode.UNAVAILABLE, message=hostile))
+    assert shown.isprintable()
+    assert shown.startswith("No. ")
+    assert len(shown) == MAX_SENTENCE
+    assert sentence_of(Error(code=ErrorCode.UNAVAILABLE, message="Später.")) == "Später."

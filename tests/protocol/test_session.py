@@ -220,8 +220,8 @@ def test_a_final_refusal_ends_the_session(code: ErrorCode) -> None:
 
 def test_being_replaced_is_final() -> None:
     play = up()
-    play.hear(Error(code=ErrorCode.REPLACED, message="Elsewhere."))
-    play.expect(CloseTransport(), GaveUp(ErrorCode.REPLACED, "Elsewhere."))
+    play.hear(Error(code=ErrorCode.REPLACED, message="Else\x1bwhere."))
+    play.expect(CloseTransport(), GaveUp(ErrorCode.REPLACED, "Else where."))
 
 
 def test_a_busy_server_names_the_pause() -> None:

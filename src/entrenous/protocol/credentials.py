@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from entrenous_wire.limits import PROTOCOL_VERSION
 from entrenous_wire.login import login_proof
 from entrenous_wire.messages import Error, ErrorCode, Hello, Login, Register
+
+MAX_SENTENCE: Final = 300
+"""Characters of a server's sentence that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +67,8 @@ def is_final(error: Error) -> bool:
         ErrorCode.BAD_INVITE,
         ErrorCode.REPLACED,
     )
+
+
+def sentence_of(error: Error) -> str:
+    """What the server says to people: one line of bounded length, with nothing in it that a terminal would obey."""
+    return "".join(character if character.isprintable() else " " for character in error.message[:MAX_SENTENCE])

@@ -44,7 +44,7 @@ from entrenous_wire.messages import (
 )
 
 from ..errors import LocalProtocolError
-from .credentials import Credentials, is_final
+from .credentials import Credentials, is_final, sentence_of
 from .deadlines import Deadlines, Timeouts
 from .outbox import Inbox, Outbox
 from .records import Records
@@ -321,10 +321,10 @@ class Session:
             self._token = None
             self._say_who(self._hello)
         elif is_final(error):
-            self._give_up(error.code, error.message)
+            self._give_up(error.code, sentence_of(error))
         else:
             self._outputs.append(CloseTransport())
-            self._pause(error.message, now, error.retry_after or 0.0)
+            self._pause(sentence_of(error), now, error.retry_after or 0.0)
 
     # --- while the session stands ---
 
@@ -371,17 +371,17 @@ class Session:
     def _told_error(self, error: Error, now: float) -> None:
         again_at = None if error.retry_after is None else now + error.retry_after
         if error.code is ErrorCode.REPLACED:
-            self._give_up(error.code, error.message)
+            self._give_up(error.code, sentence_of(error))
         elif error.id is not None:
             if again_at is not None and self._outbox.refuse(error.id, again_at):
                 return
             if self._outbox.settle(error.id):
-                self._fail(error.id, error.code, error.message)
+                self._fail(error.id, error.code, sentence_of(error))
         elif error.request is not None:
             if again_at is not None and self._requests.refuse(error.request, again_at):
                 return
             if self._requests.settle(error.request) is not None:
-                self._outputs.append(RequestFailed(error.request, error.code, error.message))
+                self._outputs.append(RequestFailed(error.request, error.code, sentence_of(error)))
             else:
                 self.dropped += 1
         elif error.code is ErrorCode.TOO_MANY:
