@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from entrenous import CallState, EndReason, MediaFileError, Stage, StreamKind, ToneSource
+from entrenous import CallState, EndReason, LocalProtocolError, MediaFileError, Stage, StreamKind, ToneSource
 from entrenous.conversation import Conversation
 from entrenous.node import Node
 from entrenous.peer import MAX_FAILURES
@@ -89,6 +89,15 @@ async def test_every_message_over_two_ways_counts_once(server: ServerProcess) ->
         assert here.state is CallState.ACTIVE
         # Bob's own messages, sent back to him, do not verify; Alice's are repetitions.
         assert conversation_of(bob).dropped - before < len(seen)
+
+
+async def test_a_call_is_accepted_once_and_by_whom_it_rings(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        for call in (there, here):
+            with pytest.raises(LocalProtocolError, match="only once"):
+                await call.accept(send=ToneSource(100))
+        assert (there.state, here.state) == (CallState.ACTIVE, CallState.ACTIVE)
 
 
 async def test_a_file_that_cannot_be_sent_ends_the_call_with_its_name(server: ServerProcess) -> None:

@@ -107,6 +107,7 @@ class Call:
 
         Raises:
             CallEnded: it is over already.
+            LocalProtocolError: it is an outgoing call, or was accepted before.
         """
         self._living().accept(send, receive)
 

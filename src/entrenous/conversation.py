@@ -148,7 +148,23 @@ class Conversation:
     # --- what the owner of the call asks for (CallControl) ---
 
     def accept(self, source: Source | None, sink: Sink | None) -> None:
-        """Take the call with these media."""
+        """Take the call with these media; raises LocalProtocolError when it does not ring here and is not over."""
+        match self.call.state:
+            case CallState.RINGING | CallState.ENDED:
+                pass
+            case (
+                CallState.NEW
+                | CallState.PREPARING
+                | CallState.INVITING
+                | CallState.ALERTING
+                | CallState.ANSWERING
+                | CallState.CONNECTING
+                | CallState.ACTIVE
+                | CallState.RECONNECTING
+            ):
+                raise LocalProtocolError("Only a call that rings here can be accepted, and only once.")
+            case _:
+                assert_never(self.call.state)
         self.media.source, self.media.sink = source, sink
         self._around.report(inputs.Accepted(self.id))
 
