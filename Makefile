@@ -15,7 +15,7 @@ demo: system-run $(STAMP)
 	$(BIN)/entrenous demo $(DEMO)
 
 test: system-test $(STAMP) lint types
-	$(BIN)/python -m pytest $(TEST)
+	ENTRENOUS_EXHAUSTIVE=1 $(BIN)/python -m pytest $(TEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

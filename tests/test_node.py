@@ -183,7 +183,7 @@ async def test_another_device_stops_ringing_when_one_answers(server: ServerProce
         assert there.words == at_tablet.words
 
 
-async def test_somebody_offline_is_told_at_once(server: ServerProcess) -> None:
+async def test_somebody_who_does_not_exist_is_named_at_once(server: ServerProcess) -> None:
     async with two_nodes(server) as (alice, _), Node(config(server, "carol")) as carol:
         alice.contacts.add(str(carol.card))
         with pytest.raises(ContactError, match="not among your contacts"):
@@ -192,6 +192,14 @@ async def test_somebody_offline_is_told_at_once(server: ServerProcess) -> None:
         call = await alice.call(f"dave@{server.name}")
         async with asyncio.timeout(PATIENCE):
             assert (await call.wait_ended()).reason is EndReason.UNKNOWN_USER
+
+
+async def test_whoever_went_offline_is_reported_at_once(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        await bob.close()
+        call = await alice.call(bob.address)
+        async with asyncio.timeout(PATIENCE):
+            assert (await call.wait_ended()).reason is EndReason.OFFLINE
 
 
 async def test_a_stranger_does_not_ring_and_learns_nothing(server: ServerProcess) -> None:
