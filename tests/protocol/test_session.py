@@ -234,6 +234,32 @@ def test_a_busy_server_names_the_pause() -> None:
     play.wait(17.0).expect(OpenTransport())
 
 
+@pytest.mark.parametrize("hostile", [1e9, 1e308, float("inf")])
+def test_no_server_keeps_a_node_away_for_ever(hostile: float) -> None:
+    play = Play()
+    play.session.start(play.now)
+    play.session.transport_opened(play.now)
+    play.hear(HELLO).session.drain()
+    play.hear(Error(code=ErrorCode.UNAVAILABLE, message="Later.", retry_after=hostile))
+    play.expect(CloseTransport(), SessionLost("Later.", play.now + TIMES.retry_limit))
+    play = up()
+    play.session.send(send(1), play.now)
+    play.session.drain()
+    play.hear(Error(code=ErrorCode.UNAVAILABLE, message="Later.", id=send(1).id, retry_after=hostile)).expect()
+    play.wait(TIMES.retry_limit - 1.0).session.drain()
+    play.session.send(send(2), play.now)
+    play.expect()
+    play.wait(1.0).expect(*said(send(2)))
+
+
+def test_a_pause_that_is_over_already_is_none() -> None:
+    play = up()
+    play.hear(deliver(1, 11)).session.drain()
+    play.hear(Error(code=ErrorCode.TOO_MANY, message="Later.", retry_after=-5.0)).expect()
+    assert play.session.next_deadline() == play.now
+    play.wait(0.0).expect(*said(Ack(seq=1)))
+
+
 def test_every_step_of_connecting_has_its_time() -> None:
     play = Play()
     play.session.start(play.now)

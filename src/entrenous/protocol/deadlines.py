@@ -48,6 +48,8 @@ class Timeouts:
     """The first pause before reconnecting; it doubles with each failure."""
     backoff_limit: float = 30.0
     """The longest pause before reconnecting that we choose ourselves."""
+    retry_limit: float = 300.0
+    """The longest pause that a server may ask for: however it errs, a node comes back without being restarted."""
     stable: float = 10.0
     """How long a session must stand before the backoff starts afresh."""
 

@@ -324,7 +324,13 @@ class Session:
             self._give_up(error.code, sentence_of(error))
         else:
             self._outputs.append(CloseTransport())
-            self._pause(sentence_of(error), now, error.retry_after or 0.0)
+            self._pause(sentence_of(error), now, self._pause_asked_for(error) or 0.0)
+
+    def _pause_asked_for(self, error: Error) -> float | None:
+        """Seconds after which the server wants to hear it again, within reason; None when it never does."""
+        if error.retry_after is None:
+            return None
+        return min(max(error.retry_after, 0.0), self._timeouts.retry_limit)
 
     # --- while the session stands ---
 
@@ -369,7 +375,8 @@ class Session:
             self._outputs.append(RequestAnswered(answer.request, answer))
 
     def _told_error(self, error: Error, now: float) -> None:
-        again_at = None if error.retry_after is None else now + error.retry_after
+        pause = self._pause_asked_for(error)
+        again_at = None if pause is None else now + pause
         if error.code is ErrorCode.REPLACED:
             self._give_up(error.code, sentence_of(error))
         elif error.id is not None:
@@ -386,7 +393,7 @@ class Session:
                 self.dropped += 1
         elif error.code is ErrorCode.TOO_MANY:
             # The only thing without a number that we say often is Ack, and the next one says all that this one did.
-            self._deadlines = self._deadlines.set(_Wait.ACK, again_at or now + self._timeouts.retry)
+            self._deadlines = self._deadlines.set(_Wait.ACK, now + (self._timeouts.retry if pause is None else pause))
         else:
             self.dropped += 1
 
