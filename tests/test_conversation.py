@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from entrenous import CallState, EndReason, LocalProtocolError, MediaFileError, Stage, StreamKind, ToneSource
+from entrenous.call_legs import CallLegs
 from entrenous.conversation import Conversation
 from entrenous.node import Node
 from entrenous.peer import MAX_FAILURES
@@ -127,7 +128,7 @@ async def test_a_step_that_breaks_ends_the_call_and_not_the_node(
             raise ZeroDivisionError("secret detail")
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Conversation, "_answer_leg", broken)
+            patch.setattr(CallLegs, "answer", broken)
             there = await alice.call(bob.address, send=ToneSource(440))
             async with asyncio.timeout(PATIENCE):
                 outcome = await there.wait_ended()
@@ -140,7 +141,7 @@ async def test_a_step_that_breaks_ends_the_call_and_not_the_node(
 async def test_the_server_gets_nothing_but_accept_and_end_while_a_call_is_live(server: ServerProcess) -> None:
     async with two_nodes(server) as (alice, bob):
         there, here = await connected(alice, bob)
-        await until(lambda: conversation_of(alice)._peers[Device(str(bob.address), bob.device)]._data_generation == 0)
+        await until(lambda: conversation_of(alice).peers[Device(str(bob.address), bob.device)]._data_generation == 0)
         sent: list[Kind] = []
         genuine = Node.send
 

@@ -94,7 +94,7 @@ async def test_a_ring_that_cannot_be_pinned_is_refused_and_the_link_lives_on(ser
 async def said_while_ringing(alice: Node, bob: Node) -> tuple[list[object], Call, Call]:
     """What Alice's device says to Bob's while it rings, and both ends of the call."""
     said: list[object] = []
-    genuine = Conversation._say
+    genuine = Conversation.say
 
     def keep(self: Conversation, peer: Any, message: Any, kind: Kind) -> None:
         if self._around is alice:
@@ -102,7 +102,7 @@ async def said_while_ringing(alice: Node, bob: Node) -> tuple[list[object], Call
         genuine(self, peer, message, kind)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Conversation, "_say", keep)
+        patch.setattr(Conversation, "say", keep)
         there = await alice.call(bob.address, send=ToneSource(440))
         here = await ringing(bob)
         await until(lambda: any(isinstance(message, LegAnswer) for message in said), PATIENCE)
@@ -188,10 +188,10 @@ async def test_a_new_leg_gets_fresh_relay_credentials(server: ServerProcess) -> 
             patch.setattr(alice, "ice_servers", servers)
             await connected(alice, bob)
             (conversation,) = alice._conversations.values()
-            await conversation._learn_servers()
+            await conversation._legs.learn_servers()
             assert asked == 1, "they are still good"
-            conversation._servers_good_until = 0.0
-            await conversation._learn_servers()
+            conversation._legs._servers_good_until = 0.0
+            await conversation._legs.learn_servers()
             assert asked == 2
 
 

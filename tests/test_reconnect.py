@@ -26,7 +26,7 @@ def leg_of(node: Node) -> TransportLeg:
     (conversation,) = node._conversations.values()
     used = conversation._media_leg
     assert used is not None
-    connection = conversation._peers[used.device].connection(used.generation)
+    connection = conversation.peers[used.device].connection(used.generation)
     assert isinstance(connection, TransportLeg)
     return connection
 

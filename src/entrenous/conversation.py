@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Final, Protocol, assert_never
+from typing import Final, assert_never
 
-from entrenous_wire.addresses import Address
-from entrenous_wire.messages import ErrorCode, Kind
+from entrenous_wire.messages import Kind
 
 from .call import Call
+from .call_keys import KeyRenewal
+from .call_legs import CallLegs
 from .call_media import CallMedia
+from .call_setup import CallSetup
+from .call_tasks import CallTasks
 from .crypto.handshake import CalleeHandshake, CallerHandshake, Refused, Ringing
-from .crypto.identity import VerifiedDevice
 from .crypto.messages import (
     Accept,
     Candidate,
@@ -35,7 +35,7 @@ from .crypto.messages import (
     RekeyOffer,
     Reveal,
 )
-from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError, Replayed, RequestRefused
+from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError, Replayed
 from .events import (
     Active,
     Alerting,
@@ -50,62 +50,18 @@ from .events import (
     SendingEnded,
     WordsKnown,
 )
-from .media import events as media
-from .media.engine import IceServer, MediaEngine
-from .media.engine import Leg as Connection
 from .media.stats import CallStats
 from .media.streams import Sink, Source, StreamKind
 from .peer import MAX_FAILURES, PeerDevice
 from .protocol import inputs, outputs
-from .protocol.inputs import Device, EarlyLeg, Leg
+from .protocol.inputs import Device, Leg
 from .protocol.states import CallState, EndReason, Role, Stage, is_answered
+from .surroundings import Surroundings
 
 log = logging.getLogger(__name__)
 
-CLEANUP_SECONDS: Final = 5.0
-"""How long what belongs to an ended call may take to stop."""
-
 REVEAL_SECONDS: Final = 10.0
 """How long the callee waits for the caller to open its commitment."""
-
-RELAY_SECONDS: Final = 300.0
-"""How long relay credentials are used for new legs; they are good for twice that."""
-
-RELAY_PATIENCE: Final = 2.0
-"""How long a leg waits to hear of relays: a server that is away must not hold up what works without it."""
-
-TICK_SECONDS: Final = 1.0
-"""How often an answered call looks after its keys."""
-
-
-class Surroundings(Protocol):
-    """What a conversation needs of the node around it."""
-
-    engine: MediaEngine
-    me: Device
-
-    @property
-    def relay_only(self) -> bool:
-        """Whether no address of this machine may be shown to anybody."""
-
-    @property
-    def relay_until_accept(self) -> bool:
-        """Whether no address of this machine may be shown while it rings."""
-
-    def report(self, fact: inputs.Input) -> None:
-        """Tell the call machine a fact."""
-
-    def send(self, device: Device, call: bytes, kind: Kind, body: bytes) -> None:
-        """Hand a sealed body to the signaling server, now or when it is back."""
-
-    async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
-        """The verified devices of a contact; raises ServerError, IdentityChanged, VerificationError."""
-
-    async def ice_servers(self) -> Sequence[IceServer]:
-        """STUN and TURN servers with credentials for one call; empty when there are none."""
-
-    def begin_handshake(self, device: VerifiedDevice, call: bytes, *, video: bool) -> CallerHandshake:
-        """Begin the caller's half of a handshake."""
 
 
 class Conversation:
@@ -126,24 +82,19 @@ class Conversation:
         self.dropped = 0
         """What came from the peer and was not fit to be taken."""
         self._around = around
-        self._peers: dict[Device, PeerDevice] = {}
+        self.peers: dict[Device, PeerDevice] = {}
         self._partner: PeerDevice | None = None
-        self._servers: Sequence[IceServer] = ()
-        self._servers_good_until = 0.0
-        self._asking: asyncio.Task[Sequence[IceServer]] | None = None
-        self._hidden_legs: set[Leg] = set()
-        """Legs that show no address of ours, because we answered them before the call was answered."""
         self._media_leg: Leg | None = None
         self._peer_muted: dict[StreamKind, bool] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._preparations: set[asyncio.Task[Any]] = set()
-        """Those of the tasks that are of no use once the call has ended."""
-        self._ticker: asyncio.TimerHandle | None = None
+        self._tasks = CallTasks(self.broke)
+        self._legs = CallLegs(call_id, role, self.media.streams, self, self._tasks, around)
+        self._setup = CallSetup(self, self._legs, around)
+        self._keys = KeyRenewal(self._transmit_to_partner, lambda epoch: self.call.announce(Rekeyed(epoch)))
         self._finishing: asyncio.Task[None] | None = None
         call.attach(self)
 
     def __repr__(self) -> str:
-        return f"<Conversation {self.role.value}, {len(self._peers)} devices>"
+        return f"<Conversation {self.role.value}, {len(self.peers)} devices>"
 
     # --- what the owner of the call asks for (CallControl) ---
 
@@ -190,7 +141,7 @@ class Conversation:
 
     def add_peer(self, device: Device, handshake: CallerHandshake | CalleeHandshake) -> None:
         """Take a device of the other end into the call, with our half of the handshake with it."""
-        self._peers[device] = PeerDevice(device, handshake, self._connect)
+        self.peers[device] = PeerDevice(device, handshake, self._legs.connect)
 
     def take_over(self, other: Conversation) -> None:
         """Go on with the handle and the media choices of a call of ours that crossed this one."""
@@ -212,37 +163,35 @@ class Conversation:
         try:
             self._carry_out(output)
         except Exception as error:
-            self._broke(error)
+            self.broke(error)
 
     def _carry_out(self, output: outputs.Output) -> None:
         match output:
             case outputs.FetchKeys():
-                self._prepare(self._fetch_keys(output.address))
+                self._tasks.prepare(self._setup.fetch_keys(output.address))
             case outputs.SendRing():
-                self._ring(output.devices)
+                self._setup.ring(output.devices)
             case outputs.SendRinging():
-                self._prepare(self._send_ringing(output))
+                self._tasks.prepare(self._setup.send_ringing(output))
             case outputs.SendAccept():
-                self._prepare(self._send_accept(output))
+                self._tasks.prepare(self._setup.send_accept(output))
             case outputs.SendEnd():
                 self._send_end(output)
             case outputs.SendPlease():
                 please = PleaseRestart(output.leg.generation, output.stalled)
-                self._say(self._peers[output.leg.device], please, output.kind)
+                self.say(self.peers[output.leg.device], please, output.kind)
             case outputs.AnswerLeg():
-                self._prepare(self._answer_leg(output.leg))
+                self._tasks.prepare(self._legs.answer(output.leg))
             case outputs.StartLeg():
-                self._prepare(self._start_leg(output.leg))
+                self._tasks.prepare(self._legs.start(output.leg))
             case outputs.CloseLeg():
-                connection = self._peers[output.leg.device].take_leg(output.leg.generation)
-                if connection is not None:
-                    self._spawn(connection.close())
+                self._legs.close(output.leg)
             case outputs.OpenMedia():
-                self._prepare(self._open_media())
+                self._tasks.prepare(self._open_media())
             case outputs.OpenGate() | outputs.MoveMedia():
                 self._use_leg(output)
             case outputs.CloseMedia():
-                self._spawn(self._close_media())
+                self._tasks.spawn(self._close_media())
             case outputs.StateChanged():
                 self._state_changed(output)
             case outputs.CarryOver():
@@ -250,162 +199,43 @@ class Conversation:
             case _:
                 assert_never(output)
 
-    async def _fetch_keys(self, address: str) -> None:
-        """Find out whom to ring; the handshakes are made here, so that ringing is only sending."""
-        try:
-            devices = await self._around.fetch_devices(Address.parse(address))
-            for device in devices:
-                handshake = self._around.begin_handshake(device, self.id, video=self.call.has_video)
-                self.add_peer(Device(address, device.certificate.device_id), handshake)
-        except RequestRefused as error:
-            if error.code == ErrorCode.UNKNOWN_USER:
-                self._around.report(inputs.KeysFailed(self.id, EndReason.UNKNOWN_USER))
-            else:
-                self._around.report(inputs.KeysFailed(self.id, EndReason.FAILED, str(error)))
-        except EntrenousError as error:
-            self._around.report(inputs.KeysFailed(self.id, EndReason.FAILED, str(error)))
-        else:
-            self.call.mark("keys")
-            self._around.report(inputs.KeysReady(self.id, tuple(self._peers)))
-
-    def _ring(self, devices: Sequence[Device]) -> None:
-        for device in devices:
-            handshake = self._peers[device].handshake
-            assert isinstance(handshake, CallerHandshake)  # only a caller is asked to ring
-            self._around.send(device, self.id, Kind.RING, handshake.ring)
-        self.call.mark("rang")
-
-    async def _send_ringing(self, output: outputs.SendRinging) -> None:
-        peer = self._peers[output.device]
-        offer: LegOffer | None = None
-        match output.early_leg:
-            case EarlyLeg.NONE:
-                pass
-            case EarlyLeg.DIRECT | EarlyLeg.RELAY:
-                await self._learn_servers()
-                offer = await peer.offer_leg(0, relay_only=output.early_leg is EarlyLeg.RELAY)
-            case _:
-                assert_never(output.early_leg)
-        if not self._over:
-            self._transmit(peer, output.kind, peer.answer_ring(offer))
-            self._say_candidates(peer, 0)
-
-    async def _send_accept(self, output: outputs.SendAccept) -> None:
-        peer = self._peers[output.device]
-        offer: LegOffer | None = None
-        if output.offer_leg:
-            await self._learn_servers()
-            offer = await peer.offer_leg(0, relay_only=False)
-        if not self._over:
-            self._say(peer, Accept(offer), output.kind)
-            self._say_candidates(peer, 0)
-
     def _send_end(self, output: outputs.SendEnd) -> None:
         accepted = None if output.accepted_device is None else output.accepted_device.id
         message = End(output.reason.value, accepted, output.stage.value)
         for device in output.devices:
             # A device that has refused or was given up has no keys any more, and needs no word.
             with suppress(LocalProtocolError):
-                self._say(self._peers[device], message, output.kind)
+                self.say(self.peers[device], message, output.kind)
 
-    # --- legs ---
+    # --- what legs and set-up ask for ---
 
-    async def _learn_servers(self) -> None:
-        """Ask for relays, and again when their credentials grow old; the old ones stay when nobody answers."""
-        if self._servers and time.monotonic() < self._servers_good_until:
-            return
-        if self._asking is None:
-            self._asking = asyncio.ensure_future(self._around.ice_servers())
-            self._track(self._asking, self._preparations)
-        asking = self._asking
-        await asyncio.wait({asking}, timeout=RELAY_PATIENCE)
-        if asking.done() and asking is self._asking:
-            self._asking = None
-            self._servers = asking.result() or self._servers
-            self._servers_good_until = time.monotonic() + RELAY_SECONDS
+    @property
+    def answered(self) -> bool:
+        """Whether the call was accepted."""
+        return is_answered(self.call.state)
 
-    def _connect(self, device: Device, generation: int, relay_only: bool) -> Connection:
-        """Make the connection of a leg; the caller of the call decides on its ICE pair."""
-        leg = Leg(device, generation)
-        return self._around.engine.leg(
-            generation,
-            self.media.streams,
-            controlling=self.role is Role.CALLER,
-            relay_only=relay_only or self._around.relay_only,
-            ice_servers=self._servers,
-            on_event=lambda event: self._leg_event(leg, event),
-        )
+    @property
+    def over(self) -> bool:
+        """Whether the call has ended."""
+        return self.call.state is CallState.ENDED
 
-    async def _answer_leg(self, leg: Leg) -> None:
-        peer = self._peers[leg.device]
-        await self._learn_servers()
-        hidden = self._around.relay_until_accept and not is_answered(self.call.state)
-        try:
-            answer = await peer.answer_leg(leg.generation, relay_only=hidden)
-        except RemoteProtocolError as error:
-            self._leg_failed(leg, error)
-            return
-        if answer is not None:
-            if hidden:
-                self._hidden_legs.add(leg)
-            self._say(peer, answer, Kind.SIGNAL)
-            self._say_candidates(peer, leg.generation)
+    def peer(self, device: Device) -> PeerDevice:
+        """A device of the other end."""
+        return self.peers[device]
 
-    async def _start_leg(self, leg: Leg) -> None:
-        peer = self._peers[leg.device]
-        await self._learn_servers()
-        offer = await peer.offer_leg(leg.generation, relay_only=False)
-        if offer is not None:
-            self._say(peer, offer, Kind.SIGNAL)
-            self._say_candidates(peer, leg.generation)
+    def leg_secured(self) -> None:
+        """A leg is secured."""
+        self.call.mark("secured")
 
-    async def _take_answer(self, peer: PeerDevice, answer: LegAnswer) -> None:
-        try:
-            await peer.take_answer(answer)
-        except (RemoteProtocolError, LocalProtocolError) as error:
-            self._leg_failed(Leg(peer.device, answer.generation), error)
-
-    def _leg_event(self, leg: Leg, event: media.LegEvent) -> None:
-        """Take what a leg tells; nothing of it may break the leg."""
-        try:
-            self._take_leg_event(leg, event)
-        except Exception as error:
-            self._broke(error)
-
-    def _take_leg_event(self, leg: Leg, event: media.LegEvent) -> None:
-        peer = self._peers[leg.device]
-        match event:
-            case media.CandidateGathered():
-                candidate = peer.gathered(leg.generation, event.line)
-                if candidate is not None:
-                    self._say(peer, candidate, Kind.SIGNAL)
-            case media.PathFound():
-                self._around.report(inputs.PathFound(self.id, leg))
-            case media.Secured():
-                self.call.mark("secured")
-                self._around.report(inputs.Secured(self.id, leg))
-            case media.DataOpen():
-                peer.data_open(leg.generation)
-            case media.Data():
-                self.receive(leg.device, event.message, by_leg=True)
-            case media.LegFailed():
-                self._around.report(inputs.LegFailed(self.id, leg, Stage(event.stage.value)))
-            case media.LegClosed():
-                self._around.report(inputs.LegClosed(self.id, leg))
-            case _:
-                assert_never(event)
-
-    def _leg_failed(self, leg: Leg, error: EntrenousError) -> None:
-        """A description of the peer that no leg can be made of."""
+    def refused(self) -> None:
+        """The peer said something that cannot be taken."""
         self.dropped += 1
-        log.info("a leg failed: %s", type(error).__name__)
-        self._around.report(inputs.LegFailed(self.id, leg, Stage.PATH))
 
     # --- media ---
 
     async def _open_media(self) -> None:
         """Open source and sink; the keys must stand, so at the callee the caller's nonce must have come."""
-        peer = self._partner if self.role is Role.CALLER else next(iter(self._peers.values()))
+        peer = self._partner if self.role is Role.CALLER else next(iter(self.peers.values()))
         assert peer is not None  # the caller's machine opens media when a device has accepted
         self._partner = peer
         try:
@@ -416,30 +246,30 @@ class Conversation:
             self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence))
             return
         self._show_words(peer)
-        self._spawn(self._open_streams(peer))  # a camera that is being opened has to be closed properly
+        self._tasks.spawn(self._open_streams(peer))  # a camera that is being opened has to be closed properly
 
     async def _open_streams(self, peer: PeerDevice) -> None:
         await self.media.open(peer.handshake.secrets)
         self._around.report(inputs.MediaOpened(self.id))
 
     def _use_leg(self, output: outputs.OpenGate | outputs.MoveMedia) -> None:
-        connection = self._peers[output.leg.device].connection(output.leg.generation)
+        connection = self.peers[output.leg.device].connection(output.leg.generation)
         if connection is None:
             return
         self._media_leg = output.leg
         path = None if connection.path is None else connection.path.kind.value
         changed, self.call.path = path not in (None, self.call.path), path
         if isinstance(output, outputs.OpenGate):
-            self._spawn(self.media.open_gate(connection))
+            self._tasks.spawn(self.media.open_gate(connection))
             if any(self.media.muted.values()):
-                self._say_muted(self._peers[output.leg.device])
-            if output.leg in self._hidden_legs:
+                self._say_muted(self.peers[output.leg.device])
+            if self._legs.is_hidden(output.leg):
                 self._around.report(inputs.BetterPath(self.id))
             return
         try:
             self.media.move(connection)
         except RemoteProtocolError as error:
-            self._leg_failed(output.leg, error)
+            self._legs.failed(output.leg, error)
             return
         if changed and path is not None:
             self.call.announce(PathChanged(path))
@@ -477,8 +307,8 @@ class Conversation:
 
     def receive(self, device: Device, body: bytes, *, by_leg: bool = False) -> None:
         """Take a sealed body of a device of this call, from the server or a data channel."""
-        peer = self._peers.get(device)
-        if peer is None or self._over:
+        peer = self.peers.get(device)
+        if peer is None or self.over:
             self.dropped += 1
             return
         try:
@@ -489,12 +319,12 @@ class Conversation:
             self.dropped += 1
             log.info("a message was refused: %s", type(error).__name__)
             # Whoever runs the server can make up messages: they must not be able to end a call that needs it no more.
-            peer.failures += by_leg or not is_answered(self.call.state)
+            peer.failures += by_leg or not self.answered
             if peer.failures == MAX_FAILURES:
                 sentence = "What arrives does not verify: somebody interferes with this call."
                 self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence))
         except Exception as error:
-            self._broke(error)
+            self.broke(error)
 
     def _take(self, peer: PeerDevice, message: Ringing | Refused | InnerMessage) -> None:
         report, call = self._around.report, self.id
@@ -518,7 +348,7 @@ class Conversation:
                 self._note_offer(peer, message)
                 report(inputs.LegOffered(call, Leg(peer.device, message.generation)))
             case LegAnswer():
-                self._spawn(self._take_answer(peer, message))
+                self._tasks.spawn(self._legs.take_answer(peer, message))
             case Candidate():
                 peer.take_candidate(message)
             case PleaseRestart():
@@ -527,7 +357,7 @@ class Conversation:
                 if peer is self._partner:  # another device of theirs, that rings too, has no part in this
                     self._take_media_state(message)
             case RekeyOffer() | RekeyAnswer() | RekeyDone():
-                self._continue_rekey(peer, message)
+                self._keys.take(peer.handshake.secrets, message)
             case _:
                 assert_never(message)
 
@@ -535,7 +365,7 @@ class Conversation:
         """The keys stand at the caller: open the commitment, so that they stand at the callee too."""
         self.call.mark("alerting")
         peer.words_known.set()
-        self._transmit(peer, Kind.SIGNAL, peer.handshake.secrets.reveal(None))
+        self.transmit(peer, Kind.SIGNAL, peer.handshake.secrets.reveal(None))
         self._note_offer(peer, ringing.leg_offer)
         self._around.report(inputs.RingingReceived(self.id, peer.device, ringing.leg_offer is not None))
 
@@ -558,22 +388,18 @@ class Conversation:
 
     # --- what is said ---
 
-    def _say(self, peer: PeerDevice, message: InnerMessage, kind: Kind) -> None:
+    def say(self, peer: PeerDevice, message: InnerMessage, kind: Kind) -> None:
+        """Seal and send a message."""
         # The other end may ask for a new leg because it hears nothing on this one, while all seems well from here.
         about_legs = isinstance(message, LegOffer | LegAnswer | Candidate | PleaseRestart)
-        self._transmit(peer, kind, peer.seal(message), also_by_server=about_legs)
+        self.transmit(peer, kind, peer.seal(message), also_by_server=about_legs)
 
     def _say_muted(self, peer: PeerDevice) -> None:
         now = self.media.muted
-        self._say(peer, MediaState(now[StreamKind.AUDIO], now[StreamKind.VIDEO], held=False), Kind.SIGNAL)
+        self.say(peer, MediaState(now[StreamKind.AUDIO], now[StreamKind.VIDEO], held=False), Kind.SIGNAL)
 
-    def _say_candidates(self, peer: PeerDevice, generation: int) -> None:
-        """Our description is said: now its later candidates make sense to the peer."""
-        for candidate in peer.described(generation):
-            self._say(peer, candidate, Kind.SIGNAL)
-
-    def _transmit(self, peer: PeerDevice, kind: Kind, body: bytes, *, also_by_server: bool = False) -> None:
-        """Send by the leg while it works, by the server otherwise, and by both what the server must count.
+    def transmit(self, peer: PeerDevice, kind: Kind, body: bytes, *, also_by_server: bool = False) -> None:
+        """Send a sealed body by the leg while it works, else by the server, and by both what the server must count.
 
         While a leg is doubted, by either end, both are used too: the replay window takes each message once.
         """
@@ -581,34 +407,9 @@ class Conversation:
         if not by_leg or also_by_server or kind is not Kind.SIGNAL or self.call.state is not CallState.ACTIVE:
             self._around.send(peer.device, self.id, kind, body)
 
-    # --- keys of a live call ---
-
-    def _tick(self) -> None:
-        """About once a second: renew keys, forget old ones."""
-        self._ticker = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
-        peer = self._partner
-        if peer is None:
-            return
-        secrets, now = peer.handshake.secrets, time.monotonic()
-        before = secrets.epoch
-        secrets.tick(now)
-        if self.role is Role.CALLER:
-            offer = secrets.begin_rekey(now)
-            if offer is not None:
-                self._transmit(peer, Kind.SIGNAL, offer)
-        self._announce_epoch(before, secrets.epoch)
-
-    def _continue_rekey(self, peer: PeerDevice, message: RekeyOffer | RekeyAnswer | RekeyDone) -> None:
-        secrets = peer.handshake.secrets
-        before = secrets.epoch
-        reply = secrets.continue_rekey(message, time.monotonic())
-        if reply is not None:
-            self._transmit(peer, Kind.SIGNAL, reply)
-        self._announce_epoch(before, secrets.epoch)
-
-    def _announce_epoch(self, before: int, after: int) -> None:
-        if after > before:
-            self.call.announce(Rekeyed(after))
+    def _transmit_to_partner(self, body: bytes) -> None:
+        if self._partner is not None:
+            self.transmit(self._partner, Kind.SIGNAL, body)
 
     # --- states ---
 
@@ -640,54 +441,24 @@ class Conversation:
 
     def _answered(self) -> None:
         self.call.mark("accepted")
-        if self._ticker is None:
-            self._tick()
-
-    @property
-    def _over(self) -> bool:
-        return self.call.state is CallState.ENDED
+        if self._partner is not None:
+            self._keys.start(self._partner.handshake.secrets)
 
     async def _finish(self, change: outputs.StateChanged) -> None:
         """Give everything back, drop the keys, then tell the owner."""
-        if self._ticker is not None:
-            self._ticker.cancel()
-        for task in self._preparations:
-            task.cancel()
-        if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=CLEANUP_SECONDS)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
-        for peer in self._peers.values():
+        self._keys.stop()
+        await self._tasks.finish()
+        for peer in self.peers.values():
             peer.forget()
         assert change.reason is not None  # an ended call has one
         times = self.call.timings
         seconds = times["ended"] - times["accepted"] if "active" in times else None
         self.call.finish(CallOutcome(change.reason, change.stage, change.sentence, seconds), self.media.stats())
 
-    # --- tasks ---
+    # --- what goes wrong ---
 
-    def _spawn(self, step: Coroutine[Any, Any, None]) -> None:
-        self._track(asyncio.ensure_future(self._guard(step)))
-
-    def _prepare(self, step: Coroutine[Any, Any, None]) -> None:
-        """Spawn a step that the end of the call cuts short: it may wait for a server or a peer that is away."""
-        self._track(asyncio.ensure_future(self._guard(step)), self._preparations)
-
-    def _track(self, task: asyncio.Task[Any], *also: set[asyncio.Task[Any]]) -> None:
-        for tasks in (self._tasks, *also):
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-
-    async def _guard(self, step: Coroutine[Any, Any, None]) -> None:
-        """A step that breaks ends the call with a reason: never silently, and never the node with it."""
-        try:
-            await step
-        except Exception as error:
-            self._broke(error)
-
-    def _broke(self, error: Exception) -> None:
+    def broke(self, error: Exception) -> None:
+        """A step did not work: the call ends with a reason, never silently, and never the node with it."""
         if isinstance(error, EntrenousError):
             self._fail(str(error))
             return
@@ -697,7 +468,7 @@ class Conversation:
         self._fail("An internal error ended the call; ENTRENOUS_DEBUG=1 shows where.")
 
     def _fail(self, sentence: str) -> None:
-        if not self._over:
+        if not self.over:
             self._around.report(inputs.LocalFailure(self.id, Stage.MEDIA, sentence))
 
 

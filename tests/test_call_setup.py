@@ -1,0 +1,75 @@
+"""CallSetup: what happens when there is nobody to ring, or nobody who can be trusted; good calls are in test_node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from entrenous.call import Call
+from entrenous.call_legs import CallLegs
+from entrenous.call_setup import CallSetup
+from entrenous.crypto.identity import VerifiedDevice
+from entrenous.errors import IdentityChanged, RequestRefused, ServerUnreachable, VerificationError
+from entrenous.protocol.inputs import Device, Input, KeysFailed, KeysReady
+from entrenous.protocol.states import EndReason
+from entrenous.surroundings import Surroundings
+from entrenous_wire.addresses import Address
+
+BOB = Address("bob", "calls.example.org")
+CALL = b"c" * 16
+
+
+class Around:
+    """A node that answers with what the test puts in."""
+
+    def __init__(self, answer: Sequence[VerifiedDevice] | Exception) -> None:
+        self.answer = answer
+        self.reported: list[Input] = []
+
+    def report(self, fact: Input) -> None:
+        self.reported.append(fact)
+
+    async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
+        assert address == BOB
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class User:
+    """A conversation without any device of the other end."""
+
+    def __init__(self) -> None:
+        self.id = CALL
+        self.call = Call(CALL, BOB, outgoing=True, has_video=False, contact=None)
+        self.peers: dict[Device, Any] = {}
+        self.over = False
+
+
+async def setup_with(answer: Sequence[VerifiedDevice] | Exception) -> list[Input]:
+    around = Around(answer)
+    setup = CallSetup(cast(Any, User()), cast(CallLegs, None), cast(Surroundings, around))
+    await setup.fetch_keys(str(BOB))
+    return around.reported
+
+
+async def test_nobody_to_ring_is_reported_as_no_devices() -> None:
+    assert await setup_with([]) == [KeysReady(CALL, ())]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "sentence"),
+    [
+        (RequestRefused("unknown-user", "There is no such user."), EndReason.UNKNOWN_USER, ""),
+        (RequestRefused("too-many", "Too many requests."), EndReason.FAILED, "Too many requests."),
+        (ServerUnreachable("It did not answer."), EndReason.FAILED, "It did not answer."),
+        (IdentityChanged("The key changed."), EndReason.FAILED, "The key changed."),
+        (VerificationError("Nothing verifies."), EndReason.FAILED, "Nothing verifies."),
+    ],
+)
+async def test_keys_that_cannot_be_had_end_the_call_with_the_reason(
+    error: Exception, reason: EndReason, sentence: str
+) -> None:
+    assert await setup_with(error) == [KeysFailed(CALL, reason, sentence)]

@@ -1,0 +1,20 @@
+"""Surroundings: the node is what a call needs around it."""
+
+from __future__ import annotations
+
+import inspect
+
+from entrenous import Node
+from entrenous.surroundings import Surroundings
+
+
+def test_the_node_has_every_method_that_calls_need() -> None:
+    for name, wanted in vars(Surroundings).items():
+        if name.startswith("_") or not (inspect.isfunction(wanted) or isinstance(wanted, property)):
+            continue
+        given = inspect.getattr_static(Node, name)
+        if isinstance(wanted, property):
+            assert isinstance(given, property), name
+        else:
+            assert list(inspect.signature(given).parameters) == list(inspect.signature(wanted).parameters), name
+            assert inspect.iscoroutinefunction(given) == inspect.iscoroutinefunction(wanted), name
