@@ -1,7 +1,8 @@
 """The two SQLite files: opening, checking and migrating them, and the operator's own look into them.
 
 Write-ahead log with synchronous=FULL, so that what was acknowledged survives a power cut; secure_delete, so that
-the token of a closed record is overwritten and not only unlinked.
+the token of a closed record is overwritten and not only unlinked. Copies of it in the log go when the log is folded in,
+which `writer` sees to.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 One thread writes both databases; whatever waits for it goes into one transaction a database, so that many wait for
 one flush of the disk (group commit). Another thread reads, so that a locked writer stops no login. A batch that the
 database refuses (locked, full) fails as a whole, and nothing of it happened.
+
+What a batch deletes is overwritten in the database at once but stands in the write-ahead log until that is folded in:
+half a second after the last write, and within two seconds however busy the server is. Only somebody who reads the file
+meanwhile (`entrenous-signaling calls`, a backup) puts that off until they are done.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from typing import IO, Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from .database import Databases, StoreError, migrate, open_engine, read_open_rows
+from .database import BUSY_SECONDS, Databases, StoreError, migrate, open_engine, read_open_rows
 from .requests import Failed, OpenRow, ReadAccount, StoreRequest, StoreResult
 from .statements import AccountsRequest, UsageRequest, carry_out
 
@@ -30,8 +34,9 @@ Answer = tuple[int, StoreResult | Failed]
 """A ticket and what came of it."""
 
 _BATCH: Final = 256
-_IDLE_SECONDS: Final = 2.0
-_CHECKPOINT_SECONDS: Final = 30.0
+_IDLE_SECONDS: Final = 0.5
+_LONGEST_SECONDS: Final = 2.0
+"""How long a write may stand in the write-ahead log: until nothing more comes, and while more comes."""
 
 
 class Store:
@@ -112,7 +117,7 @@ class Store:
             now = time.monotonic()
             if batch and dirty_since is None:
                 dirty_since = now
-            if dirty_since is not None and (not batch or now - dirty_since > _CHECKPOINT_SECONDS):
+            if dirty_since is not None and (not batch or now - dirty_since >= _LONGEST_SECONDS):
                 folded = [accounts.checkpoint(), usage.checkpoint()]
                 dirty_since = None if all(folded) else now
         for file in (accounts, usage):
@@ -126,14 +131,15 @@ class _File:
     def __init__(self, path: Path, *, writes: bool) -> None:
         self._engine = open_engine(path, writes=writes)
         self._connection: Connection | None = None
+        self._folded = True
 
     def transact(self, batch: Sequence[Request]) -> list[Answer]:
         """Carry out a batch in one transaction, all of it or nothing."""
+        self._folded = False
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            with self._connection.begin():
-                return [(ticket, carry_out(self._connection, request)) for ticket, request in batch]
+            connection = self._connected()
+            with connection.begin():
+                return [(ticket, carry_out(connection, request)) for ticket, request in batch]
         except (OperationalError, sqlite3.OperationalError):
             self._drop_connection()
             return [(ticket, Failed.FAILED) for ticket, _ in batch]
@@ -149,23 +155,34 @@ class _File:
         Returns:
             False when another process was reading, or the database refused: try again later.
         """
-        if self._connection is None:
+        if self._folded:
             return True
-        # On the driver's own connection, since it has to happen outside of any transaction.
-        cursor = self._connection.connection.cursor()
         try:
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            busy, _, _ = cursor.fetchone() or (True, 0, 0)
-        except sqlite3.Error:
+            # On the driver's own connection, since it has to happen outside of any transaction.
+            cursor = self._connected().connection.cursor()
+            try:
+                # It waits for nobody who reads: requests would wait with it.
+                cursor.execute("PRAGMA busy_timeout=0")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, _, _ = cursor.fetchone() or (True, 0, 0)
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+            finally:
+                cursor.close()
+        except (SQLAlchemyError, sqlite3.Error):
+            self._drop_connection()
             return False
-        finally:
-            cursor.close()
-        return not busy
+        self._folded = not busy
+        return self._folded
 
     def close(self) -> None:
         """Let go of the file."""
         self._drop_connection()
         self._engine.dispose()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None

@@ -26,6 +26,7 @@ from entrenous_signaling.store.requests import (
     RegisterOutcome,
     ReplacePrekeys,
     StoreRequest,
+    TouchRecords,
 )
 from entrenous_signaling.store.writer import Answer, Store
 
@@ -36,6 +37,7 @@ class Running:
     """A started store whose answers can be waited for."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.store = Store(folder)
         self._answers: dict[int, object] = {}
         self._changed = threading.Condition()
@@ -176,12 +178,50 @@ def test_the_token_of_a_closed_record_is_in_no_file_any_more(tmp_path: Path) -> 
     assert not token_is_kept(tmp_path)
 
 
+def wait_until_forgotten(store: Running, *, meanwhile: StoreRequest) -> None:
+    """Look into the files, with the server at work, until the token is in none; fails when it stays."""
+    until = time.monotonic() + WAIT_SECONDS
+    while token_is_kept(store.folder):
+        assert time.monotonic() < until
+        store.do(meanwhile)
+
+
 def test_a_server_that_goes_on_forgets_the_token_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "_LONGEST_SECONDS", 3600.0)  # it is being idle that counts
+    with running(tmp_path) as store:
+        store.do(OpenRecord(TOKEN, 1))
+        store.do(TouchRecords((TOKEN,), 2))
+        store.do(CloseRecord(TOKEN, 1, 2))
+        wait_until_forgotten(store, meanwhile=ReadAccount("bob"))
+
+
+def test_and_so_does_one_that_is_never_idle(tmp_path: Path) -> None:
     with running(tmp_path) as store:
         store.do(OpenRecord(TOKEN, 1))
         store.do(CloseRecord(TOKEN, 1, 2))
-        until = time.monotonic() + WAIT_SECONDS  # the writer folds the log in when it has been idle: look until it has
-        while token_is_kept(tmp_path) and time.monotonic() < until:
-            store.do(ReadAccount("bob"))
-        assert not token_is_kept(tmp_path)
+        wait_until_forgotten(store, meanwhile=TouchRecords((b"another",), 2))
+
+
+def test_a_failure_after_a_record_was_closed_keeps_nothing_in_the_log(tmp_path: Path) -> None:
+    with running(tmp_path) as store:
+        # Who reads keeps the log from being folded in when the failed connection is closed.
+        reader = sqlite3.connect(Databases(tmp_path).usage, isolation_level=None)
+        reader.execute("SELECT * FROM call_record").fetchall()
+        store.do(OpenRecord(TOKEN, 1))
+        store.do(CloseRecord(TOKEN, 1, 2))
+        assert store.do(CloseRecord(b"", None, 1)) is Failed.FAILED  # type: ignore[arg-type]  # what the table refuses
+        wait_until_forgotten(store, meanwhile=ReadAccount("bob"))
+        reader.close()
+
+
+def test_somebody_who_reads_holds_up_no_request_and_is_waited_for(tmp_path: Path) -> None:
+    with running(tmp_path) as store:
+        store.do(OpenRecord(TOKEN, 1))
+        reader = sqlite3.connect(Databases(tmp_path).usage, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM open_record").fetchall()
+        store.do(CloseRecord(TOKEN, 1, 2))
+        assert store.do(CloseRecord(b"", 3, 4)) is Done.DONE
+        assert token_is_kept(tmp_path)
+        reader.close()
+        wait_until_forgotten(store, meanwhile=ReadAccount("bob"))
