@@ -29,7 +29,7 @@ from entrenous.errors import KeystoreError
 from entrenous.link import Link
 from entrenous.media.engine import IceServer
 from entrenous.protocol.inputs import Device
-from entrenous_wire.messages import Kind, Turn
+from entrenous_wire.messages import Kind
 from lab.calls import until
 from lab.relay import HAS_COTURN, running_relay
 from world.nodes import PATIENCE, config, connected, event_of, ringing, two_nodes
@@ -158,21 +158,6 @@ async def test_a_stranger_is_answered_without_a_relay(server: ServerProcess, pol
         here = await ringing(bob)
         await here.accept(send=ToneSource(660))
         await hears(there, here)
-
-
-async def test_relay_urls_that_make_no_sense_are_left_out(server: ServerProcess) -> None:
-    async with Node(config(server, "alice")) as alice:
-        urls = ["http://example.org", "turns:relay.example.org?transport=udp", "turn:relay.example.org"]
-
-        async def answer() -> Turn:
-            return Turn(
-                request=1, urls=urls + ["turn:more.example.org"] * 100, username="user", password="word", ttl=600
-            )
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(alice, "_relay", answer)
-            servers = await alice.ice_servers()
-        assert [each.url for each in servers] == ["turn:relay.example.org"] + ["turn:more.example.org"] * 5
 
 
 async def test_a_new_leg_gets_fresh_relay_credentials(server: ServerProcess) -> None:

@@ -202,6 +202,16 @@ async def test_whoever_went_offline_is_reported_at_once(server: ServerProcess) -
             assert (await call.wait_ended()).reason is EndReason.OFFLINE
 
 
+async def test_a_device_that_goes_offline_while_it_rings_leaves_the_others_ringing(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob), Node(config(server, None), profile=second_device(bob)) as tablet:
+        there = await alice.call(bob.address, send=ToneSource(440))
+        _, at_tablet = await asyncio.gather(ringing(bob), ringing(tablet))
+        await bob.close()
+        await at_tablet.accept(send=ToneSource(660))
+        async with asyncio.timeout(PATIENCE):
+            await there.wait_active()
+
+
 async def test_a_stranger_does_not_ring_and_learns_nothing(server: ServerProcess) -> None:
     async with two_nodes(server) as (_, bob), Node(config(server, "eve"), timeouts=Timeouts(ring=1.0)) as eve:
         eve.contacts.add(str(bob.card))

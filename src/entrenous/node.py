@@ -10,33 +10,33 @@ import asyncio
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 from entrenous_wire.addresses import Address
 from entrenous_wire.limits import CALL_ID_BYTES
-from entrenous_wire.messages import Deliver, ErrorCode, Kind, Send, Turn
+from entrenous_wire.messages import Deliver, Kind, Send
 
 from .account import credentials_of, open_profile, register
 from .call import Call
 from .config import IcePolicy, NodeConfig, Strangers
 from .conversation import Conversation
 from .crypto.card import ContactCard
-from .crypto.handshake import CalleeHandshake, CallerHandshake, IncomingRing, MediaKinds, RingGuard, open_ring
+from .crypto.handshake import CalleeHandshake, CallerHandshake, MediaKinds, RingGuard, open_ring
 from .crypto.identity import VerifiedDevice
+from .desk_runner import DeskRunner
+from .directory import Directory
 from .errors import (
     ConfigError,
     IdentityChanged,
     KeystoreError,
     LocalProtocolError,
     RemoteProtocolError,
-    RequestRefused,
     ServerUnreachable,
     VerificationError,
 )
-from .events import KeyChanged, MissedCall, Notice, ServerBack, ServerLost
+from .events import MissedCall, Notice, ServerBack, ServerLost
 from .link import Link
 from .media.engine import IceServer, MediaEngine, MediaSettings
 from .media.streams import Sink, Source
@@ -45,7 +45,8 @@ from .protocol import inputs, outputs
 from .protocol.deadlines import Timeouts
 from .protocol.desk import Desk
 from .protocol.inputs import Device, EarlyLeg
-from .protocol.states import CallState, EndReason, Role
+from .protocol.states import CallState, EndReason, Role, Stage
+from .relays import Relays
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +61,6 @@ REFRESH_SECONDS: Final = 3600.0
 
 LOGIN_PAUSE: Final = 30.0
 """How long a login with renewed keys waits for a server that is away."""
-
-MAX_RELAYS: Final = 8
-"""Relay URLs of the server that are looked at: each costs a socket a leg."""
 
 MAX_WAITING: Final = 64
 """Incoming calls or notices that wait for a reader; the oldest go first."""
@@ -92,14 +90,11 @@ class Node:
         self._profile = profile
         self._timeouts = timeouts or Timeouts()
         self._link: Link | None = None
-        self._desk: Desk | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._desk: DeskRunner | None = None
         self._refresh: asyncio.TimerHandle | None = None
-        self._facts: deque[inputs.Input | None] = deque()
-        self._working = False
         self._conversations: dict[bytes, Conversation] = {}
         self._rings = RingGuard()
-        self._no_relay = False
+        self._relays = Relays(self.engine, config.ice_servers, lambda: self._running_link().fetch_turn())
         self._incoming: asyncio.Queue[Call | None] = asyncio.Queue(MAX_WAITING)
         self._notices: asyncio.Queue[Notice | None] = asyncio.Queue(MAX_WAITING)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -125,7 +120,8 @@ class Node:
             else:
                 raise ConfigError("A node needs a profile, or a username to register for this run only.")
         self.me = Device(str(self.address), self.device)
-        self._desk = Desk(self.me, self._timeouts)
+        self._desk = DeskRunner(Desk(self.me, self._timeouts), self._carry_out)
+        self._directory = Directory(self.profile, lambda changed: _offer(self._notices, changed))
         self.profile.refresh()
         await asyncio.gather(asyncio.to_thread(self.engine.load), self._log_in())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
@@ -222,8 +218,11 @@ class Node:
         if self._closed:
             return
         self._closed = True
-        if self._desk is not None and self._desk.live is not None:
-            self.report(inputs.HungUp(self._desk.live.id))
+        if self._desk is not None and (live := self._desk.live) is not None:
+            if live.state is CallState.RINGING:  # the person did not refuse: other devices of theirs ring on
+                self.report(inputs.LocalFailure(live.id, Stage.RING, "This device went offline."))
+            else:
+                self.report(inputs.HungUp(live.id))
         for conversation in list(self._conversations.values()):
             await conversation.wait_finished()
         # One of these tasks may be what closes the node: it is left to end by itself.
@@ -232,9 +231,10 @@ class Node:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for timer in (self._timer, self._refresh):
-            if timer is not None:
-                timer.cancel()
+        if self._desk is not None:
+            self._desk.stop()
+        if self._refresh is not None:
+            self._refresh.cancel()
         if self._link is not None:
             await self._link.close(FLUSH_SECONDS)
         _offer(self._incoming, None)
@@ -246,50 +246,17 @@ class Node:
             log.error("a task beside the node failed: %s", type(error).__name__)
             log.debug("where it failed", exc_info=error)
 
-    def _running_desk(self) -> Desk:
+    def _running_desk(self) -> DeskRunner:
         if self._desk is None or self._closed:
             raise LocalProtocolError("The node is not running.")
         return self._desk
 
-    # --- the desk and its timer ---
+    # --- what the desk asks for ---
 
     def report(self, fact: inputs.Input) -> None:
-        """Feed the desk a fact, carry out what it asks for, arm its timer; facts that come meanwhile wait."""
-        self._feed(fact)
-
-    def _feed(self, fact: inputs.Input | None) -> None:
-        """The same with None for time that has passed."""
-        self._facts.append(fact)
-        if self._working:
-            return
-        self._working = True
-        try:
-            while self._facts:
-                self._step(self._facts.popleft())
-        finally:
-            self._working = False
-        self._arm()
-
-    def _step(self, fact: inputs.Input | None) -> None:
-        if self._desk is None:
-            return
-        now = time.monotonic()
-        self._desk, asked = self._desk.handle_timeout(now) if fact is None else self._desk.handle(fact, now)
-        for output in asked:
-            self._carry_out(output)
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadline = None if self._desk is None else self._desk.next_deadline()
-        if deadline is not None:
-            delay = max(0.0, deadline - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._time_passed)
-
-    def _time_passed(self) -> None:
-        self._timer = None
-        self._feed(None)
+        """Tell the call machine a fact."""
+        if self._desk is not None:
+            self._desk.report(fact)
 
     def _carry_out(self, output: outputs.Output) -> None:
         conversation = self._conversations.get(output.call)
@@ -344,7 +311,7 @@ class Node:
         device = Device(str(ring.caller), ring.caller_device)
         if device != (message.sender, message.device):
             raise VerificationError("A ring came from another device than it says.")
-        contact = self._known_caller(ring)
+        contact = self._directory.known_caller(ring)
         rang = inputs.Rang(ring.call_id, device, now - ring.sent_at, self._early_leg(contact))
         if ring.call_id in self._conversations:
             self.report(rang)  # of the call that has this id: it keeps its conversation, whatever the desk decides
@@ -358,23 +325,11 @@ class Node:
         if call.state is CallState.NEW:
             self._conversations.pop(ring.call_id, None)  # busy, or refused as a repetition: it never rang
 
-    def _known_caller(self, ring: IncomingRing) -> Contact | None:
-        """The contact who rings, its key checked against the pinned one."""
-        if ring.caller not in self.contacts:
-            return None
-        try:
-            self.profile.pin(ring.caller, ring.caller_identity)
-        except IdentityChanged:
-            fingerprint = ContactCard.of(ring.caller, ring.caller_identity).fingerprint
-            _offer(self._notices, KeyChanged(ring.caller, fingerprint))
-            raise VerificationError("A contact rings with another identity key.") from None
-        return self.contacts.get(ring.caller)
-
     def _early_leg(self, contact: Contact | None) -> EarlyLeg:
         """What may be prepared while it rings: a direct leg shows addresses, so only to contacts."""
         if self.config.ice_policy is IcePolicy.DIRECT and contact is not None:
             return EarlyLeg.DIRECT
-        return EarlyLeg.NONE if self._no_relay else EarlyLeg.RELAY
+        return EarlyLeg.NONE if self._relays.absent else EarlyLeg.RELAY
 
     def message_failed(self, message: Send) -> None:
         """A message does not arrive: for a call that means that the device is offline."""
@@ -384,7 +339,7 @@ class Node:
     def link_up(self) -> None:
         """The session stands."""
         self.report(inputs.SignalingRestored())
-        self.spawn(self._look_for_relay())
+        self.spawn(self._relays.look())
         _offer(self._notices, ServerBack())
 
     def link_lost(self, sentence: str) -> None:
@@ -414,56 +369,16 @@ class Node:
 
     async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
         """The devices of a contact, each verified against the pinned identity key, or the first one ever seen."""
-        answer = await self._running_link().fetch_devices(address)
-        if answer.address != str(address):
-            raise VerificationError("The server answered with the keys of somebody else.")
-        try:
-            self.profile.pin(address, answer.identity_key)
-        except IdentityChanged:
-            _offer(self._notices, KeyChanged(address, ContactCard.of(address, answer.identity_key).fingerprint))
-            raise
-        now = time.time()
-        verified = []
-        for entry in answer.devices:
-            try:
-                verified.append(
-                    VerifiedDevice.verify(address, answer.identity_key, entry.certificate, entry.prekey, now)
-                )
-            except VerificationError:
-                self.dropped += 1
-        if answer.devices and not verified:
-            raise VerificationError(f"The server shows no device key of {address} that verifies.")
-        return verified
+        return self._directory.verify_devices(address, await self._running_link().fetch_devices(address))
 
     async def ice_servers(self) -> Sequence[IceServer]:
         """STUN servers of the configuration, and relays with credentials for one call."""
-        servers = [IceServer(url) for url in self.config.ice_servers]
-        turn = await self._relay()
-        if turn is not None:
-            relays = [IceServer(url, turn.username, turn.password) for url in turn.urls[:MAX_RELAYS]]
-            servers += [relay for relay in relays if self.engine.takes(relay)]
-        return servers
+        return await self._relays.servers()
 
     def begin_handshake(self, device: VerifiedDevice, call: bytes, *, video: bool) -> CallerHandshake:
         """Begin the caller's half of a handshake."""
         kinds = MediaKinds.AUDIO | MediaKinds.VIDEO if video else MediaKinds.AUDIO
         return CallerHandshake(self.profile.credentials(), device, call, kinds, time.time(), os.urandom)
-
-    async def _relay(self) -> Turn | None:
-        if self._no_relay:
-            return None
-        try:
-            return await self._running_link().fetch_turn()
-        except RequestRefused as error:
-            self._no_relay = error.code == ErrorCode.NO_RELAY
-            return None
-        except ServerUnreachable:
-            return None
-
-    async def _look_for_relay(self) -> None:
-        """Learn early whether there is a relay, so that a ring need not wait for the answer."""
-        self._no_relay = False
-        await self._relay()
 
     def _running_link(self) -> Link:
         if self._link is None:
