@@ -11,11 +11,9 @@ import pytest
 from entrenous_signaling.calls import CLAIM_SECONDS, TOUCH_SECONDS
 from entrenous_signaling.store.requests import CloseRecord, OpenRecord
 from entrenous_wire.messages import Accepted, Ack, Deliver, Error, ErrorCode, Kind, Live, LiveCall, Resume, Welcome
-from world.hubworld import HubNode, HubWorld, account
+from world.hubworld import ALICE, BOB, BOB_PHONE, CALL, EVE, HubNode, HubWorld, account
 from world.wirenode import Account
 
-ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
-CALL = b"c" * 16
 NUMBERS = itertools.count(1)
 
 

@@ -28,19 +28,7 @@ from entrenous_wire.messages import (
     TurnRequest,
     Welcome,
 )
-from world.hubworld import SERVER, HubNode, HubWorld, account
-
-ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
-CALL = b"c" * 16
-
-
-def refused(node: HubNode) -> ErrorCode:
-    return node.hear(Error).code
-
-
-def two() -> tuple[HubWorld, HubNode, HubNode]:
-    world = HubWorld()
-    return world, world.register(ALICE), world.register(BOB)
+from world.hubworld import ALICE, BOB, BOB_PHONE, CALL, EVE, SERVER, HubWorld, refused, two
 
 
 def test_devices_are_those_that_can_be_rung() -> None:

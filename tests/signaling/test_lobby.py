@@ -19,19 +19,7 @@ from entrenous_wire.messages import (
     TurnRequest,
     Welcome,
 )
-from world.hubworld import SERVER, HubNode, HubWorld, account
-
-ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
-CALL = b"c" * 16
-
-
-def refused(node: HubNode) -> ErrorCode:
-    return node.hear(Error).code
-
-
-def two() -> tuple[HubWorld, HubNode, HubNode]:
-    world = HubWorld()
-    return world, world.register(ALICE), world.register(BOB)
+from world.hubworld import ALICE, BOB, SERVER, HubWorld, account, refused
 
 
 def test_registration_logs_in_and_a_later_login_does_too() -> None:

@@ -21,19 +21,7 @@ from entrenous_wire.messages import (
     Resume,
     Welcome,
 )
-from world.hubworld import SERVER, HubNode, HubWorld, account
-
-ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
-CALL = b"c" * 16
-
-
-def refused(node: HubNode) -> ErrorCode:
-    return node.hear(Error).code
-
-
-def two() -> tuple[HubWorld, HubNode, HubNode]:
-    world = HubWorld()
-    return world, world.register(ALICE), world.register(BOB)
+from world.hubworld import ALICE, BOB, CALL, EVE, SERVER, HubWorld, refused, two
 
 
 def test_a_message_is_accepted_delivered_and_acknowledged() -> None:

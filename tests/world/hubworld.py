@@ -9,7 +9,7 @@ from entrenous_signaling.hub import Hub
 from entrenous_signaling.outputs import Close, Execute, Output, Transmit
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import StoreRequest
-from entrenous_wire.messages import FromNode, FromServer, Hello, Welcome
+from entrenous_wire.messages import Error, ErrorCode, FromNode, FromServer, Hello, Welcome
 
 from .memorystore import MemoryStore
 from .wirenode import Account
@@ -135,3 +135,18 @@ class HubWorld:
 def account(username: str, device: str = "00000000000000aa", identity: str = "") -> Account:
     """An account of the simulated server."""
     return Account(username, SERVER, device, identity=identity)
+
+
+ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
+CALL = b"c" * 16
+
+
+def refused(node: HubNode) -> ErrorCode:
+    """The code of the next error that a node hears."""
+    return node.hear(Error).code
+
+
+def two() -> tuple[HubWorld, HubNode, HubNode]:
+    """Alice and Bob, registered and connected."""
+    world = HubWorld()
+    return world, world.register(ALICE), world.register(BOB)
