@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from entrenous import ConfigError, KeystoreError, Node, NodeConfig, RequestRefused, WrongPassphrase, register
+from entrenous import (
+    ConfigError,
+    KeystoreError,
+    Node,
+    NodeConfig,
+    RequestRefused,
+    ServerUnreachable,
+    WrongPassphrase,
+    register,
+)
 from entrenous.account import PASSPHRASE_VARIABLE, open_profile, server_name
+from entrenous_wire import codec
+from entrenous_wire.messages import FromServer, Welcome
+from world.disk import fill, small_disk
 from world.nodes import config
 from world.serverproc import ServerProcess, running_server
 
@@ -40,6 +55,75 @@ async def test_a_refused_registration_leaves_nothing_on_disk(server: ServerProce
         await register(config(server, None, profile=folder), "alice", passphrase="secret")
     assert refusal.value.code == "name-taken"
     assert not folder.exists()
+
+
+async def test_the_keys_are_on_disk_before_the_server_is_asked(server: ServerProcess, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        ballast = fill(disk)
+        settings = config(server, None, profile=disk / "alice")
+        with pytest.raises(KeystoreError, match="No space left"):
+            await register(settings, "alice", passphrase="secret")
+        assert list(disk.iterdir()) == [ballast]
+        ballast.unlink()
+        await register(config(server, None), "alice", passphrase=None)  # nobody has the name
+
+
+async def test_a_server_that_is_not_reached_leaves_nothing_on_disk(tmp_path: Path) -> None:
+    nowhere = NodeConfig(server="ws://127.0.0.1:9", profile=tmp_path / "alice", loopback_only=True)
+    with pytest.raises(ServerUnreachable):
+        await register(nowhere, "alice", passphrase="secret")
+    with pytest.raises(ConfigError):
+        await register(replace(nowhere, server="localhost", ca_file=tmp_path / "none"), "alice", passphrase="secret")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_after_a_kill_while_the_server_registers_the_keys_are_taken_up_again(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    settings = config(server, None, profile=tmp_path / "alice")
+    code = (
+        "import asyncio, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from entrenous import NodeConfig, register\n"
+        "from entrenous.link import Link\n"
+        "async def killed(link, flush=0.0): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Link.close = killed\n"  # the server has welcomed the device, and nobody has noted it here
+        "config = NodeConfig(server=sys.argv[1], profile=Path(sys.argv[2]), loopback_only=True)\n"
+        "asyncio.run(register(config, 'alice', passphrase='secret'))\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, settings.url, str(settings.profile))
+    assert await process.wait() == -signal.SIGKILL
+    with pytest.raises(RequestRefused):
+        await register(config(server, None), "alice", passphrase=None)
+    with pytest.raises(WrongPassphrase):
+        await register(settings, "alice", passphrase="wrong")
+    with pytest.raises(KeystoreError, match="already"):
+        await register(settings, "bob", passphrase="secret")
+    profile = await register(settings, "alice", passphrase="secret")
+    async with Node(settings, profile=profile) as node:
+        assert str(node.address) == f"alice@{server.name}"
+    with pytest.raises(KeystoreError, match="already"):
+        await register(settings, "alice", passphrase="secret")
+
+
+async def test_keys_that_the_server_may_have_are_kept_when_its_answer_is_lost(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(server, None, profile=tmp_path / "alice")
+    decode = codec.decode_from_server
+
+    def cut_at_the_welcome(frame: str | bytes) -> FromServer:
+        message = decode(frame)
+        if isinstance(message, Welcome):
+            raise ConnectionResetError
+        return message
+
+    with monkeypatch.context() as patched:
+        patched.setattr(codec, "decode_from_server", cut_at_the_welcome)
+        with pytest.raises(ServerUnreachable):
+            await register(settings, "alice", passphrase="secret")
+    profile = await register(settings, "alice", passphrase="secret")
+    assert profile.stored.registered
 
 
 async def test_an_account_in_memory_writes_nothing(server: ServerProcess, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from entrenous_wire.messages import Deliver, Hello, Register, Send
 from .config import NodeConfig
 from .crypto.keystore import FileKeystore, InMemoryKeystore, Keystore
 from .crypto.profile import Profile as StoredProfile
-from .errors import ConfigError, KeystoreError
+from .errors import ConfigError, KeystoreError, RequestRefused
 from .link import Link
 from .profile import Profile
 from .protocol.credentials import Credentials
@@ -46,8 +46,10 @@ class _Nobody:
 async def register(config: NodeConfig, username: str, *, passphrase: str | None) -> Profile:
     """Make a new account and register it with the server of the configuration.
 
-    The keys are made here and never leave this machine; the server learns the username and public keys. Nothing
-    is left on disk when it fails.
+    The keys are made here and never leave this machine; the server learns the username and public keys. They are on
+    disk before the server is asked, since nobody can have a name whose keys are lost. Nothing is left when the server
+    refuses or was not reached. When it is not known what the server did (a kill, a lost connection), the keys stay, and
+    registering again takes them up.
 
     Args:
         config: the server, and the folder of the profile; without a folder the account lives in memory.
@@ -56,22 +58,26 @@ async def register(config: NodeConfig, username: str, *, passphrase: str | None)
 
     Raises:
         ConfigError: the username is none.
-        KeystoreError: there is a profile in the folder already, or it cannot be written.
+        KeystoreError: a registered profile, or that of another address, is in the folder already, or it cannot be
+            written.
+        WrongPassphrase: of a profile that waits to be registered.
         ServerUnreachable: the server cannot be reached.
         RequestRefused: `name-taken`, `registration-closed`, `bad-invite` …
     """
     keystore: Keystore = InMemoryKeystore()
     if config.profile is not None:
         keystore = FileKeystore(config.profile, passphrase or "")
-        if keystore.exists():
-            raise KeystoreError(f"There is a profile in {config.profile} already; name another directory.")
     try:
         address = Address(username, server_name(config))
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    stored = StoredProfile.create(address, time.time(), os.urandom)
+    is_new = not keystore.exists()
+    stored = _new_keys(keystore, address) if is_new else _unregistered_keys(keystore, address)
+    asked = False
 
     def make_register(hello: Hello) -> Register:
+        nonlocal asked
+        asked = True
         prekeys = stored.published_prekeys()
         identity_key = stored.identity.public_key
         proof = registration_proof(
@@ -87,11 +93,30 @@ async def register(config: NodeConfig, username: str, *, passphrase: str | None)
             invite=config.invite,
         )
 
-    link = Link(config, replace(_credentials(stored), make_register=make_register), _Nobody())
-    await link.open(REGISTER_SECONDS)
+    try:
+        link = Link(config, replace(_credentials(stored), make_register=make_register), _Nobody())
+        await link.open(REGISTER_SECONDS)
+    except BaseException as error:
+        if is_new and (isinstance(error, RequestRefused) or not asked):
+            keystore.delete()
+        raise
     await link.close()
-    keystore.create(stored)
+    keystore.update(StoredProfile.as_registered)
     return Profile(keystore, directory=config.profile)
+
+
+def _new_keys(keystore: Keystore, address: Address) -> StoredProfile:
+    stored = StoredProfile.create(address, time.time(), os.urandom)
+    keystore.create(stored)
+    return stored
+
+
+def _unregistered_keys(keystore: Keystore, address: Address) -> StoredProfile:
+    """The keys of a registration that did not come to its end; raises KeystoreError when there are others."""
+    stored = keystore.load()
+    if stored.registered or stored.address != str(address):
+        raise KeystoreError("There is a profile in this directory already; name another one.")
+    return keystore.update(lambda kept: kept.refreshed(time.time(), os.urandom))
 
 
 def open_profile(config: NodeConfig) -> Profile:

@@ -155,6 +155,41 @@ def test_a_full_disk_leaves_the_old_profile(directory: Path, monkeypatch: pytest
     assert sorted(path.name for path in directory.iterdir()) == [FILE_NAME, LOCK_NAME]
 
 
+def test_what_cannot_be_created_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "fsync", full)
+    with pytest.raises(KeystoreError, match="No space left on device"):
+        at(tmp_path / "profile").create(ALICE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deleted_profile_is_gone_and_nothing_else(directory: Path) -> None:
+    at(directory).delete()
+    assert not directory.exists()
+    at(directory).delete()
+    at(directory).create(BOB)
+    (directory / "notes").write_text("mine")
+    at(directory).delete()
+    assert [path.name for path in directory.iterdir()] == ["notes"]
+
+
+def test_who_waits_for_the_lock_of_a_deleted_profile_locks_the_new_one(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = (directory / LOCK_NAME).open("w")
+    fcntl.flock(held, fcntl.LOCK_EX)
+
+    def delete_meanwhile(seconds: float) -> None:
+        at(directory)._remove()
+        held.close()
+
+    monkeypatch.setattr(module.time, "sleep", delete_meanwhile)
+    with at(directory)._locked(), (directory / LOCK_NAME).open("w") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def test_the_new_file_is_on_disk_before_it_replaces_the_old(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
     fsync, replace = os.fsync, Path.replace
@@ -259,6 +294,8 @@ def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Monkey
     assert keystore.update(befriended) == keystore.load() == befriended(ALICE)
     with pytest.raises(KeystoreError, match="already"):
         keystore.create(BOB)
+    keystore.delete()
+    assert not keystore.exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -31,6 +31,12 @@ def test_a_new_profile_is_whole() -> None:
     assert ALICE.credentials().certificate == certificate
 
 
+def test_a_new_profile_waits_to_be_registered() -> None:
+    assert not ALICE.registered
+    assert ALICE.as_registered().registered
+    assert msgspec.structs.replace(ALICE.as_registered(), registered=False) == ALICE
+
+
 def test_two_profiles_share_nothing() -> None:
     assert not {ALICE.identity_seed, ALICE.device_seed} & {BOB.identity_seed, BOB.device_seed}
     assert ALICE.identity_seed != ALICE.device_seed

@@ -45,7 +45,7 @@ def register_command(
     ADDRESS is name@server, and how others reach you from then on.
 
     Keys are made on this machine and stay here, under a passphrase. The server learns the name and the public
-    keys, nothing else. It is asked first: when it refuses, nothing is left on disk.
+    keys, nothing else. When it refuses, nothing is left on disk; after an interruption the same command goes on.
 
     \b
     Examples:

@@ -88,6 +88,9 @@ class Keystore(Protocol):
     def update(self, change: Callable[[Profile], Profile]) -> Profile:
         """Load, change and keep the profile in one step, and return it; raises KeystoreError."""
 
+    def delete(self) -> None:
+        """Forget the profile for good; harmless when there is none; raises KeystoreError."""
+
 
 class InMemoryKeystore:
     """Keeps a profile as long as the object lives, and writes nothing anywhere."""
@@ -120,6 +123,10 @@ class InMemoryKeystore:
         """Change the profile and return it; raises KeystoreError when there is none."""
         self._profile = change(self.load())
         return self._profile
+
+    def delete(self) -> None:
+        """Forget the profile; harmless when there is none."""
+        self._profile = None
 
 
 class FileKeystore:
@@ -164,6 +171,10 @@ class FileKeystore:
         """The file."""
         return self._directory / FILE_NAME
 
+    @property
+    def _lock_path(self) -> Path:
+        return self._directory / LOCK_NAME
+
     def exists(self) -> bool:
         """Whether there is a profile file, readable or not."""
         return self.path.exists()
@@ -172,12 +183,25 @@ class FileKeystore:
         """Write a new profile.
 
         Raises:
-            KeystoreError: there is one already, or it cannot be written.
+            KeystoreError: there is one already, or it cannot be written; then nothing of it is left.
         """
         with self._locked():
             if self.exists():
                 raise KeystoreError(f"There is a profile in {self._directory} already; name another directory.")
-            self._write(profile)
+            try:
+                self._write(profile)
+            except KeystoreError:
+                self._remove()
+                raise
+
+    def delete(self) -> None:
+        """Remove the file, and the directory when nothing else is in it; harmless when there is none.
+
+        Raises:
+            KeystoreError: it cannot be removed.
+        """
+        with self._locked():
+            self._remove()
 
     def load(self) -> Profile:
         """Read the profile.
@@ -225,16 +249,37 @@ class FileKeystore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the profile's lock; raises KeystoreError when the directory cannot be used."""
+        descriptor = self._take_lock()
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise KeystoreError(f"The profile directory {self._directory} cannot be used: {error.strerror}.") from None
-        try:
-            self._wait_for_lock(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _take_lock(self) -> int:
+        while True:
+            descriptor = self._open_lock()
+            try:
+                self._wait_for_lock(descriptor)
+                taken = self._is_lock(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if taken:
+                return descriptor
+            os.close(descriptor)  # who held it has removed the profile, and this file with it
+
+    def _open_lock(self) -> int:
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise KeystoreError(f"The profile directory {self._directory} cannot be used: {error.strerror}.") from None
+
+    def _is_lock(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._lock_path.stat())
+        except OSError:
+            return False
 
     def _wait_for_lock(self, descriptor: int) -> None:
         deadline = time.monotonic() + _LOCK_SECONDS
@@ -313,6 +358,16 @@ class FileKeystore:
         head = _MAGIC + bytes((_VERSION,)) + cost.passes.to_bytes(4, "big") + cost.memory.to_bytes(8, "big")
         body = head + salt + nonce + box
         self._replace(body + sha256(body).digest())
+
+    def _remove(self) -> None:
+        """Remove what was written here; the lock is held, and its file goes last."""
+        try:
+            self.path.unlink(missing_ok=True)
+            self._lock_path.unlink(missing_ok=True)
+        except OSError as error:
+            raise KeystoreError(f"The profile {self.path} cannot be removed: {error.strerror}.") from None
+        with suppress(OSError):  # something else is in it
+            self._directory.rmdir()
 
     def _replace(self, data: bytes) -> None:
         """Put a new file in the place of the old one, so that a crash leaves one of the two."""

@@ -55,6 +55,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         certificate: `DeviceCertificate.raw`.
         prekeys: newest first.
         contacts: by address; never changed in place.
+        registered: whether the server is known to have the account; until then registering may be repeated.
     """
 
     address: str
@@ -64,6 +65,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate: bytes
     prekeys: tuple[Prekey, ...]
     contacts: dict[str, Contact] = {}
+    registered: bool = False
 
     def __repr__(self) -> str:
         """Without keys and contacts."""
@@ -142,6 +144,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             renewed = self.identity.certify(certificate.address, self.device_id, self.device.public_key, now)
             changed = msgspec.structs.replace(changed, certificate=renewed.raw)
         return changed
+
+    def as_registered(self) -> Profile:
+        """The same profile, known to its server."""
+        return msgspec.structs.replace(self, registered=True)
 
     def _certificate(self) -> DeviceCertificate:
         try:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +27,7 @@ from entrenous_signaling.store.requests import (
     TouchRecords,
 )
 from entrenous_signaling.store.writer import Answer, Store
+from world.disk import fill, small_disk
 
 WAIT_SECONDS = 20.0
 
@@ -129,28 +128,11 @@ def test_while_another_process_locks_the_database_writes_fail_reads_go_on_and_la
         assert store.do(registration("eve")) is RegisterOutcome.REGISTERED
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk takes root")
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 def test_on_a_full_disk_nothing_is_half_done_and_with_room_it_goes_on(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "2m") as folder:
         with running(folder) as store:
             assert store.do(registration()) is RegisterOutcome.REGISTERED
-            ballast = folder / "ballast"
-            with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-                while True:
-                    file.write(bytes(4096))
+            ballast = fill(folder)
             outcomes = [store.do(registration(f"user{number}")) for number in range(50)]
             assert Failed.FAILED in outcomes
             stored = outcomes.index(Failed.FAILED)
