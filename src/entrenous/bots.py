@@ -108,7 +108,7 @@ class AnnouncementBot(Bot):
 
     async def run(self) -> None:
         """As `Bot.run`; raises MediaFileError when the file cannot be read, rather than at every call."""
-        await _open_once(self.file)
+        await asyncio.to_thread(FileSource(self.file).check)
         await super().run()
 
     async def answer(self, call: Call) -> None:
@@ -146,7 +146,7 @@ class RecorderBot(Bot):
         """As `Bot.run`; raises MediaFileError when the greeting cannot be read, OSError when the folder not be made."""
         await asyncio.to_thread(self.folder.mkdir, parents=True, exist_ok=True)
         if self.greeting is not None:
-            await _open_once(self.greeting)
+            await asyncio.to_thread(FileSource(self.greeting).check)
         await super().run()
 
     async def answer(self, call: Call) -> None:
@@ -202,11 +202,3 @@ class EchoLine:
     async def close(self) -> None:
         """Forget what waits; harmless when repeated."""
         self._waiting.clear()
-
-
-async def _open_once(path: Path) -> None:
-    source = FileSource(path)
-    try:
-        await source.start()
-    finally:
-        await source.close()

@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 import pytest
 
-from entrenous import DeviceError, MediaFileError, NullSink, Recorder, SoundDevice, SpeakerSink, TeeSink
+from entrenous import (
+    DeviceError,
+    MediaFileError,
+    NullSink,
+    Recorder,
+    SoundDevice,
+    SpeakerSink,
+    TeeSink,
+    TestCardSource,
+)
 from entrenous.cli import media_options
 from entrenous.cli.media_options import MediaChoice, device, numbered
 
@@ -54,6 +63,21 @@ async def test_files_are_opened_before_anybody_is_called(sound: Path, tmp_path: 
         await MediaChoice(send_video=sound, no_audio_device=True).check()
     with pytest.raises(MediaFileError, match="there is none"):
         await MediaChoice(record_audio=tmp_path / "missing" / "a.ogg", no_audio_device=True).check()
+
+
+async def test_a_film_is_announced_before_it_is_opened(sound: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    recorder, card = Recorder(film), TestCardSource(160, 120)
+    await recorder.start()
+    await card.start()
+    picture = await card.video.read()
+    assert picture is not None
+    recorder.show(picture.frame, picture.captured_at)
+    await card.close()
+    await recorder.close()
+    source = MediaChoice(send_video=film, send_audio=sound).source()
+    assert source is not None
+    assert source.video is not None
 
 
 @pytest.mark.parametrize("choice", [{"record_audio": Path("a.docx")}, {"record_video": Path("a.ogg")}])

@@ -70,7 +70,7 @@ def call_command(
             address = str(find(node.contacts, whom).address)
             with person(output) as keys:
                 output.line(f"Calling {address} …")
-                call = await node.call(address, send=media.source(), receive=media.sink(), video=media.has_picture)
+                call = await node.call(address, send=media.source(), receive=media.sink())
                 outcome = await Conversation(call, output, interrupt, keys=keys, limit=seconds).hold()
                 return interrupt.code or exit_code(outcome, address, node)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 from collections.abc import Callable
@@ -105,7 +106,7 @@ class MediaChoice:
         """
         for path in (self.send_audio, self.send_video):
             if path is not None:
-                await _open_once(path, picture=path is self.send_video)
+                await asyncio.to_thread(_check_file, path, loop=self.loop, picture=path is self.send_video)
         for recorded in (self.record_audio, self.record_video):
             if recorded is not None:
                 _check_recording(recorded, picture=recorded is self.record_video)
@@ -154,11 +155,6 @@ class MediaChoice:
                 return TeeSink(*sinks)
 
     @property
-    def has_picture(self) -> bool:
-        """Whether a picture is sent, and so to be announced."""
-        return self.send_video is not None or self.test_card
-
-    @property
     def _needs_microphone(self) -> bool:
         return self.send_audio is None and not self.no_audio_device
 
@@ -201,12 +197,9 @@ def _has_speaker() -> bool:
         return False
 
 
-async def _open_once(path: Path, *, picture: bool) -> None:
-    """Open a file as a call would; raises MediaFileError when it lacks what is to be taken from it."""
-    source = FileSource(path)
-    try:
-        await source.start()
-        if (source.video if picture else source.audio) is None:
-            raise MediaFileError(f"{path} holds no {'picture' if picture else 'sound'}.")
-    finally:
-        await source.close()
+def _check_file(path: Path, *, loop: bool, picture: bool) -> None:
+    """Find out whether a file can be sent; raises MediaFileError, also when it lacks what is to be taken from it."""
+    source = FileSource(path, loop=loop)
+    source.check()
+    if (source.video if picture else source.audio) is None:
+        raise MediaFileError(f"{path} holds no {'picture' if picture else 'sound'}.")

@@ -65,7 +65,10 @@ class VideoSource(Protocol):
 
 
 class Source(Protocol):
-    """Something to send: sound, picture or both, on one time base."""
+    """Something to send: sound, picture or both, on one time base.
+
+    `audio` and `video` tell before the start already what there is: whether a picture is announced depends on it.
+    """
 
     @property
     def audio(self) -> AudioSource | None:
@@ -76,7 +79,7 @@ class Source(Protocol):
         """Its picture, None when it has none."""
 
     async def start(self) -> None:
-        """Open files or devices and start the clock (on accept, never before); raises MediaError."""
+        """Open files or devices and start the clock; devices on accept, never before; raises MediaError."""
 
     async def close(self) -> None:
         """Stop and give everything back; harmless when repeated or never started."""

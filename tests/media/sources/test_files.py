@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from entrenous.assets import asset_path
-from entrenous.errors import MediaFileError
+from entrenous.errors import LocalProtocolError, MediaFileError
 from entrenous.media.sinks import Recorder
 from entrenous.media.sources import FileSource, TestCardSource
 from entrenous.media.sources.testcard import read_frame_number
@@ -227,6 +227,51 @@ async def test_what_is_no_film_is_refused_at_the_start(tmp_path: Path, content: 
     with pytest.raises(MediaFileError, match=r"film\.wav"):
         await FileSource(path).start()
     assert threading.active_count() <= before + 1, "one idle worker of the event loop is not ours"
+
+
+async def test_what_a_file_holds_is_known_before_the_start(tmp_path: Path) -> None:
+    film = FileSource(await record_card(tmp_path / "film.mkv", 0.5), clock=SimulatedClock())
+    audio, video = film.audio, film.video
+    assert audio is not None
+    assert video is not None
+    assert not {thread.name for thread in threading.enumerate()} & {"file sound", "file picture"}
+    with pytest.raises(LocalProtocolError, match="started"):
+        await audio.read()
+    with pytest.raises(LocalProtocolError, match="started"):
+        await video.read()
+    await film.close()
+    await film.start()
+    assert (film.audio, film.video) == (audio, video)
+    assert await audio.read() is not None
+    await film.close()
+    sound = FileSource(write_wav(tmp_path / "tone.wav", tone(440, 0.1)))
+    assert sound.audio is not None
+    assert sound.video is None
+
+
+async def test_a_file_that_cannot_be_read_has_neither_and_says_so_when_asked(tmp_path: Path) -> None:
+    source = FileSource(tmp_path / "film.wav", clock=SimulatedClock())
+    assert (source.audio, source.video) == (None, None)
+    with pytest.raises(MediaFileError, match="no such file"):
+        source.check()
+    write_wav(tmp_path / "film.wav", tone(440, 0.1))
+    assert source.audio is not None
+    source.check()
+    (tmp_path / "film.wav").unlink()
+    with pytest.raises(MediaFileError, match="no such file"):
+        await source.start()
+    assert source.audio is None
+
+
+async def test_a_source_that_is_started_again_begins_again(tmp_path: Path) -> None:
+    source = FileSource(write_wav(tmp_path / "tone.wav", tone(440, 0.1)), clock=SimulatedClock())
+    for _ in range(2):
+        await source.start()
+        beginning = source.timeline.due(0.0)
+        assert [block.captured_at - beginning for block in await all_blocks(source)] == pytest.approx(
+            [0, 0.02, 0.04, 0.06, 0.08]
+        )
+        await source.close()
 
 
 async def test_a_folder_is_refused(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -14,11 +16,13 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from ...errors import MediaFileError
+from ...errors import LocalProtocolError, MediaFileError
 from ..codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, SAMPLE_RATE, Samples
 from ..streams import AudioSource, Picture, SoundBlock, VideoSource
 from .feeder import Feeder
 from .timeline import Clock, TimedSource
+
+T = TypeVar("T")
 
 _BLOCKS_AHEAD = 50
 _PICTURES_AHEAD = 4
@@ -40,6 +44,8 @@ class FileSource(TimedSource):
     Sound and picture are decoded in one thread each, a little ahead. A picture that is decoded too late is skipped
     for a newer one. Where a file is cut off or damaged it ends.
 
+    What a file holds is known before the start: the first look at `audio` or `video` opens it for some milliseconds.
+
     Args:
         path: the file.
         loop: begin again at the end, both streams at once; otherwise the source ends there.
@@ -49,39 +55,57 @@ class FileSource(TimedSource):
     def __init__(self, path: str | Path, *, loop: bool = False, clock: Clock | None = None) -> None:
         super().__init__(clock)
         self._path, self._loop = Path(path), loop
-        self._audio: _FileAudio | None = None
-        self._video: _FileVideo | None = None
+        self._contents: _Contents | None = None
+        self._audio = _FileAudio(self)
+        self._video = _FileVideo(self)
 
     @property
     def audio(self) -> AudioSource | None:
-        """Its sound; None when it has none, and before the start."""
-        return self._audio
+        """Its sound; None when it has none, or cannot be read."""
+        return self._audio if (contents := self._known()) is not None and contents.has_audio else None
 
     @property
     def video(self) -> VideoSource | None:
-        """Its picture; None when it has none, and before the start."""
-        return self._video
+        """Its picture; None when it has none, or cannot be read."""
+        return self._video if (contents := self._known()) is not None and contents.has_video else None
+
+    def check(self) -> None:
+        """Look into the file as the start does, in the calling thread, to find out before a call whether it is fit.
+
+        Raises:
+            MediaFileError: it does not exist, may not be read, or holds neither sound nor picture; or it is to be
+                repeated and does not say how long it is.
+        """
+        self._contents = None
+        contents = _inspect(self._path)
+        if self._loop and contents.duration <= 0:
+            raise MediaFileError(f"{self._path} cannot be repeated: it does not say how long it is")
+        self._contents = contents
+
+    def _known(self) -> _Contents | None:
+        if self._contents is None:
+            with suppress(MediaFileError):  # the start raises it
+                self.check()
+        return self._contents
 
     async def open(self) -> None:
         """Open the file and begin to decode it.
 
         Raises:
-            MediaFileError: it does not exist, may not be read, or holds neither sound nor picture.
+            MediaFileError: as `check`.
         """
-        contents = await asyncio.to_thread(_inspect, self._path)
-        if self._loop and contents.duration <= 0:
-            raise MediaFileError(f"{self._path} cannot be repeated: it does not say how long it is")
-        repeat = contents.duration if self._loop else None
-        if contents.has_audio:
-            self._audio = _FileAudio(self, self._path, repeat)
-        if contents.has_video:
-            self._video = _FileVideo(self, self._path, repeat)
+        await asyncio.to_thread(self.check)
+        assert self._contents is not None
+        repeat = self._contents.duration if self._loop else None
+        if self._contents.has_audio:
+            self._audio.open(self._path, repeat)
+        if self._contents.has_video:
+            self._video.open(self._path, repeat)
 
     async def close(self) -> None:
         """Stop decoding and close the file; harmless when repeated or never started."""
-        for stream in (self._audio, self._video):
-            if stream is not None:
-                await stream.feeder.close()
+        await self._audio.close()
+        await self._video.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +152,24 @@ def _beginning(container: InputContainer) -> float:
 class _FileAudio:
     """The sound of a file."""
 
-    def __init__(self, source: FileSource, path: Path, repeat: float | None) -> None:
+    def __init__(self, source: FileSource) -> None:
         self._source = source
+        self._feeder: Feeder[Samples] | None = None
         self._next_block = 0
-        self.feeder = Feeder(lambda: _blocks(path, repeat), depth=_BLOCKS_AHEAD, name="file sound")
+
+    def open(self, path: Path, repeat: float | None) -> None:
+        """Begin to decode, from the beginning."""
+        self._feeder = Feeder(lambda: _blocks(path, repeat), depth=_BLOCKS_AHEAD, name="file sound")
+        self._next_block = 0
+
+    async def close(self) -> None:
+        """Stop decoding; harmless when it never began."""
+        if self._feeder is not None:
+            await self._feeder.close()
 
     async def read(self) -> SoundBlock | None:
         """The next block when it is due, None at the end; raises MediaFileError when the file went away."""
-        samples = await self.feeder.get()
+        samples = await _opened(self._feeder).get()
         if samples is None:
             return None
         captured_at = await self._source.timeline.pace(self._next_block * BLOCK_SECONDS)
@@ -146,24 +180,39 @@ class _FileAudio:
 class _FileVideo:
     """The picture of a file."""
 
-    def __init__(self, source: FileSource, path: Path, repeat: float | None) -> None:
+    def __init__(self, source: FileSource) -> None:
         self._source = source
-        self.feeder = Feeder(lambda: _pictures(path, repeat), depth=_PICTURES_AHEAD, name="file picture")
+        self._feeder: Feeder[_TimedFrame] | None = None
+
+    def open(self, path: Path, repeat: float | None) -> None:
+        """Begin to decode, from the beginning."""
+        self._feeder = Feeder(lambda: _pictures(path, repeat), depth=_PICTURES_AHEAD, name="file picture")
+
+    async def close(self) -> None:
+        """Stop decoding; harmless when it never began."""
+        if self._feeder is not None:
+            await self._feeder.close()
 
     async def read(self) -> Picture | None:
         """The newest picture that is due, None at the end; raises MediaFileError when the file went away."""
-        timeline = self._source.timeline
-        newest = await self.feeder.get()
+        timeline, feeder = self._source.timeline, _opened(self._feeder)
+        newest = await feeder.get()
         for _ in range(_MOST_PASSED_OVER):
             if newest is None:
                 return None
             await timeline.wait_for(newest.media_time)
-            following = self.feeder.peek()
+            following = feeder.peek()
             late = timeline.elapsed() - newest.media_time
             if late < _LONGEST_LATENESS and (following is None or following.media_time > timeline.elapsed()):
                 break
-            newest = await self.feeder.get()
+            newest = await feeder.get()
         return Picture(newest.frame, timeline.due(newest.media_time)) if newest else None
+
+
+def _opened(feeder: Feeder[T] | None) -> Feeder[T]:
+    if feeder is None:
+        raise LocalProtocolError("a source must be started before it is read")
+    return feeder
 
 
 @dataclass(frozen=True, slots=True)
