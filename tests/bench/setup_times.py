@@ -64,9 +64,8 @@ def main() -> None:
     options.out.write_text(json.dumps({"entrenous": calls, "plain_aiortc_ms": plain_ms}, indent=1))
 
     print(f"{'milliseconds':34} {'median':>8} {'min':>8} {'max':>8}")
-    for name in calls[0]:
-        if name.endswith("_ms") and all(isinstance(call[name], int | float) for call in calls):
-            print(row(name, [float(call[name]) for call in calls]))
+    for name in dict.fromkeys(name for call in calls for name in call["stages"]):
+        print(row(name, [float(call["stages"][name]) for call in calls if name in call["stages"]]))
     print(row("plain aiortc offer to first audio", plain_ms))
     ratio = statistics.median(call["accept_to_audio_ms"] for call in calls) / statistics.median(plain_ms)
     print(f"accept to audio is {ratio:.2f} × plain aiortc's offer to first audio")
