@@ -269,7 +269,7 @@ async def test_a_call_survives_the_death_of_the_server_and_is_counted_once(serve
         assert (there.state, here.state) == (CallState.ACTIVE, CallState.ACTIVE)
         await server.start()
         async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(_seen(alice, ServerBack), _seen_back_again(bob))
+            await asyncio.gather(_seen(alice, ServerBack), _seen(bob, ServerBack))
         await there.hang_up()
         async with asyncio.timeout(PATIENCE):
             outcome = await here.wait_ended()
@@ -284,12 +284,6 @@ async def _seen(node: Node, kind: type) -> None:
         pass
 
 
-async def _seen_back_again(node: Node) -> None:
-    """Lost, then back: the first `ServerBack` of a node is that of its start."""
-    await _seen(node, ServerLost)
-    await _seen(node, ServerBack)
-
-
 async def _plays_on(call: Call, played: int) -> None:
     await until(lambda: call.stats().audio.played >= played + 25, PATIENCE)
 
@@ -302,6 +296,12 @@ async def test_hanging_up_without_a_server_reaches_the_other_end(server: ServerP
         async with asyncio.timeout(PATIENCE):
             assert (await here.wait_ended()).reason is EndReason.REMOTE
         await server.start()
+
+
+async def test_the_first_session_is_not_told_as_a_return(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, _):
+        await alice.close()
+        assert [notice async for notice in alice.notices()] == []
 
 
 async def test_mute_is_seen_by_the_peer(server: ServerProcess) -> None:
@@ -350,9 +350,6 @@ async def test_renewed_keys_are_shown_to_the_server(server: ServerProcess) -> No
             patch.setattr("entrenous.profile.time.time", lambda: later)
             bob._look_after_keys()
         assert bob.profile.stored.certificate != before
-        async with asyncio.timeout(PATIENCE):
-            await _seen(bob, ServerBack)
-            await _seen(bob, ServerBack)
         await until(lambda: len(bob._tasks) == 0, PATIENCE)
         (device,) = (await alice._running_link().fetch_devices(bob.address)).devices
         assert device.certificate == bob.profile.stored.certificate

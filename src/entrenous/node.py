@@ -98,6 +98,7 @@ class Node:
         self._incoming: asyncio.Queue[Call | None] = asyncio.Queue(MAX_WAITING)
         self._notices: asyncio.Queue[Notice | None] = asyncio.Queue(MAX_WAITING)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._away = False
         self._closed = False
 
     def __repr__(self) -> str:
@@ -340,10 +341,13 @@ class Node:
         """The session stands."""
         self.report(inputs.SignalingRestored())
         self.spawn(self._relays.look())
-        _offer(self._notices, ServerBack())
+        if self._away:
+            self._away = False
+            _offer(self._notices, ServerBack())
 
     def link_lost(self, sentence: str) -> None:
         """The session is gone for now."""
+        self._away = True
         self.report(inputs.SignalingLost())
         _offer(self._notices, ServerLost(sentence))
 

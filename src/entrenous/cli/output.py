@@ -61,7 +61,9 @@ class Output:
     def progress(self, text: str) -> None:
         """A line about what is going on, for a person only."""
         if not self.as_json:
-            self.err.print(text, markup=False, style="dim")
+            # To a person both streams are one screen, and only what is printed through `out` spares the live line.
+            console = self.out if self.interactive else self.err
+            console.print(text, markup=False, style="dim")
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table, for a person only."""
