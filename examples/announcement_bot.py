@@ -5,7 +5,6 @@ Shows how to change a ready bot: here it also counts its callers.
 
 import asyncio
 import sys
-from contextlib import suppress
 
 from entrenous import Call, Node, NodeConfig
 from entrenous.bots import AnnouncementBot
@@ -24,5 +23,4 @@ class CountingBot(AnnouncementBot):
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        asyncio.run(CountingBot(NodeConfig.load(sys.argv[1]), sys.argv[2]).run())
+    asyncio.run(CountingBot(NodeConfig.load(sys.argv[1]), sys.argv[2]).run())

@@ -5,10 +5,9 @@ Shows the whole of a bot: go online, take each call as it comes, send and receiv
 
 import asyncio
 import sys
-from contextlib import suppress
 
 from entrenous import Call, Node, NodeConfig
-from entrenous.bots import EchoLine
+from entrenous.bots import EchoLine, ended_by_signals
 
 
 async def echo(call: Call) -> None:
@@ -19,12 +18,12 @@ async def echo(call: Call) -> None:
 
 
 async def main(config: str) -> None:
-    async with Node(NodeConfig.load(config)) as node:
-        print(node.card, flush=True)  # what others add to their contacts to call this bot
-        async for call in node.incoming():
-            node.spawn(echo(call))  # a failing one never takes the others down
+    with ended_by_signals():  # Ctrl-C, or a service manager: the node hangs up
+        async with Node(NodeConfig.load(config)) as node:
+            print(node.card, flush=True)  # what others add to their contacts to call this bot
+            async for call in node.incoming():
+                node.spawn(echo(call))  # a failing one never takes the others down
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1]))

@@ -1,14 +1,14 @@
 """An answering machine, one file a call: python examples/recorder_bot.py bot.toml messages/
 
-Shows a bot from nothing but the public API, with a time limit and a file for each caller.
+Shows a bot from little more than the public API, with a time limit and a file for each caller.
 """
 
 import asyncio
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from entrenous import Call, Node, NodeConfig, Recorder, ToneSource
+from entrenous.bots import ended_by_signals
 
 LONGEST = 60.0
 
@@ -25,13 +25,13 @@ async def take_message(call: Call, folder: Path) -> None:
 
 
 async def main(config: str, folder: Path) -> None:
-    async with Node(NodeConfig.load(config)) as node:
-        print(node.card, flush=True)
-        async for call in node.incoming():
-            node.spawn(take_message(call, folder))
+    with ended_by_signals():
+        async with Node(NodeConfig.load(config)) as node:
+            print(node.card, flush=True)
+            async for call in node.incoming():
+                node.spawn(take_message(call, folder))
 
 
 if __name__ == "__main__":
     Path(sys.argv[2]).mkdir(parents=True, exist_ok=True)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

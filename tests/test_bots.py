@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +26,16 @@ from entrenous import (
     ToneSource,
     asset_path,
 )
-from entrenous.bots import BLOCK_SECONDS, LONGEST_ECHO, AnnouncementBot, Bot, EchoBot, EchoLine, RecorderBot
+from entrenous.bots import (
+    BLOCK_SECONDS,
+    LONGEST_ECHO,
+    AnnouncementBot,
+    Bot,
+    EchoBot,
+    EchoLine,
+    RecorderBot,
+    ended_by_signals,
+)
 from world.ear import Ear, tone_in
 from world.serverproc import running_server
 
@@ -62,6 +74,72 @@ async def test_after_a_pause_an_echo_goes_on_from_now(monkeypatch: pytest.Monkey
     later = time.monotonic() + 3600
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert (await line.read()).captured_at - before.captured_at > 3000
+
+
+async def test_a_signal_ends_the_block_and_not_the_program() -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        cleaned_up = False
+        with ended_by_signals():
+            try:
+                os.kill(os.getpid(), number)
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                cleaned_up = True
+        assert cleaned_up
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
+
+
+async def test_a_second_signal_ends_the_cleaning_up_too() -> None:
+    with ended_by_signals():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+    await asyncio.sleep(0)
+
+
+async def test_being_cancelled_by_anybody_else_ends_more_than_the_block() -> None:
+    async def work() -> None:
+        with ended_by_signals():
+            await asyncio.Event().wait()
+
+    for signals in (0, 1):
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        for _ in range(signals):
+            os.kill(os.getpid(), signal.SIGTERM)
+        while task.cancelling() < signals:
+            await asyncio.sleep(0)
+        assert task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_where_a_loop_can_have_no_handlers_a_bot_works_all_the_same() -> None:
+    async def work() -> str:
+        with ended_by_signals():
+            await asyncio.sleep(0)
+        return "done"
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asyncio.run, work()).result(PATIENCE) == "done"
 
 
 class Started:

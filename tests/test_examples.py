@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import wave
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from entrenous import SAMPLE_RATE, EndReason, Node, NodeConfig, ToneSource
+from entrenous import SAMPLE_RATE, EndReason, Node, NodeConfig, ToneSource, asset_path
 from world.ear import Ear, tone_in
 from world.serverproc import running_server
 
@@ -28,6 +29,12 @@ class Example:
         self._bot = bot
         self.caller = caller
         self.address = str(caller.contacts.add(card).address)
+
+    async def end_by(self, number: signal.Signals) -> int:
+        """Send it a signal; returns its exit code."""
+        self._bot.send_signal(number)
+        async with asyncio.timeout(PATIENCE):
+            return await self._bot.wait()
 
     async def says(self) -> str:
         """The next line that the example prints."""
@@ -48,6 +55,7 @@ async def running(folder: Path, name: str, *arguments: object) -> AsyncIterator[
             sys.executable,
             *(str(EXAMPLES / name), str(config), *map(str, arguments)),
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         try:
@@ -57,8 +65,11 @@ async def running(folder: Path, name: str, *arguments: object) -> AsyncIterator[
             async with asyncio.timeout(PATIENCE), Node(caller_config) as caller:
                 yield Example(bot, caller, card)
         finally:
-            bot.terminate()
-            await bot.wait()
+            if bot.returncode is None:
+                bot.terminate()
+            _, complaints = await bot.communicate()
+            assert complaints.decode() == ""
+            assert bot.returncode == 0
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
@@ -106,3 +117,22 @@ async def test_the_recording_holds_the_tone(tmp_path: Path) -> None:
         assert recording.parent == tmp_path / "messages"
         assert recording.name.startswith("caller-")
         assert tone_in(recording) == pytest.approx(550, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "arguments"),
+    [
+        ("announcement_bot.py", signal.SIGTERM, (asset_path("speech-a.opus"),)),
+        ("announcement_bot.py", signal.SIGINT, (asset_path("speech-a.opus"),)),
+        ("echo_bot.py", signal.SIGTERM, ()),
+    ],
+)
+async def test_a_bot_that_is_ended_hangs_up_first(
+    tmp_path: Path, name: str, number: signal.Signals, arguments: tuple[Path, ...]
+) -> None:
+    async with running(tmp_path, name, *arguments) as example:
+        ear = Ear(seconds=0.1)
+        call = await example.caller.call(example.address, send=ToneSource(440), receive=ear)
+        await ear.heard.wait()
+        assert await example.end_by(number) == 0
+        assert (await call.wait_ended()).reason is EndReason.REMOTE

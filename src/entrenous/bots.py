@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -61,11 +64,16 @@ class Bot(ABC):
         self.longest = longest
 
     async def run(self) -> None:
-        """Go online and answer until cancelled; raises ServerError when the server does not take the bot."""
-        async with Node(self.config, profile=self.profile) as node:
-            await self.ready(node)
-            async for call in node.incoming():
-                node.spawn(self._serve(call))
+        """Go online and answer until SIGTERM or Ctrl-C, or until cancelled; calls are hung up first.
+
+        Raises:
+            ServerError: the server does not take the bot.
+        """
+        with ended_by_signals():
+            async with Node(self.config, profile=self.profile) as node:
+                await self.ready(node)
+                async for call in node.incoming():
+                    node.spawn(self._serve(call))
 
     async def ready(self, node: Node) -> None:
         """Called once the bot can be called; override to tell people `node.card`, or to add contacts."""
@@ -83,6 +91,46 @@ class Bot(ABC):
             pass  # long enough
         finally:
             await call.hang_up()
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let SIGTERM (of a service manager) and SIGINT (Ctrl-C) end this block, and the program go on after it.
+
+    They cancel what the task does in the block, which gives it the time to clean up: a node hangs up and says goodbye.
+    A second signal cancels the clean-up too. Signals that are ignored stay ignored, and where an event loop can have no
+    handlers (a thread, Windows) they do what they did before.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # there is one wherever there is a running loop and somebody who awaits
+    earlier = task.cancelling()
+    signalled = 0
+
+    def cancel() -> None:
+        nonlocal signalled
+        signalled += 1
+        task.cancel()
+
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        handler = signal.getsignal(number)
+        if handler is not signal.SIG_IGN:
+            try:
+                loop.add_signal_handler(number, cancel)
+            except (NotImplementedError, RuntimeError):
+                break
+            before[number] = handler
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not signalled or task.cancelling() > earlier + signalled:
+            raise  # somebody else wants the whole task to end
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+        for _ in range(signalled):
+            task.uncancel()
 
 
 class EchoBot(Bot):
