@@ -24,7 +24,7 @@ def both() -> tuple[CallSecrets, CallSecrets]:
     nonce_a, nonce_b, root = os.urandom(32), os.urandom(32), os.urandom(32)
     caller = CallSecrets(Side.CALLER, CALL, Root(0, root), nonce_a, nonce_b, os.urandom)
     callee = CallSecrets(Side.CALLEE, CALL, Root(0, root), nonce_b, commitment(nonce_a), os.urandom)
-    callee.receive(caller.reveal(None))
+    callee.receive(caller.reveal())
     return caller, callee
 
 

@@ -48,7 +48,7 @@ def both_secrets() -> tuple[CallSecrets, CallSecrets]:
     nonce_a, nonce_b, root = os.urandom(32), os.urandom(32), os.urandom(32)
     caller = CallSecrets(Side.CALLER, CALL, Root(0, root), nonce_a, nonce_b, os.urandom)
     callee = CallSecrets(Side.CALLEE, CALL, Root(0, root), nonce_b, commitment(nonce_a), os.urandom)
-    assert isinstance(callee.receive(caller.reveal(None)), Reveal)
+    assert isinstance(callee.receive(caller.reveal()), Reveal)
     return caller, callee
 
 

@@ -100,7 +100,7 @@ async def test_a_ring_is_answered_and_messages_pass_both_ways() -> None:
     (at_caller, _), (at_callee, _) = peer_with(caller), peer_with(callee)
     offer = LegOffer(0, "offer 0")
     assert at_caller.receive(at_callee.answer_ring(offer)) == Ringing(offer)
-    at_callee.receive(caller.secrets.reveal(None))
+    at_callee.receive(caller.secrets.reveal())
     assert at_caller.receive(at_callee.seal(Accept(None))) == Accept(None)
     end = End("remote", None, "media")
     assert at_callee.receive(at_caller.seal(end)) == end

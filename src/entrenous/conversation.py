@@ -365,7 +365,7 @@ class Conversation:
         """The keys stand at the caller: open the commitment, so that they stand at the callee too."""
         self.call.mark("alerting")
         peer.words_known.set()
-        self.transmit(peer, Kind.SIGNAL, peer.handshake.secrets.reveal(None))
+        self.transmit(peer, Kind.SIGNAL, peer.handshake.secrets.reveal())
         self._note_offer(peer, ringing.leg_offer)
         self._around.report(inputs.RingingReceived(self.id, peer.device, ringing.leg_offer is not None))
 

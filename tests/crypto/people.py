@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.crypto.handshake import CalleeHandshake, CallerHandshake, IncomingRing, MediaKinds, RingGuard, open_ring
 from entrenous.crypto.identity import Entropy, VerifiedDevice
-from entrenous.crypto.messages import LegAnswer, LegOffer
+from entrenous.crypto.messages import LegOffer
 from entrenous.crypto.profile import Profile
 from entrenous.errors import VerificationError
 from entrenous_wire.addresses import Address
@@ -18,7 +18,6 @@ from entrenous_wire.addresses import Address
 NOW = 1_800_000_000.0
 CALL_ID = b"the call's id 16"
 OFFER = LegOffer(0, "v=0\r\na=fingerprint:sha-256 00:11\r\n")
-ANSWER = LegAnswer(0, "v=0\r\na=fingerprint:sha-256 22:33\r\n")
 
 
 def seeded(seed: str) -> Entropy:
@@ -77,7 +76,7 @@ class Handshake:
     def done(self) -> CalleeHandshake:
         """All of it."""
         callee = self.until_ringing()
-        callee.receive(self.caller.secrets.reveal(ANSWER))
+        callee.receive(self.caller.secrets.reveal())
         return callee
 
 

@@ -88,7 +88,7 @@ def test_the_nonce_is_shown_once_by_the_caller() -> None:
     a, b = pair()
     for secrets in (a, b):
         with pytest.raises(LocalProtocolError):
-            secrets.reveal(None)
+            secrets.reveal()
     with pytest.raises(RemoteProtocolError):
         b.receive(a.seal(Reveal(b"n" * 32)))
     with pytest.raises(RemoteProtocolError):

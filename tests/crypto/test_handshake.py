@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crypto.people import (
-    ANSWER,
     CALL_ID,
     NOW,
     OFFER,
@@ -51,7 +50,7 @@ def test_both_ends_agree_on_everything() -> None:
     assert handshake.caller.ringing
     assert callee.ringing
     assert b.words is None
-    assert callee.receive(a.reveal(ANSWER)) == Reveal(handshake_nonce(), ANSWER)
+    assert callee.receive(a.reveal()) == Reveal(handshake_nonce())
     assert a.words == b.words
     assert a.words is not None
     assert len(a.words) == 3
@@ -73,7 +72,7 @@ def test_a_leg_need_not_be_offered_nor_answered() -> None:
     handshake = Handshake()
     callee = handshake.rung()
     assert handshake.caller.receive(callee.answer(None), NOW) == Ringing(None)
-    message = callee.receive(handshake.caller.secrets.reveal(None))
+    message = callee.receive(handshake.caller.secrets.reveal())
     assert isinstance(message, Reveal)
     assert message.answer is None
 
@@ -126,7 +125,7 @@ def test_every_byte_of_an_early_end_counts_and_a_refusal_changes_nothing() -> No
 def test_every_byte_of_the_reveal_counts_and_a_refusal_changes_nothing() -> None:
     handshake = Handshake()
     callee = handshake.until_ringing()
-    reveal = handshake.caller.secrets.reveal(ANSWER)
+    reveal = handshake.caller.secrets.reveal()
     refuse_every_change(reveal, callee.receive)
     assert callee.secrets.words is None
     callee.receive(reveal)
@@ -228,7 +227,7 @@ def test_who_knows_only_one_secret_knows_no_key() -> None:
     handshake.caller.receive(one.answer(OFFER), NOW)
     other.answer(OFFER)
     with pytest.raises(VerificationError):
-        other.receive(handshake.caller.secrets.reveal(None))
+        other.receive(handshake.caller.secrets.reveal())
 
 
 def connect(caller: Profile, callee: Profile, believed: VerifiedDevice) -> tuple[CallerHandshake, CalleeHandshake]:
@@ -236,7 +235,7 @@ def connect(caller: Profile, callee: Profile, believed: VerifiedDevice) -> tuple
     ring = open_ring(callee.credentials(), a.ring, CALL_ID, NOW, RingGuard())
     b = CalleeHandshake(callee.credentials(), ring, os.urandom)
     a.receive(b.answer(OFFER), NOW)
-    b.receive(a.secrets.reveal(ANSWER))
+    b.receive(a.secrets.reveal())
     return a, b
 
 
@@ -292,7 +291,7 @@ def test_another_nonce_than_the_committed_one_is_refused_and_the_true_one_still_
     with pytest.raises(VerificationError, match="committed"):
         callee.receive(forged)
     assert callee.secrets.words is None
-    callee.receive(a.reveal(ANSWER))
+    callee.receive(a.reveal())
     assert callee.secrets.words == a.words
 
 
@@ -321,7 +320,7 @@ def test_messages_that_come_twice_count_once() -> None:
     ringing = callee.answer(OFFER)
     handshake.caller.receive(ringing, NOW)
     words = handshake.caller.secrets.words
-    reveal = handshake.caller.secrets.reveal(ANSWER)
+    reveal = handshake.caller.secrets.reveal()
     callee.receive(reveal)
     for receive, body in ((lambda body: handshake.caller.receive(body, NOW), ringing), (callee.receive, reveal)):
         with pytest.raises(Replayed):

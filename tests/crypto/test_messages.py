@@ -31,7 +31,6 @@ from entrenous.errors import LocalProtocolError, RemoteProtocolError
 
 GOOD: list[InnerMessage] = [
     Reveal(b"n" * 32),
-    Reveal(b"n" * 32, LegAnswer(0, "v=0")),
     Accept(),
     Accept(LegOffer(1, "v=0")),
     End("cancelled"),

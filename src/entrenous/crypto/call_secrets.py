@@ -25,7 +25,6 @@ from entrenous.crypto.messages import (
     Accept,
     End,
     InnerMessage,
-    LegAnswer,
     RekeyAnswer,
     RekeyDone,
     RekeyMessage,
@@ -161,15 +160,15 @@ class CallSecrets:
                 minimum = 0
         return self.channel.seal(messages.encode(message), minimum)
 
-    def reveal(self, answer: LegAnswer | None) -> bytes:
-        """At the caller, once: the sealed nonce, with the answer to the leg that was offered while ringing.
+    def reveal(self) -> bytes:
+        """At the caller, once: the sealed nonce.
 
         Raises:
             LocalProtocolError: this is the callee, or it was done already.
         """
         if self.side is not Side.CALLER or self._revealed:
             raise LocalProtocolError("Only the caller shows its nonce, and only once.")
-        body = self.seal(Reveal(self._own_nonce, answer))
+        body = self.seal(Reveal(self._own_nonce))
         self._revealed = True
         return body
 

@@ -60,14 +60,13 @@ class PleaseRestart(InnerBase, frozen=True, tag="please"):
 
 
 class Reveal(InnerBase, frozen=True, tag="reveal"):
-    """The caller's nonce, to which its ring was committed, and its answer to the leg offered while ringing."""
+    """The caller's nonce, to which its ring was committed."""
 
     nonce: Secret32
-    answer: LegAnswer | None = None
 
     def __repr__(self) -> str:
         """Without the nonce."""
-        return f"Reveal(answer={self.answer!r})"
+        return "Reveal()"
 
 
 class Accept(InnerBase, frozen=True, tag="accept"):
