@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
+
 import entrenous
 
 CONTRACT = """
@@ -26,3 +31,22 @@ def test_every_public_name_exists_and_is_documented() -> None:
         thing = getattr(entrenous, name)
         if callable(thing) and not hasattr(thing, "__args__"):
             assert (thing.__doc__ or "").strip(), f"{name} has no docstring"
+
+
+def test_the_public_names_are_loaded_when_they_are_taken() -> None:
+    code = (
+        "import entrenous, sys\n"
+        "assert 'av' not in sys.modules\n"
+        "assert 'Node' in dir(entrenous)\n"
+        "assert entrenous.Node.__name__ == 'Node'\n"
+        "assert 'av' in sys.modules\n"
+        "from entrenous import *\n"
+        "assert Node is entrenous.Node\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_there_are_no_others() -> None:
+    assert not hasattr(entrenous, "nothing")
+    with pytest.raises(ImportError, match="cannot import name 'nothing'"):
+        from entrenous import nothing  # type: ignore[attr-defined]  # noqa: F401 - that is the point

@@ -5,144 +5,28 @@
     async with Node(NodeConfig.load("bot.toml")) as node:
         async for call in node.incoming():
             node.spawn(greet(call))
+
+The names are loaded when the first of them is taken, not before: media libraries take half a second, and the command
+must be able to answer Ctrl-C from its first moment.
 """
 
-from entrenous_wire.addresses import Address
+from __future__ import annotations
 
-from .account import register
-from .assets import asset_path
-from .call import Call
-from .config import IcePolicy, MediaConfig, NodeConfig, Strangers
-from .crypto.card import ContactCard
-from .errors import (
-    CallEnded,
-    CodecError,
-    ConfigError,
-    ContactError,
-    DeviceError,
-    EntrenousError,
-    IdentityChanged,
-    KeystoreError,
-    LocalProtocolError,
-    MediaError,
-    MediaFileError,
-    RemoteProtocolError,
-    RequestRefused,
-    ServerError,
-    ServerUnreachable,
-    TransportError,
-    VerificationError,
-    WrongPassphrase,
-)
-from .events import (
-    Active,
-    Alerting,
-    CallEvent,
-    CallOutcome,
-    Connecting,
-    Ended,
-    FirstMedia,
-    KeyChanged,
-    MediaProblem,
-    MissedCall,
-    Notice,
-    PathChanged,
-    PeerMuted,
-    Reconnecting,
-    Rekeyed,
-    SendingEnded,
-    ServerBack,
-    ServerLost,
-    WordsKnown,
-)
-from .media.codecs.base import BLOCK_SAMPLES, SAMPLE_RATE, Samples
-from .media.devices import SoundDevice, list_sound_devices
-from .media.sinks import NullSink, Recorder, SpeakerSink, TeeSink
-from .media.sources import CombinedSource, FileSource, MicrophoneSource, TestCardSource, ToneSource
-from .media.stats import AudioStats, CallStats, VideoStats
-from .media.streams import AudioSource, Picture, Sink, SoundBlock, Source, StreamKind, VideoSource
-from .node import Node
-from .profile import Contact, Contacts, Profile
-from .protocol.deadlines import Timeouts
-from .protocol.states import CallState, EndReason, Stage
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "BLOCK_SAMPLES",
-    "SAMPLE_RATE",
-    "Active",
-    "Address",
-    "Alerting",
-    "AudioSource",
-    "AudioStats",
-    "Call",
-    "CallEnded",
-    "CallEvent",
-    "CallOutcome",
-    "CallState",
-    "CallStats",
-    "CodecError",
-    "CombinedSource",
-    "ConfigError",
-    "Connecting",
-    "Contact",
-    "ContactCard",
-    "ContactError",
-    "Contacts",
-    "DeviceError",
-    "EndReason",
-    "Ended",
-    "EntrenousError",
-    "FileSource",
-    "FirstMedia",
-    "IcePolicy",
-    "IdentityChanged",
-    "KeyChanged",
-    "KeystoreError",
-    "LocalProtocolError",
-    "MediaConfig",
-    "MediaError",
-    "MediaFileError",
-    "MediaProblem",
-    "MicrophoneSource",
-    "MissedCall",
-    "Node",
-    "NodeConfig",
-    "Notice",
-    "NullSink",
-    "PathChanged",
-    "PeerMuted",
-    "Picture",
-    "Profile",
-    "Reconnecting",
-    "Recorder",
-    "Rekeyed",
-    "RemoteProtocolError",
-    "RequestRefused",
-    "Samples",
-    "SendingEnded",
-    "ServerBack",
-    "ServerError",
-    "ServerLost",
-    "ServerUnreachable",
-    "Sink",
-    "SoundBlock",
-    "SoundDevice",
-    "Source",
-    "SpeakerSink",
-    "Stage",
-    "Strangers",
-    "StreamKind",
-    "TeeSink",
-    "TestCardSource",
-    "Timeouts",
-    "ToneSource",
-    "TransportError",
-    "VerificationError",
-    "VideoSource",
-    "VideoStats",
-    "WordsKnown",
-    "WrongPassphrase",
-    "asset_path",
-    "list_sound_devices",
-    "register",
-]
+if TYPE_CHECKING:
+    from .exports import *  # noqa: F403 - all of them, which are listed there and nowhere else
+    from .exports import __all__ as __all__
+else:
+
+    def __getattr__(name: str) -> object:
+        """A public name, when it is taken for the first time."""
+        exports = import_module(".exports", __name__)
+        if name != "__all__" and name not in exports.__all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals().setdefault(name, getattr(exports, name))
+
+    def __dir__() -> list[str]:
+        """Whatever is here, and the public names that have not been taken yet."""
+        return sorted({*globals(), *import_module(".exports", __name__).__all__})

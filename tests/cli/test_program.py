@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -94,6 +97,29 @@ def test_ctrl_c_while_nothing_runs(entrenous: Callable, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(devices, "list_sound_devices", interrupted)
     assert entrenous("devices").code == ExitCode.INTERRUPTED
+
+
+@pytest.mark.parametrize("loading", ["entrenous_wire.addresses", "av", "click", "entrenous.cli.calling"])
+def test_ctrl_c_while_the_program_is_loaded(loading: str) -> None:
+    # With -X importtime Python tells of each module that it has loaded.
+    command = [sys.executable, "-X", "importtime", "-m", "entrenous.cli", "devices"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.rpartition("|")[2].strip() == loading:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert process.returncode in (-signal.SIGINT, ExitCode.INTERRUPTED)
+    assert out == ""
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+
+
+def test_ctrl_c_is_as_it_was_after_a_command(entrenous: Callable) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    entrenous("--version")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # As real processes: what goes wrong before, or without, a server.

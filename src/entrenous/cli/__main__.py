@@ -1,5 +1,5 @@
 """`python -m entrenous.cli`, the same as `entrenous`."""
 
-from .program import main
+from . import main
 
 main()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 
 import click
@@ -74,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(output: Output, arguments: Sequence[str] | None) -> ExitCode | int:
     try:
-        group.main(args=arguments, standalone_mode=False, obj=output, prog_name="entrenous")
+        with _interruptible():
+            group.main(args=arguments, standalone_mode=False, obj=output, prog_name="entrenous")
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.ClickException as error:
@@ -100,6 +103,18 @@ def _run(output: Output, arguments: Sequence[str] | None) -> ExitCode | int:
         )
         return ExitCode.UNEXPECTED
     return ExitCode.OK
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in this block where it would end the process at once."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _usage(output: Output, error: click.ClickException) -> ExitCode:
