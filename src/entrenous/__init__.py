@@ -13,7 +13,9 @@ must be able to answer Ctrl-C from its first moment.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+# Type checkers take it for true. Importing the one of `typing` would take longer than all the rest here.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from .exports import *  # noqa: F403 - all of them, which are listed there and nowhere else
