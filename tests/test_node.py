@@ -36,6 +36,7 @@ from entrenous import (
     Stage,
     Strangers,
     StreamKind,
+    TestCardSource,
     Timeouts,
     ToneSource,
     WordsKnown,
@@ -302,6 +303,15 @@ async def test_the_first_session_is_not_told_as_a_return(server: ServerProcess) 
     async with two_nodes(server) as (alice, _):
         await alice.close()
         assert [notice async for notice in alice.notices()] == []
+
+
+async def test_a_picture_is_announced_when_there_is_one(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        for source, announced in ((TestCardSource(64, 64, 5), True), (ToneSource(440), False)):
+            there = await alice.call(bob.address, send=source)
+            here = await ringing(bob)
+            assert (there.has_video, here.has_video) == (announced, announced)
+            await there.hang_up()
 
 
 async def test_mute_is_seen_by_the_peer(server: ServerProcess) -> None:

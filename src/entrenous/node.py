@@ -169,8 +169,7 @@ class Node:
             whom: an address among the contacts.
             send: what to send once it is accepted; None sends silence.
             receive: where to put what arrives; None drops it.
-            video: whether to announce a picture; None announces one when `send` has one (a file shows what it has
-                only once it is opened, on accept).
+            video: whether to announce a picture; None announces one when `send` has one.
 
         Raises:
             ContactError: not a contact. IdentityChanged: their key changed and has not been accepted.

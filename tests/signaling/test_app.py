@@ -42,6 +42,7 @@ from entrenous_wire.messages import (
     TurnRequest,
     Welcome,
 )
+from world.disk import fill, small_disk
 from world.serverproc import ServerProcess, running_server
 from world.wirenode import Account, Wire, connected
 
@@ -306,6 +307,29 @@ async def test_while_the_database_is_locked_nodes_are_told_and_nothing_is_lost(t
         log = server.log.read_text()
         assert "store-failing" in log
         assert "store-working" in log
+
+
+async def test_while_the_disk_is_full_nodes_are_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        async with running_server(disk) as server:
+            alice, bob = Account("alice", server.name), Account("bob", server.name)
+            async with connected(server.url) as alice_wire, connected(server.url) as bob_wire:
+                await alice_wire.register(alice)
+                await bob_wire.register(bob)
+                ballast = fill(disk)
+                accept = bob.send(1, alice, Kind.ACCEPT, CALL)
+                await bob_wire.say(accept)
+                token = (await alice_wire.hear(Deliver)).record
+                answer = await bob_wire.hear(Error)
+                assert (answer.code, answer.id) == (ErrorCode.UNAVAILABLE, accept.id)
+                assert await get(f"http://{server.listening}/healthz") == (503, '{"status": "degraded"}')
+                ballast.unlink()
+                await bob_wire.say(accept)
+                assert (await bob_wire.hear(Accepted)).record == token
+                await bob_wire.say(bob.send(2, alice, Kind.END, CALL))
+                await bob_wire.hear(Accepted)
+                assert len(records(server)) == 1
+                assert await get(f"http://{server.listening}/healthz") == (200, '{"status": "ok"}')
 
 
 async def test_after_calls_nothing_about_them_is_left_but_start_and_duration(tmp_path: Path) -> None:
