@@ -22,7 +22,7 @@ from entrenous.crypto.padding import check_body_size, pad, unpad
 from entrenous.crypto.replay import ReplayWindow, Seen
 from entrenous.errors import LocalProtocolError, Replayed, VerificationError
 
-__all__ = ["MAX_COUNTER", "SEAL_OVERHEAD", "Opened", "Replayed", "SealedChannel", "open_numbered", "seal_numbered"]
+__all__ = ["MAX_COUNTER", "SEAL_OVERHEAD", "Opened", "SealedChannel", "open_numbered", "seal_numbered"]
 
 SEAL_OVERHEAD: Final = 8 + 16
 """Bytes by which a body is longer than the padded message in it."""
