@@ -251,6 +251,7 @@ class Edge:
             compress=False,  # compression beside secrets leaks them, and sealed bodies do not shrink
             max_msg_size=_LARGEST_READ,
             writer_limit=2**62,  # never wait for a reader: see _Socket
+            autoping=False,  # aiohttp's own answers to pings would fill the buffer of a node that never reads
             decode_text=False,
             timeout=_CLOSE_SECONDS,
         )
@@ -269,6 +270,8 @@ class Edge:
                 elif message.type is WSMsgType.BINARY:
                     error = WireError(ErrorCode.MALFORMED, "Messages are text frames.")
                     self._put(self._hub.bad_frame_received, number, error)
+                elif message.type is WSMsgType.PING and (here := self._sockets.get(number)) is not None:
+                    here.pong(message.data)
         finally:
             self._sockets.pop(number, None)
             self._put(self._hub.disconnected, number)
@@ -354,9 +357,19 @@ class _Socket:
 
     def send(self, text: str) -> None:
         """Write a text frame into the transport's buffer; cut the connection when too much lies there."""
-        if self._response.closed or self._transport.is_closing():
-            return
-        _finish_now(self._response.send_str(text))
+        if self._is_open():
+            self._write(self._response.send_str(text))
+
+    def pong(self, payload: bytes) -> None:
+        """Answer a ping, bounded in the same way."""
+        if self._is_open():
+            self._write(self._response.pong(payload))
+
+    def _is_open(self) -> bool:
+        return not (self._response.closed or self._transport.is_closing())
+
+    def _write(self, sending: Coroutine[Any, Any, None]) -> None:
+        _finish_now(sending)
         if self._transport.get_write_buffer_size() > SLOW_READER_BYTES:
             log(Event.SLOW_READER)
             self._transport.abort()
@@ -373,7 +386,7 @@ class _Socket:
 def _finish_now(sending: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine that has nothing to wait for.
 
-    With the writer's limit out of reach aiohttp's `send_str` is one: it writes the frame and returns.
+    With the writer's limit out of reach aiohttp's `send_str` and `pong` are such: they write the frame and return.
 
     Raises:
         RuntimeError: it waited for something.

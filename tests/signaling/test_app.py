@@ -222,6 +222,20 @@ async def test_a_node_that_does_not_read_is_cut_others_go_on_and_its_session_res
         assert "slow-reader" in server.log.read_text()
 
 
+async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path) -> None:
+    async with running_server(tmp_path) as server:
+        async with connected(server.url) as wire:
+            await wire.register(Account("alice", server.name))
+            connection = wire.socket._response.connection
+            assert connection is not None
+            assert connection.transport is not None
+            connection.transport.pause_reading()
+            with pytest.raises(ConnectionError):
+                for _ in range(400_000):  # 50 MB
+                    await wire.socket.ping(bytes(125))
+        assert "slow-reader" in server.log.read_text()
+
+
 # --- calls ---
 
 
