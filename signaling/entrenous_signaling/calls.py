@@ -17,13 +17,15 @@ what goes to disk is a random token, the start and the time last seen, and later
 from __future__ import annotations
 
 import hmac
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from entrenous_wire.limits import RECORD_TOKEN_BYTES
+from entrenous_wire.limits import MAX_DEVICES, RECORD_TOKEN_BYTES
+from entrenous_wire.messages import ErrorCode
 
+from .auth import Refused
 from .mailbox import DeviceKey
 from .outputs import Outbox
 from .store.requests import (
@@ -62,6 +64,7 @@ Tell = Callable[[Waiter, bool], None]
 class _Open:
     token: bytes
     start: int
+    account: str
     pairs: set[Pair]
     present: set[DeviceKey] = field(default_factory=set)
     left_at: dict[DeviceKey, float] = field(default_factory=dict)
@@ -119,6 +122,7 @@ class CallRecords:
         tell: told about each message that waited for a record, and whether the record is on disk.
         draw: returns so many random bytes, for tokens.
         grace_seconds: how long a call waits for its ends.
+        per_account: records that the devices of one account may have opened and not closed.
         open_rows: what the database held open when the server started.
         now: Unix seconds.
     """
@@ -129,6 +133,7 @@ class CallRecords:
         tell: Tell,
         draw: Callable[[int], bytes],
         grace_seconds: float,
+        per_account: int,
         open_rows: Iterable[OpenRow],
         now: float,
     ) -> None:
@@ -136,7 +141,10 @@ class CallRecords:
         self._tell = tell
         self._draw = draw
         self._grace = grace_seconds
+        self._per_account = per_account
         self._open: dict[bytes, _Open] = {}
+        self._tokens: set[bytes] = set()  # of what is open
+        self._opened_by: Counter[str] = Counter()  # username → records that are open
         self._of_device: dict[DeviceKey, set[bytes]] = {}
         self._unclaimed = {row.token: row for row in open_rows}
         self._closing: dict[bytes, _Closing] = {}
@@ -174,7 +182,8 @@ class CallRecords:
             sender: the device that accepts, which is connected.
             receiver: the device that called.
             token: what the sender drew to name the record, or None to have one drawn; when the database holds it open
-                already, the accept was said before the server was started.
+                already, the accept was said before the server was started. A token of another record is not taken,
+                and one is drawn.
             connected: whether the receiver is connected now.
             waiter: the message to answer when the record is on disk.
             now: Unix seconds.
@@ -182,6 +191,9 @@ class CallRecords:
         Returns:
             The token, with `tell` to follow for `waiter`; or None when the message has to do with no record (the
             call has ended, or belongs to others) and nothing follows.
+
+        Raises:
+            Refused: `too-many`, when the account of the sender has as many records open as it may have.
         """
         pair = frozenset((sender, receiver))
         if call in self._closed or (call, pair) in self._ended:
@@ -190,13 +202,19 @@ class CallRecords:
         if found is None:
             row = None if token is None else self._unclaimed.pop(token, None)
             if row is not None:
-                found = _Open(row.token, row.start, {pair}, stored=True)
+                found = _Open(row.token, row.start, sender.username, {pair}, stored=True)
+            elif self._opened_by[sender.username] >= self._per_account:
+                raise Refused(ErrorCode.TOO_MANY, "The account is in as many calls as it may be.")
             else:
-                found = _Open(token or self._draw(RECORD_TOKEN_BYTES), int(now), {pair})
+                if token is None or token in self._tokens or token in self._closing:
+                    token = self._draw(RECORD_TOKEN_BYTES)
+                found = _Open(token, int(now), sender.username, {pair})
             self._add(call, found, now)
         elif pair.isdisjoint(found.ends()):
             return None
         elif pair not in found.pairs:
+            if len(found.pairs) >= MAX_DEVICES:
+                return None
             found.pairs.add(pair)
             self._index(call, pair)
         self._enter(call, sender)
@@ -225,6 +243,7 @@ class CallRecords:
         if found.pairs:
             for device in pair - found.ends():
                 self._leave_pair(call, found, device)
+            self._note_absence(call, found, now)
             return False
         self._close(call, found, pair, now)
         return self._wait_for_closing(found.token, waiter)
@@ -270,9 +289,7 @@ class CallRecords:
             if device in found.present:
                 found.present.discard(device)
                 found.left_at[device] = now
-            if not found.present and found.gone_since is None:
-                found.gone_since = now
-                self._timers.set(_CallGone(call), now + self._grace)
+            self._note_absence(call, found, now)
 
     def claimed(self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float) -> bool:
         """A device that has started afresh goes on with a call.
@@ -292,9 +309,12 @@ class CallRecords:
             return False
         elif found is not None:  # an accept that was said again came before the claim and opened a second record
             self._discard(found.token)
+            self._tokens.discard(found.token)
+            self._tokens.add(row.token)
             found.token, found.start, found.stored = row.token, row.start, True
         else:
-            self._add(call, _Open(row.token, row.start, {frozenset((device, peer))}, stored=True), now)
+            pairs = {frozenset((device, peer))}
+            self._add(call, _Open(row.token, row.start, device.username, pairs, stored=True), now)
         self._enter(call, device)
         return True
 
@@ -316,7 +336,7 @@ class CallRecords:
                     found = self._open[call]
                     self._close(call, found, found.ends(), found.gone_since if found.gone_since is not None else now)
                 case _NotClaimed(call, device):
-                    self._forgotten_by(call, device)
+                    self._forgotten_by(call, device, now)
                 case _RetryClosing(token):
                     self._store_closing(self._closing[token])
                 case _Unclaimed():
@@ -329,7 +349,7 @@ class CallRecords:
                 case _:
                     assert_never(deadline)
 
-    def _forgotten_by(self, call: bytes, device: DeviceKey) -> None:
+    def _forgotten_by(self, call: bytes, device: DeviceKey, now: float) -> None:
         """A device that started afresh has not claimed this call: its pairs are over since it was last seen."""
         found = self._open[call]
         over = {pair for pair in found.pairs if device in pair}
@@ -340,6 +360,13 @@ class CallRecords:
             return
         for other in ends - found.ends():
             self._leave_pair(call, found, other)
+        self._note_absence(call, found, now)
+
+    def _note_absence(self, call: bytes, found: _Open, now: float) -> None:
+        """Begin to wait for the ends of a call when none of them is there."""
+        if not found.present and found.gone_since is None:
+            found.gone_since = max((found.left_at[end] for end in found.ends() if end in found.left_at), default=now)
+            self._timers.set(_CallGone(call), found.gone_since + self._grace)
 
     def _leave_pair(self, call: bytes, found: _Open, device: DeviceKey) -> None:
         found.present.discard(device)
@@ -351,6 +378,8 @@ class CallRecords:
         if not self._open:
             self._timers.set(_Touch(), now + TOUCH_SECONDS)
         self._open[call] = found
+        self._tokens.add(found.token)
+        self._opened_by[found.account] += 1
         self._index(call, found.ends())
 
     def _index(self, call: bytes, devices: Iterable[DeviceKey]) -> None:
@@ -390,6 +419,10 @@ class CallRecords:
             self._timers.cancel(_NotClaimed(call, device))
             self._unindex(call, device)
         del self._open[call]
+        self._tokens.discard(found.token)
+        self._opened_by[found.account] -= 1
+        if not self._opened_by[found.account]:
+            del self._opened_by[found.account]
         self._timers.cancel(_CallGone(call))
         if not self._open:
             self._timers.cancel(_Touch())

@@ -60,6 +60,7 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         window_bytes: bodies said to a device and not acknowledged yet; more of them wait in its queue.
         remembered: message ids remembered per sending device, so that what it says again is routed once; of older
             ones a repetition is delivered again and dropped by its receiver.
+        open_records: calls that the devices of one account have accepted and that have not ended.
         held_devices: devices that are not back yet after a start of the server, and for which messages are held.
     """
 
@@ -72,4 +73,5 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sender_messages: Count = 256
     window_bytes: Count = 128 * 1024
     remembered: Count = 128
+    open_records: Count = 128
     held_devices: Count = 10_000

@@ -75,7 +75,7 @@ class Router:
         self._mailboxes: dict[DeviceKey, Mailbox] = {}
         self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
         self._timers: Timers[DeviceKey] = Timers()
-        self._calls = CallRecords(outbox, self._record_stored, draw, grace_seconds, open_rows, now)
+        self._calls = CallRecords(outbox, self._record_stored, draw, grace_seconds, bounds.open_records, open_rows, now)
 
     @property
     def calls(self) -> CallRecords:
@@ -154,7 +154,7 @@ class Router:
 
         Raises:
             Refused: the receiver is of another server (`unknown-user`), its queue is full or an earlier message to it
-                was refused (`too-many`): nothing of this message happened.
+                was refused, or its account is in too many calls (`too-many`): nothing of this message happened.
         """
         receiver_key = self._receiver(message)
         self._refuse_overtaking(sender, receiver_key, message.id, now)

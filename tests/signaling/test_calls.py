@@ -9,9 +9,12 @@ import msgspec
 import pytest
 
 from entrenous_signaling.calls import CLAIM_SECONDS, TOUCH_SECONDS
+from entrenous_signaling.limits import Bounds
+from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import CloseRecord, OpenRecord
+from entrenous_wire.limits import MAX_DEVICES
 from entrenous_wire.messages import Accepted, Ack, Deliver, Error, ErrorCode, Kind, Live, LiveCall, Resume, Welcome
-from world.hubworld import ALICE, BOB, BOB_PHONE, CALL, EVE, HubNode, HubWorld, account
+from world.hubworld import ALICE, BOB, BOB_PHONE, CALL, EVE, SERVER, HubNode, HubWorld, account
 from world.wirenode import Account
 
 NUMBERS = itertools.count(1)
@@ -460,3 +463,77 @@ def test_a_caller_that_hears_of_the_accept_after_its_login_is_in_the_call() -> N
     assert world.store.records == []
     say(bob, BOB, ALICE, Kind.END)
     assert world.store.records == [(start, int(CLAIM_SECONDS) + 30)]
+
+
+# --- hostile ends ---
+
+
+def accept(node: HubNode, who: Account, to: Account, call: bytes, token: bytes | None) -> None:
+    node.say(msgspec.structs.replace(who.send(next(NUMBERS), to, Kind.ACCEPT, call), record=token))
+
+
+def test_a_token_that_another_record_has_is_not_taken() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    token, calls = b"T" * 16, [bytes([number]) * 16 for number in range(3)]
+    accept(bob, BOB, ALICE, calls[0], token)
+    accept(bob, BOB, ALICE, calls[1], token)
+    tokens = [bob.hear(Accepted).record, bob.hear(Accepted).record]
+    assert tokens[0] == token != tokens[1]
+    assert len(world.store.open_rows) == 2
+    world.advance(5)
+    world.store_waits = True
+    say(alice, ALICE, BOB, Kind.END, calls[0])
+    accept(bob, BOB, ALICE, calls[2], token)  # of a record that is being closed
+    say(alice, ALICE, BOB, Kind.END, calls[2])
+    say(alice, ALICE, BOB, Kind.END, calls[1])
+    world.answer_store()
+    world.store_waits = False
+    assert sorted(duration for _, duration in world.store.records) == [0, 5, 5]
+    assert world.store.open_rows == {}
+    assert not world.hub.degraded
+
+
+def test_an_account_has_a_bounded_number_of_calls_open() -> None:
+    world = HubWorld(HubSettings(name=SERVER, bounds=Bounds(open_records=3)))
+    alice, bob, eve = world.register(ALICE), world.register(BOB), world.register(EVE)
+    calls = [bytes([number]) * 16 for number in range(4)]
+    for call in calls[:3]:
+        say(eve, EVE, ALICE, Kind.ACCEPT, call)
+        eve.hear(Accepted)
+    say(eve, EVE, ALICE, Kind.ACCEPT, calls[3])
+    error = eve.hear(Error)
+    assert (error.code, error.retry_after) == (ErrorCode.TOO_MANY, None)
+    assert world.hub.open_records == 3
+    say(alice, ALICE, BOB, Kind.ACCEPT)  # whom she calls is in no way bound by it
+    assert [message.record is not None for message in alice.hear_all() if isinstance(message, Accepted)] == [True]
+    say(alice, ALICE, EVE, Kind.END, calls[0])
+    eve.hear_all()
+    say(eve, EVE, ALICE, Kind.ACCEPT, calls[3])
+    eve.hear(Accepted)
+    assert bob is not None
+
+
+def test_a_record_has_a_bounded_number_of_pairs() -> None:
+    world = HubWorld()
+    eve = world.register(EVE)
+    others = [account(f"user{number}") for number in range(MAX_DEVICES + 1)]
+    for other in others:
+        world.register(other)
+        say(eve, EVE, other, Kind.ACCEPT)
+    answers = [message.record for message in eve.hear_all() if isinstance(message, Accepted)]
+    assert [record is not None for record in answers] == [True] * MAX_DEVICES + [False]
+
+
+def test_a_call_whose_last_present_end_takes_only_its_own_pair_out_is_still_closed() -> None:
+    world, alice, bob, _ = in_call()
+    phone, _ = world.login(BOB_PHONE)
+    say(phone, BOB_PHONE, ALICE, Kind.ACCEPT)
+    world.advance(20)
+    alice.drop()
+    phone.drop()
+    world.advance(5)
+    say(bob, BOB, ALICE, Kind.END)
+    world.advance(100)
+    assert [duration for _, duration in world.store.records] == [20]
+    assert world.hub.open_records == 0

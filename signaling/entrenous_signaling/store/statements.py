@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from entrenous_wire.limits import MAX_DEVICES
@@ -51,8 +51,10 @@ def carry_out(connection: Connection, request: StoreRequest) -> StoreResult:
             row = {"token": request.token, "start": request.start, "seen": request.start}
             connection.execute(upsert(schema.open_record).on_conflict_do_nothing(), row)
         case TouchRecords():
-            touch = update(schema.open_record).where(schema.open_record.c.token.in_(request.tokens))
-            connection.execute(touch.values(seen=request.seen))
+            # One statement a token: a list of them all would end at SQLite's bound of parameters.
+            touch = update(schema.open_record).where(schema.open_record.c.token == bindparam("open_token"))
+            rows = [{"open_token": token} for token in request.tokens]
+            connection.execute(touch.values(seen=request.seen), rows)
         case CloseRecord():
             connection.execute(delete(schema.open_record).where(schema.open_record.c.token == request.token))
             connection.execute(insert(schema.call_record), {"start": request.start, "duration": request.duration})

@@ -131,3 +131,15 @@ def test_a_record_is_opened_touched_and_closed(tmp_path: Path) -> None:
     engine.dispose()
     assert read_open_rows(files) == [OpenRow(b"a", 100, 110)]
     assert list(read_records(files)) == [(90, 1), (101, 7)]
+
+
+def test_any_number_of_open_records_is_touched(tmp_path: Path) -> None:
+    files = Databases(tmp_path)
+    migrate(files.usage)
+    engine = open_engine(files.usage, writes=True)
+    tokens = tuple(number.to_bytes(16, "big") for number in range(260_000))  # SQLite takes 250,000 parameters here
+    with engine.begin() as connection:
+        carry_out(connection, OpenRecord(tokens[-1], 100))
+        carry_out(connection, TouchRecords(tokens, 110))
+    engine.dispose()
+    assert read_open_rows(files) == [OpenRow(tokens[-1], 100, 110)]
