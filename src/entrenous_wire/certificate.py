@@ -44,7 +44,7 @@ _VERSION: Final = 1
 _CERTIFICATE_LABEL: Final = b"entrenous device certificate v1"
 _PREKEY_LABEL: Final = b"entrenous prekey v1"
 _CERTIFICATE_FIXED: Final = 83
-_MAX_TIME: Final = 2**64 - 1
+_MAX_TIME: Final = 2**63 - 1  # the largest time that a database column holds
 
 
 class CertificateError(ValueError):
@@ -115,13 +115,16 @@ class DeviceCertificate:
             raise CertificateError("The address in a device certificate is none.") from None
         if str(address) != text:
             raise CertificateError("The address in a device certificate is not written in its one spelling.")
+        not_after = int.from_bytes(raw[73:81], "big")
+        if not_after > _MAX_TIME:
+            raise CertificateError("The expiry in a device certificate is too far away.")
         return cls(
             raw=raw,
             identity_key=raw[1:33],
             address=address,
             device_id=raw[65:73].hex(),
             device_key=raw[33:65],
-            not_after=int.from_bytes(raw[73:81], "big"),
+            not_after=not_after,
         )
 
     @classmethod
@@ -138,7 +141,7 @@ class DeviceCertificate:
         except ValueError:
             device = b""
         if len(device) != DEVICE_ID_BYTES or len(device_key) != ED25519_KEY_BYTES or not 0 <= not_after <= _MAX_TIME:
-            raise CertificateError("A device id has 16 hexadecimal digits, a device key 32 bytes, a time 64 bits.")
+            raise CertificateError("A device id has 16 hexadecimal digits, a device key 32 bytes, a time 63 bits.")
         text = str(address).encode("ascii")
         body = b"".join(
             (
@@ -211,7 +214,7 @@ class SignedPrekey:
             CertificateError: an argument does not fit the layout.
         """
         if not (0 <= key_id < 2**32 and 0 <= not_after <= _MAX_TIME and len(public_key) == HYBRID_KEY_BYTES):
-            raise CertificateError("A key id has 32 bits, a time 64, and a hybrid key 1216 bytes.")
+            raise CertificateError("A key id has 32 bits, a time 63, and a hybrid key 1216 bytes.")
         body = bytes((_VERSION,)) + key_id.to_bytes(4, "big") + not_after.to_bytes(8, "big") + public_key
         return cls.parse(body + device.sign(_PREKEY_LABEL + body).signature)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -12,6 +12,9 @@ from .messages import Deliver, ErrorCode, FromNode, FromServer, Message, Send
 _encoder = msgspec.json.Encoder()
 _from_node = msgspec.json.Decoder(FromNode)
 _from_server = msgspec.json.Decoder(FromServer)
+
+_REASON_CHARACTERS: Final = 200
+"""What is quoted of a reason: an answer always fits a frame, whatever it quotes."""
 
 T = TypeVar("T")
 
@@ -76,4 +79,4 @@ def _explain(frame: str | bytes, reason: str) -> WireError:
     """
     if "`$.type`" in reason or reason == "Object missing required field `type`":
         return WireError(ErrorCode.UNKNOWN_TYPE, "The message type is missing or not known to this version.")
-    return WireError(ErrorCode.MALFORMED, f"A field does not have its shape: {reason}")
+    return WireError(ErrorCode.MALFORMED, f"A field does not have its shape: {reason[:_REASON_CHARACTERS]}")

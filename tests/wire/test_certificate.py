@@ -52,7 +52,7 @@ def test_a_prekey_says_what_was_put_in() -> None:
 def test_both_fit_into_the_wire_limits_at_their_longest() -> None:
     hosts = ".".join(["h" * 63] * 3 + ["h" * 60]) + ":65535"
     longest = Address("u" * min(64, MAX_ADDRESS_LENGTH - 1 - len(hosts)), hosts)
-    certificate = DeviceCertificate.issue(IDENTITY, longest, "0" * 16, bytes(32), 2**64 - 1)
+    certificate = DeviceCertificate.issue(IDENTITY, longest, "0" * 16, bytes(32), 2**63 - 1)
     assert len(certificate.raw) <= MAX_CERTIFICATE_BYTES
     assert len(PREKEY.raw) <= MAX_PREKEY_BYTES
 
@@ -141,3 +141,10 @@ def test_cut_or_lengthened_bytes_are_refused(cut: int, tail: bytes) -> None:
     if raw != CERTIFICATE.raw:
         with pytest.raises(CertificateError):
             DeviceCertificate.parse(raw).verify(bytes(IDENTITY.verify_key), NOW)
+
+
+def test_an_expiry_that_no_database_can_hold_is_refused() -> None:
+    raw = bytearray(CERTIFICATE.raw)
+    raw[73] |= 0x80
+    with pytest.raises(CertificateError):
+        DeviceCertificate.parse(bytes(raw))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from entrenous_wire.codec import WireError, decode_from_node, decode_from_server, encode
 from entrenous_wire.limits import BODY_SIZES, MAX_FRAME_BYTES
-from entrenous_wire.messages import Ack, Deliver, ErrorCode, Kind, Publish, Send
+from entrenous_wire.messages import Ack, Deliver, Error, ErrorCode, Kind, Publish, Send
 
 SEND = {
     "type": "send",
@@ -105,3 +105,10 @@ def test_any_frame_is_a_message_or_a_wire_error(frame: str | bytes) -> None:
             decode(frame)
         except WireError as error:
             assert error.code in (ErrorCode.MALFORMED, ErrorCode.UNKNOWN_TYPE)
+
+
+def test_a_refusal_fits_a_frame_whatever_it_quotes() -> None:
+    begin, end = '{"type":"send","kind":"', '"}'
+    with pytest.raises(WireError) as error:
+        decode_from_node(begin + "x" * (MAX_FRAME_BYTES - len(begin) - len(end)) + end)
+    assert len(encode(Error(code=error.value.code, message=str(error.value)))) < 1024
