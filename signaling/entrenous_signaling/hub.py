@@ -171,7 +171,7 @@ class Hub:
         """Do what is due."""
         self._lobby.tick(now)
         for mailbox in self._router.tick(now):
-            self._lobby.forget(mailbox)
+            self._lobby.forget(mailbox, now)
         return self._outbox.take()
 
     def stop(self, now: float) -> list[Output]:
@@ -181,8 +181,8 @@ class Hub:
         return self._outbox.take()
 
     def _admit(self, here: Connection, message: FromNode, now: float) -> None:
-        """Charge a message to its connection and its account; an acknowledgement is paid by what it answers."""
-        if isinstance(message, Ack):
+        """Charge a message to its connection and its account; an acknowledgement is paid by what it answers, if any."""
+        if isinstance(message, Ack) and here.mailbox is not None and here.mailbox.is_settled_by(message.seq):
             return
         wait = here.bucket.take(now)
         if wait == 0.0 and here.account_bucket is not None:

@@ -139,6 +139,7 @@ class Lobby:
         self._accounts: dict[str, tuple[TokenBucket, set[DeviceKey]]] = {}
         self._registrations = TokenBucket(settings.bounds.registration_rate, now)
         self._deadlines: Timers[int] = Timers()
+        self._resting: Timers[str] = Timers()  # accounts without a device, until their buckets are full again
 
     @property
     def connections(self) -> int:
@@ -185,7 +186,7 @@ class Lobby:
         mailbox = here.owner()
         self.close(here, CloseCode.LEFT, now)
         self._router.dismiss(mailbox)
-        self.forget(mailbox)
+        self.forget(mailbox, now)
 
     def close_all(self, code: CloseCode, now: float) -> None:
         """Close every connection from our side."""
@@ -230,24 +231,28 @@ class Lobby:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        return self._deadlines.next()
+        times = [when for when in (self._deadlines.next(), self._resting.next()) if when is not None]
+        return min(times, default=None)
 
     def tick(self, now: float) -> None:
-        """Close the connections that have not logged in in time."""
+        """Close the connections that have not logged in in time, and forget accounts that have rested."""
+        for username in self._resting.due(now):
+            del self._accounts[username]
         for number in self._deadlines.due(now):
             here = self._connections[number]
             self.refuse(here, Refused(ErrorCode.OUT_OF_ORDER, "The connection has not logged in in time."))
             self.close(here, CloseCode.POLICY, now)
 
-    def forget(self, mailbox: Mailbox) -> None:
+    def forget(self, mailbox: Mailbox, now: float) -> None:
         """The router has given a device up: its session cannot be resumed any more."""
         self._end_session(mailbox)
         bucket_and_devices = self._accounts.get(mailbox.key.username)
         if bucket_and_devices is not None:
             _, devices = bucket_and_devices
             devices.discard(mailbox.key)
-            if not devices:
-                del self._accounts[mailbox.key.username]
+            if not devices:  # leaving and coming back fills no bucket
+                rate = self._settings.bounds.account_rate
+                self._resting.set(mailbox.key.username, now + rate.burst / rate.per_second)
 
     # --- ways in; each raises Refused ---
 
@@ -338,6 +343,7 @@ class Lobby:
             self._accounts[username] = (TokenBucket(self._settings.bounds.account_rate, now), set())
         here.account_bucket, devices = self._accounts[username]
         devices.add(mailbox.key)
+        self._resting.cancel(username)
         self._deadlines.cancel(here.number)
         here.nonce = None
         here.stage = Stage.READY

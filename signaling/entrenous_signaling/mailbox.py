@@ -145,6 +145,11 @@ class Mailbox:
             self.last_transmitted = max(self.last_transmitted, item.message.seq)
             yield item.message
 
+    def is_settled_by(self, seq: int) -> bool:
+        """Whether anything that waits for an acknowledgement has it by `seq`."""
+        first = self._in_flight or self._waiting
+        return bool(first) and first[0].message.seq <= seq
+
     def acknowledge(self, seq: int) -> list[Queued]:
         """Take out everything up to and including `seq`, whether it is in flight or was put back by `rewind`."""
         done = []

@@ -18,6 +18,7 @@ from entrenous_wire.messages import (
     FetchDevices,
     FromNode,
     Kind,
+    Leave,
     Live,
     LiveCall,
     Message,
@@ -158,3 +159,37 @@ def test_nothing_that_happens_raises(steps: list[tuple[int, FromNode | str | byt
             world.run(world.hub.disconnected(number, world.now))
             if number in world.nodes:
                 world.nodes[number].closed = 1006
+
+
+def test_acknowledgements_that_answer_nothing_are_charged_like_any_message() -> None:
+    bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=4.0), refusals=5)
+    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    alice, bob = world.register(ALICE), world.register(BOB)
+    for number in range(1, 4):
+        alice.say(ALICE.send(number, BOB))
+        bob.say(Ack(seq=number))
+    bob.hear_all()
+    for _ in range(8):
+        assert bob.closed is None
+        bob.say(Ack(seq=3))
+    assert refused(bob) is ErrorCode.TOO_MANY
+    assert bob.closed == CloseCode.POLICY
+
+
+def test_leaving_and_coming_back_does_not_fill_the_bucket_of_the_account() -> None:
+    bounds = Bounds(account_rate=Rate(per_second=1.0, burst=3.0))
+    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    alice = world.register(ALICE)
+    alice.say(TurnRequest(request=1), TurnRequest(request=2), Leave())
+    again, _ = world.login(ALICE)
+    assert refused(again.say(TurnRequest(request=3))) is ErrorCode.TOO_MANY
+    world.advance(2)
+    again.say(Leave())
+    world.advance(4)
+    rested, _ = world.login(ALICE)
+    rested.say(*(TurnRequest(request=number) for number in range(4)))
+    assert [message.code for message in rested.hear_all() if isinstance(message, Error)] == [
+        *[ErrorCode.NO_RELAY] * 3,
+        ErrorCode.TOO_MANY,
+    ]
+    assert world.hub.sessions == 1
