@@ -237,13 +237,16 @@ class Edge:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._was_degraded = False
+        self._was_full = False
         self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One WebSocket from its handshake to its end."""
         if self._stopping or len(self._sockets) >= self._max_connections:
-            log(Event.FULL)
+            if not self._was_full:  # whoever is turned away comes again, and the log does not grow by it
+                self._was_full = True
+                log(Event.FULL)
             return web.Response(status=503, text="The server has as many connections as it may have: try again later.")
         response = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
@@ -259,6 +262,7 @@ class Edge:
         if response.ws_protocol != SUBPROTOCOL or request.transport is None:
             await response.close(code=CloseCode.POLICY, message=b"entrenous.v1 is the subprotocol")
             return response
+        self._was_full = False
         number = self._next_number
         self._next_number += 1
         self._sockets[number] = _Socket(response, request.transport)

@@ -371,6 +371,7 @@ class CallRecords:
     def _leave_pair(self, call: bytes, found: _Open, device: DeviceKey) -> None:
         found.present.discard(device)
         found.restarted.discard(device)
+        found.left_at.pop(device, None)
         self._timers.cancel(_NotClaimed(call, device))
         self._unindex(call, device)
 

@@ -185,8 +185,10 @@ class Hub:
         if isinstance(message, Ack) and here.mailbox is not None and here.mailbox.is_settled_by(message.seq):
             return
         wait = here.bucket.take(now)
-        if wait == 0.0 and here.account_bucket is not None:
-            wait = here.account_bucket.take(now)
+        if wait == 0.0 and here.account is not None:
+            wait = here.account.frames.take(now)
+            if wait == 0.0 and isinstance(message, FetchDevices | Publish):
+                wait = here.account.directory.take(now)
         if wait == 0.0:
             here.refusals = 0
             return

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from entrenous_wire.certificate import DeviceCertificate
@@ -76,6 +76,21 @@ class Stage(Enum):
 
 
 @dataclass(slots=True, eq=False)
+class AccountLimits:
+    """What all devices of one account may still do together.
+
+    Args:
+        frames: what they may say.
+        directory: what they may look up and publish.
+        devices: those with a session.
+    """
+
+    frames: TokenBucket
+    directory: TokenBucket
+    devices: set[DeviceKey] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
 class Connection:
     """One connection.
 
@@ -85,7 +100,7 @@ class Connection:
         bucket: what it may still say.
         stage: how far it has come.
         mailbox: of its device, once it is ready.
-        account_bucket: what its account may still say, once it is ready.
+        account: what its account may still do, once it is ready.
         refusals: messages over the limits, one after the other.
     """
 
@@ -94,7 +109,7 @@ class Connection:
     bucket: TokenBucket
     stage: Stage = Stage.GREETED
     mailbox: Mailbox | None = None
-    account_bucket: TokenBucket | None = None
+    account: AccountLimits | None = None
     refusals: int = 0
 
     def owner(self) -> Mailbox:
@@ -136,7 +151,7 @@ class Lobby:
         self._counters = counters
         self._connections: dict[int, Connection] = {}
         self._sessions: dict[bytes, Mailbox] = {}  # hash of the session token → mailbox
-        self._accounts: dict[str, tuple[TokenBucket, set[DeviceKey]]] = {}
+        self._accounts: dict[str, AccountLimits] = {}
         self._registrations = TokenBucket(settings.bounds.registration_rate, now)
         self._deadlines: Timers[int] = Timers()
         self._resting: Timers[str] = Timers()  # accounts without a device, until their buckets are full again
@@ -246,13 +261,13 @@ class Lobby:
     def forget(self, mailbox: Mailbox, now: float) -> None:
         """The router has given a device up: its session cannot be resumed any more."""
         self._end_session(mailbox)
-        bucket_and_devices = self._accounts.get(mailbox.key.username)
-        if bucket_and_devices is not None:
-            _, devices = bucket_and_devices
-            devices.discard(mailbox.key)
-            if not devices:  # leaving and coming back fills no bucket
-                rate = self._settings.bounds.account_rate
-                self._resting.set(mailbox.key.username, now + rate.burst / rate.per_second)
+        account = self._accounts.get(mailbox.key.username)
+        if account is not None:
+            account.devices.discard(mailbox.key)
+            if not account.devices:  # leaving and coming back fills no bucket
+                bounds = self._settings.bounds
+                seconds = max(rate.burst / rate.per_second for rate in (bounds.account_rate, bounds.directory_rate))
+                self._resting.set(mailbox.key.username, now + seconds)
 
     # --- ways in; each raises Refused ---
 
@@ -339,10 +354,12 @@ class Lobby:
 
     def _make_ready(self, here: Connection, mailbox: Mailbox, token: bytes, *, resumed: bool, now: float) -> None:
         username = mailbox.key.username
-        if username not in self._accounts:
-            self._accounts[username] = (TokenBucket(self._settings.bounds.account_rate, now), set())
-        here.account_bucket, devices = self._accounts[username]
-        devices.add(mailbox.key)
+        here.account = self._accounts.get(username)
+        if here.account is None:
+            bounds = self._settings.bounds
+            frames, directory = TokenBucket(bounds.account_rate, now), TokenBucket(bounds.directory_rate, now)
+            here.account = self._accounts[username] = AccountLimits(frames, directory)
+        here.account.devices.add(mailbox.key)
         self._resting.cancel(username)
         self._deadlines.cancel(here.number)
         here.nonce = None

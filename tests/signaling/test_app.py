@@ -51,6 +51,7 @@ FAST = """
 [limits]
 connection_rate = {per_second = 100000.0, burst = 100000.0}
 account_rate = {per_second = 100000.0, burst = 100000.0}
+directory_rate = {per_second = 100000.0, burst = 100000.0}
 """
 
 
@@ -151,9 +152,11 @@ async def test_a_full_server_says_so(tmp_path: Path) -> None:
     config = tmp_path / "server.toml"
     config.write_text("max_connections = 1\n")
     async with running_server(tmp_path, config=config) as server, connected(server.url):
-        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
-            async with connected(server.url):
-                pass
+        for _ in range(3):
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                async with connected(server.url):
+                    pass
+        assert server.log.read_text().count("full") == 1
 
 
 # --- routing ---

@@ -177,7 +177,7 @@ def test_acknowledgements_that_answer_nothing_are_charged_like_any_message() -> 
 
 
 def test_leaving_and_coming_back_does_not_fill_the_bucket_of_the_account() -> None:
-    bounds = Bounds(account_rate=Rate(per_second=1.0, burst=3.0))
+    bounds = Bounds(account_rate=Rate(per_second=1.0, burst=3.0), directory_rate=Rate(per_second=1.0, burst=1.0))
     world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
     alice = world.register(ALICE)
     alice.say(TurnRequest(request=1), TurnRequest(request=2), Leave())
@@ -193,3 +193,18 @@ def test_leaving_and_coming_back_does_not_fill_the_bucket_of_the_account() -> No
         ErrorCode.TOO_MANY,
     ]
     assert world.hub.sessions == 1
+
+
+def test_what_an_account_looks_up_and_publishes_has_a_rate_of_its_own() -> None:
+    bounds = Bounds(directory_rate=Rate(per_second=1.0, burst=2.0))
+    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world.register(ALICE)
+    bob = world.register(BOB)
+    phone, _ = world.login(BOB_PHONE)
+    bob.say(FetchDevices(request=1, address=ALICE.address)).hear(Devices)
+    phone.say(Publish(request=2, prekeys=[BOB_PHONE.prekey])).hear(Published)
+    error = bob.say(FetchDevices(request=3, address=ALICE.address)).hear(Error)
+    assert (error.code, error.request, error.retry_after) == (ErrorCode.TOO_MANY, 3, 1.0)
+    assert refused(bob.say(TurnRequest(request=4))) is ErrorCode.NO_RELAY
+    world.advance(1)
+    bob.say(FetchDevices(request=3, address=ALICE.address)).hear(Devices)
