@@ -80,8 +80,12 @@ class Conversation:
                     async with running(helpers):
                         async for event in self._call:
                             self._happened(event)
-            except* EntrenousError as group:
-                raise first(group) from None
+            except BaseExceptionGroup as group:
+                # Not `except*`: what is raised there is wrapped in a group again by some versions of Python 3.11.
+                trouble, other = group.split(EntrenousError)
+                if trouble is None or other is not None:
+                    raise
+                raise first(trouble) from None
             finally:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(HANG_UP_SECONDS):
