@@ -42,8 +42,9 @@ class MediaConfig:
     Args:
         audio_bitrate: bits a second of Opus, 6000 to 128000.
         video_bitrate: bits a second of VP8, 50000 to 10000000.
-        video_width, video_height: the largest picture sent, even numbers.
-        video_fps: pictures a second, 1 to 60.
+        video_width, video_height: the largest picture, even numbers. Read and checked only: a call sends the size
+            that its source has.
+        video_fps: pictures a second, 1 to 60. Read and checked only: a call sends as many as its source gives.
     """
 
     audio_bitrate: int = 32_000
