@@ -186,14 +186,16 @@ async def test_after_a_cut_nothing_is_lost_and_order_is_kept(tmp_path: Path) -> 
         assert got == list(range(50))
 
 
+def small_window(info: tuple[object, ...]) -> socket.socket:
+    """Make a socket for which the kernel keeps little: else it takes tens of megabytes before a server notices."""
+    made = socket.socket(info[0], info[1], info[2])  # type: ignore[arg-type]
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    return made
+
+
 async def test_a_node_that_does_not_read_is_cut_others_go_on_and_its_session_resumes(tmp_path: Path) -> None:
     config = tmp_path / "server.toml"
     config.write_text(FAST)
-
-    def small_window(info: tuple[object, ...]) -> socket.socket:
-        made = socket.socket(info[0], info[1], info[2])  # type: ignore[arg-type]
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        return made
 
     async with running_server(tmp_path, config=config) as server, connected(server.url) as alice_wire:
         alice, slow = Account("alice", server.name), Account("slow", server.name)
@@ -227,15 +229,21 @@ async def test_a_node_that_does_not_read_is_cut_others_go_on_and_its_session_res
 
 async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path) -> None:
     async with running_server(tmp_path) as server:
-        async with connected(server.url) as wire:
+        connector = aiohttp.TCPConnector(socket_factory=small_window)
+        async with (
+            asyncio.timeout(120),
+            aiohttp.ClientSession(connector=connector) as session,
+            session.ws_connect(server.url, protocols=(SUBPROTOCOL,)) as stuck,
+        ):
+            wire = Wire(stuck, decode_from_server((await stuck.receive()).data))  # type: ignore[arg-type]
             await wire.register(Account("alice", server.name))
-            connection = wire.socket._response.connection
+            connection = stuck._response.connection
             assert connection is not None
             assert connection.transport is not None
             connection.transport.pause_reading()
-            with pytest.raises(ConnectionError):
-                for _ in range(400_000):  # 50 MB
-                    await wire.socket.ping(bytes(125))
+            with pytest.raises(ConnectionError):  # after what the two kernels and the server itself have room for
+                while True:
+                    await stuck.ping(bytes(125))
         assert "slow-reader" in server.log.read_text()
 
 
