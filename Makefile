@@ -2,6 +2,7 @@
 #   make demo    one whole encrypted call between two processes on this machine
 #   make test    lint, types and all tests
 #   make bench   measures call set-up beside plain aiortc
+#   make bench-network   measures connecting and hand-off in a laboratory of namespaces (root)
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench clean system-run system-test
+.PHONY: demo test lint types bench bench-network clean system-run system-test
 
 demo: system-run $(STAMP)
 	$(BIN)/entrenous demo $(DEMO)
@@ -26,6 +27,9 @@ types: $(STAMP)
 
 bench: system-test $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m bench.setup_times $(BENCH)
+
+bench-network: system-test $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m bench.network_times $(BENCH)
 
 system-run:
 	@.ci/system-packages run
