@@ -195,6 +195,8 @@ class CallLegs:
             case media.Secured():
                 self._user.leg_secured()
                 report(inputs.Secured(call, leg))
+            case media.PathChanged():
+                log.info("a leg moved: %s", event.path.kind)
             case media.DataOpen():
                 peer.data_open(leg.generation)
             case media.Data():

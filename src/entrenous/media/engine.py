@@ -94,6 +94,21 @@ class Leg(PacketPath, Protocol):
     def add_candidate(self, line: str | None) -> None:
         """Take an address that the peer gathered later, None: there will be no more; raises RemoteProtocolError."""
 
+    def network_changed(self) -> None:
+        """Look for addresses that came or went, and move to a path that works; harmless in any state.
+
+        New addresses are reported by `CandidateGathered`, the move by `PathChanged`.
+        """
+
+    def use_servers(self, ice_servers: Sequence[IceServer]) -> None:
+        """Use these STUN and TURN servers and credentials for whatever is gathered from now on.
+
+        An allocation that is in use stays; one that has to be renewed is renewed with them.
+
+        Raises:
+            ConfigError: a server's URL is malformed; the servers before stay in use.
+        """
+
     def send_data(self, message: bytes) -> None:
         """Send one message reliably and in order.
 

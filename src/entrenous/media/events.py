@@ -27,6 +27,31 @@ class LegStage(StrEnum):
     HANDSHAKE = "handshake"
 
 
+class PathFailure(StrEnum):
+    """Why a leg cannot come up, as far as this end can know; said to the person and, sealed, to the peer."""
+
+    NO_NETWORK = "no-network"
+    """This machine has no address to call from."""
+
+    NO_RELAY = "no-relay"
+    """Only relays may be used and no TURN server was given."""
+
+    RELAY_UNREACHABLE = "relay-unreachable"
+    """Only relays may be used and none of those that were given answered."""
+
+    RELAY_REFUSED = "relay-refused"
+    """Only relays may be used; one answered, but did not take the credentials or has no room."""
+
+    NO_ANSWER = "no-answer"
+    """Both ends named all their addresses and nothing got through between any two of them."""
+
+    FINGERPRINT = "fingerprint"
+    """A path was found, but not the right device at its end."""
+
+    TIMEOUT = "timeout"
+    """It took too long: the peer's addresses never came, or the handshake did not end."""
+
+
 @dataclass(frozen=True, slots=True)
 class LegPath:
     """The pair of candidates that a leg uses; addresses are left out on purpose, this may be shown and logged.
@@ -71,6 +96,13 @@ class Secured:
 
 
 @dataclass(frozen=True, slots=True)
+class PathChanged:
+    """A secured leg goes on over another pair of addresses: a better one, or the one before died."""
+
+    path: LegPath
+
+
+@dataclass(frozen=True, slots=True)
 class DataOpen:
     """`send_data` works from now on."""
 
@@ -92,10 +124,12 @@ class LegFailed:
     Args:
         stage: what failed.
         sentence: fit for a person.
+        cause: why, where that is known.
     """
 
     stage: LegStage
     sentence: str
+    cause: PathFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +139,7 @@ class LegClosed:
     sentence: str
 
 
-LegEvent = CandidateGathered | PathFound | Secured | DataOpen | Data | LegFailed | LegClosed
+LegEvent = CandidateGathered | PathFound | Secured | PathChanged | DataOpen | Data | LegFailed | LegClosed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,11 @@ class MediaSettings:
 
     Args:
         loopback_only: offer 127.0.0.1 and nothing else, for calls within one machine.
-        path_timeout: from both descriptions known to a working pair of addresses.
+        path_timeout: from both descriptions known to a working pair of addresses, whatever is still to come.
+        path_patience: how long every pair is checked, once all addresses of both ends are known, before none works.
         handshake_timeout: from there to DTLS verified.
         gather_timeout: for each STUN or TURN server.
+        tls_ca_file: certificates trusted for `turns:` servers, in place of those of the system.
         close_timeout: how long a TURN server may take to free an allocation before it is left to expire.
         relay_hold: how long a direct path is waited for before one through a TURN server is taken.
         suspect_after: silence in RTP and RTCP after which a leg is doubted.
@@ -41,8 +44,10 @@ class MediaSettings:
 
     loopback_only: bool = False
     path_timeout: float = 20.0
+    path_patience: float = 3.0
     handshake_timeout: float = 10.0
     gather_timeout: float = 5.0
+    tls_ca_file: Path | None = None
     close_timeout: float = 1.0
     relay_hold: float = 0.5
     suspect_after: float = 0.5

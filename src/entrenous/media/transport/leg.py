@@ -202,6 +202,13 @@ class TransportLeg:
         if candidate is not None:
             self._ice.take_candidate(candidate)
 
+    def network_changed(self) -> None:
+        """Look for addresses that came or went."""
+
+    def use_servers(self, ice_servers: Sequence[IceServer]) -> None:
+        """Take newer servers and credentials."""
+        self._servers = [parse_server(server) for server in ice_servers]
+
     # Connecting
 
     def _connect_to(self, remote: LegDescription, *, client: bool) -> None:
