@@ -39,6 +39,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 # Libraries that one module alone may touch.
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "aioice": ("entrenous.media.transport",),
+    "ifaddr": ("entrenous.network_watch",),
     "aiohttp": ("entrenous.link", "entrenous_signaling.app"),
     "sounddevice": ("entrenous.media.devices",),
     "sqlalchemy": ("entrenous_signaling.store",),
@@ -50,6 +51,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 
 PURE = (
     "entrenous.protocol",
+    "entrenous.netlink",
     "entrenous.media.jitter",
     "entrenous_signaling.hub",
     "entrenous_signaling.auth",
