@@ -1,4 +1,4 @@
-"""`entrenous-signaling`: serve, print the call records, mint invite codes."""
+"""`entrenous-signaling`: serve, print the call records, mint invite codes, configure the relay."""
 
 from __future__ import annotations
 
@@ -23,10 +23,23 @@ from .auth import hash_invite
 from .config import DEFAULT_LISTEN, ConfigError, ServerConfig
 from .listeners import ServeError
 from .store.database import Databases, StoreError, add_invites, read_records
+from .turn_config import render, render_firewall
+from .turn_files import FileDiffersError, compare, write
+from .turn_secrets import add_secret, read_secrets, retire_secret, switch_secrets
 
 _DATA: Final = "entrenous-signaling-data"
 _CODE_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without what looks alike
 _CODE_LENGTH: Final = 20
+_MAKE_AGAIN: Final = "Make the relay's configuration again (turn-config --out FILE --force) and restart the relay"
+_NEXT_STEP: Final = {
+    ("add", 1): "Give it to `serve` and to `turn-config` as --turn-secret-file.",
+    ("add", 2): f"{_MAKE_AGAIN}: it then accepts both. After that: turn-secret switch.",
+    (
+        "switch",
+        2,
+    ): "Restart the signaling server: it then mints with the other one. Ten minutes later: turn-secret retire.",
+    ("retire", 1): f"{_MAKE_AGAIN}: the old one is worth nothing then.",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,7 +73,7 @@ def commands() -> None:
 @click.option("--tls-key", metavar="PEM", help="The key of the certificate.")
 @click.option("--insecure-loopback", is_flag=True, help="No TLS, on a loopback address: for tests, or behind a proxy.")
 @click.option("--turn-url", "turn_urls", multiple=True, metavar="URL", help="A TURN relay to lend; may be repeated.")
-@click.option("--turn-secret-file", metavar="FILE", help="Holds coturn's static-auth-secret.")
+@click.option("--turn-secret-file", metavar="FILE", help="Holds the relay's secret (see `turn-secret`).")
 @click.option("--admin-listen", metavar="HOST:PORT", help="Where /metrics and /healthz are; nowhere unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Say where it listens as one line of JSON.")
 def serve_command(config: Path | None, as_json: bool, **options: Any) -> None:
@@ -111,6 +124,65 @@ def invite(data: Path, count: int) -> None:
         click.echo(code)
 
 
+@commands.command(name="turn-config")
+@click.option("--config", type=click.Path(path_type=Path), help="The TOML file of `serve`, with its [turn] table.")
+@click.option("--turn-secret-file", metavar="FILE", help="Holds the relay's secret (see `turn-secret`).")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the whole, with the secret, for root's eyes only.")
+@click.option("--force", is_flag=True, help="Write it in place of a file that is there.")
+@click.option("--check", type=click.Path(path_type=Path), help="Say whether this file is what the settings make.")
+@click.option("--nftables", is_flag=True, help="The firewall rules that belong to it instead.")
+def turn_config(
+    config: Path | None, turn_secret_file: str | None, out: Path | None, force: bool, check: Path | None, nftables: bool
+) -> None:
+    """Make the configuration of a relay (coturn 4.6.1) from the server's own settings.
+
+    Without --out it is shown without the secret. With --check the exit code is 1 when the file is another.
+
+    \b
+    entrenous-signaling turn-config --config server.toml --out /etc/entrenous/turnserver.conf
+    entrenous-signaling turn-config --config server.toml --nftables --out /etc/nftables.d/entrenous-turn.nft
+    """
+    if out is not None and check is not None:
+        raise click.UsageError("--out and --check are two things to do: one at a time.")
+    settings = ServerConfig.read(config, {"turn_secret_file": turn_secret_file})
+    with_secret = not nftables and (out is not None or check is not None)
+    if with_secret and not settings.turn_secret_file:
+        raise click.UsageError("--turn-secret-file is missing: `entrenous-signaling turn-secret add FILE` makes one.")
+    try:
+        secrets_of_relay = read_secrets(Path(settings.turn_secret_file)) if with_secret else ()
+        text = render_firewall(settings.turn) if nftables else render(settings.turn, secrets_of_relay)
+        if out is not None:
+            write(out, text, replace=force)
+            click.echo(f"{out} is written, and only you may read it.")
+        elif check is not None:
+            compare(check, text)
+            click.echo(f"{check} is what the settings make.")
+        else:
+            click.echo(text, nl=False)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+@commands.command(name="turn-secret")
+@click.argument("step", type=click.Choice(["add", "switch", "retire"]))
+@click.argument("file", type=click.Path(path_type=Path))
+def turn_secret(step: str, file: Path) -> None:
+    """Make the secret that the server and the relay share, or change it without a refused call.
+
+    \b
+    add      make FILE with a secret, or add a second one to it: the relay accepts both
+    switch   the server mints with the second one from its next start
+    retire   take the one away that is not minted with
+    """
+    steps = {"add": add_secret, "switch": switch_secrets, "retire": retire_secret}
+    try:
+        steps[step](file)
+        count = len(read_secrets(file))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    click.echo(f"{file} holds {'two secrets' if count > 1 else 'one secret'}. {_NEXT_STEP[step, count]}")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits with 0, with 2 when an option is wrong, with 1 when something else is."""
     try:
@@ -118,7 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
     except ConfigError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except (ServeError, StoreError) as error:
+    except (ServeError, StoreError, FileDiffersError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,6 +16,8 @@ from entrenous_wire.messages import RegistrationPolicy
 
 from .limits import Bounds
 from .turn import Relay
+from .turn_secrets import read_secrets
+from .turn_settings import TurnSettings
 
 Seconds = Annotated[float, Meta(gt=0.0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -77,13 +78,14 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         registration: `open`, `invite` or `closed`.
         tls_cert, tls_key: PEM files of the certificate chain and its key.
         insecure_loopback: listen without TLS, on a loopback address only: for tests and behind a proxy.
-        turn_urls: URLs of the operator's TURN relay.
-        turn_secret_file: the file with coturn's `static-auth-secret`.
+        turn_urls: URLs of the operator's TURN relay; those of `turn` when empty.
+        turn_secret_file: the file with the secret that is shared with the relay, or two of them (see `turn_secrets`).
         admin_listen: HOST:PORT of the listener for health and metrics; none when empty.
         max_connections: nodes connected at a time.
         login_seconds: how long a connection may take to log in.
         grace_seconds: how long a dropped session is kept.
         limits: rates and queues.
+        turn: the relay itself: its name, and all that `turn-config` makes its configuration of.
     """
 
     listen: str = DEFAULT_LISTEN
@@ -100,6 +102,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     login_seconds: Seconds = LOGIN_SECONDS
     grace_seconds: Seconds = SESSION_GRACE_SECONDS
     limits: Bounds = Bounds()
+    turn: TurnSettings = TurnSettings()
 
     @classmethod
     def load(cls, file: Path | None, options: dict[str, Any]) -> ServerConfig:
@@ -112,14 +115,23 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             ConfigError: a file cannot be read, or a field or the combination of them is wrong.
         """
+        config = cls.read(file, options)
+        config.check()
+        return config
+
+    @classmethod
+    def read(cls, file: Path | None, options: dict[str, Any]) -> ServerConfig:
+        """Read the file and lay the options over it, for a command that uses some of it; `load` is for the whole.
+
+        Raises:
+            ConfigError: a file cannot be read, or a field is of another type than it must be.
+        """
         values = {} if file is None else _read_toml(file)
         values.update({key: value for key, value in options.items() if value not in (None, (), "", False)})
         try:
-            config = msgspec.convert(values, cls)
+            return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
             raise ConfigError(f"The configuration is not right: {error}.") from None
-        config.check()
-        return config
 
     def check(self) -> None:
         """Check what the types cannot.
@@ -144,11 +156,21 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 "--insecure-loopback listens on a loopback address only, such as --listen 127.0.0.1:8443."
             )
         self.public_name(listen)
-        if bool(self.turn_urls) != bool(self.turn_secret_file):
-            raise ConfigError("--turn-url and --turn-secret-file go together.")
+        if bool(self.relay_urls) != bool(self.turn_secret_file):
+            raise ConfigError(
+                "A relay's place and its secret go together: --turn-url (or turn.host in the file) and "
+                "--turn-secret-file."
+            )
         for url in self.turn_urls:
             if not url.startswith(("turn:", "turns:")):
                 raise ConfigError(f"{url!r} is no relay: write turn:HOST:PORT or turns:HOST:PORT (RFC 7065).")
+        try:
+            if self.turn.addresses:
+                self.turn.check_for_relay()
+            else:
+                self.turn.check()
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     def public_name(self, listening: Listen) -> str:
         """The name of the server: the given one, or where it listens.
@@ -168,24 +190,24 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         except ValueError as error:
             raise ConfigError(f"{name!r} is no name for a server. {error}") from None
 
+    @property
+    def relay_urls(self) -> tuple[str, ...]:
+        """The URLs of the operator's relay: the given ones, or those that follow from its host."""
+        return self.turn_urls or self.turn.urls
+
     def relay(self) -> Relay | None:
-        """The operator's relay with its secret, or None.
+        """The operator's relay with the secret to mint with, or None.
 
         Raises:
-            ConfigError: the secret cannot be read, is empty, or others may read it.
+            ConfigError: the secret cannot be read, others may read it, or it is none.
         """
         if not self.turn_secret_file:
             return None
-        path = Path(self.turn_secret_file)
         try:
-            if path.stat().st_mode & stat.S_IROTH:
-                raise ConfigError(f"Everybody may read {path}: do `chmod 600` and perhaps choose a new secret.")
-            secret = path.read_bytes().strip()
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-        if not secret:
-            raise ConfigError(f"{path} is empty: write coturn's static-auth-secret into it.")
-        return Relay(self.turn_urls, secret)
+            secrets = read_secrets(Path(self.turn_secret_file))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        return Relay(self.relay_urls, secrets[0].encode())
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -189,6 +189,8 @@ class Hub:
             wait = here.account.frames.take(now)
             if wait == 0.0 and isinstance(message, FetchDevices | Publish):
                 wait = here.account.directory.take(now)
+            elif wait == 0.0 and isinstance(message, TurnRequest):
+                wait = here.account.relay.take(now)
         if wait == 0.0:
             here.refusals = 0
             return

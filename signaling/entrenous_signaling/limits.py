@@ -55,6 +55,8 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         account_rate: frames from all devices of one account together.
         directory_rate: what all devices of one account together look up and publish: it costs signature checks and the
             store, and finds out who is registered.
+        relay_rate: relay credentials for all devices of one account together: each set is good for as many allocations
+            as the relay's `user-quota` says, so this is what bounds an account's share of the relay.
         registration_rate: registrations from everybody together.
         refusals: frames over the limits, one after the other, after which a connection is closed.
         queue_messages, queue_bytes: what may wait for one device; bytes are those of the sealed bodies.
@@ -69,6 +71,7 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     connection_rate: Rate = Rate(per_second=100.0, burst=300.0)
     account_rate: Rate = Rate(per_second=200.0, burst=600.0)
     directory_rate: Rate = Rate(per_second=10.0, burst=50.0)
+    relay_rate: Rate = Rate(per_second=0.2, burst=60.0)
     registration_rate: Rate = Rate(per_second=20.0, burst=100.0)
     refusals: Count = 200
     queue_messages: Count = 512

@@ -82,11 +82,13 @@ class AccountLimits:
     Args:
         frames: what they may say.
         directory: what they may look up and publish.
+        relay: how often they may have relay credentials.
         devices: those with a session.
     """
 
     frames: TokenBucket
     directory: TokenBucket
+    relay: TokenBucket
     devices: set[DeviceKey] = field(default_factory=set)
 
 
@@ -266,7 +268,8 @@ class Lobby:
             account.devices.discard(mailbox.key)
             if not account.devices:  # leaving and coming back fills no bucket
                 bounds = self._settings.bounds
-                seconds = max(rate.burst / rate.per_second for rate in (bounds.account_rate, bounds.directory_rate))
+                rates = (bounds.account_rate, bounds.directory_rate, bounds.relay_rate)
+                seconds = max(rate.burst / rate.per_second for rate in rates)
                 self._resting.set(mailbox.key.username, now + seconds)
 
     # --- ways in; each raises Refused ---
@@ -357,8 +360,11 @@ class Lobby:
         here.account = self._accounts.get(username)
         if here.account is None:
             bounds = self._settings.bounds
-            frames, directory = TokenBucket(bounds.account_rate, now), TokenBucket(bounds.directory_rate, now)
-            here.account = self._accounts[username] = AccountLimits(frames, directory)
+            here.account = self._accounts[username] = AccountLimits(
+                frames=TokenBucket(bounds.account_rate, now),
+                directory=TokenBucket(bounds.directory_rate, now),
+                relay=TokenBucket(bounds.relay_rate, now),
+            )
         here.account.devices.add(mailbox.key)
         self._resting.cancel(username)
         self._deadlines.cancel(here.number)

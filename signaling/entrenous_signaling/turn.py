@@ -27,7 +27,7 @@ class Relay:
 
     Args:
         urls: `turn:` and `turns:` URLs (RFC 7065).
-        secret: coturn's `static-auth-secret`.
+        secret: the one of coturn's `static-auth-secret`s to mint with.
     """
 
     urls: tuple[str, ...]
@@ -44,6 +44,9 @@ class RelayCredentials:
 
 def mint(relay: Relay, now: float, draw: Callable[[int], bytes]) -> RelayCredentials:
     """Make credentials that are good for TTL_SECONDS and are not linked to an account or to each other.
+
+    So the relay's `user-quota`, which counts by what stands behind the colon, bounds the allocations of one call; how
+    many sets an account gets is bounded by `Bounds.relay_rate`. What was allocated in time is kept by refreshing it.
 
     Args:
         relay: the operator's relay.

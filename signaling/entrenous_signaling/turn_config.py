@@ -7,7 +7,7 @@ each was read in its source of that version and is tested against the installed 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
 from typing import Final
 
 from .turn_settings import TurnSettings, peer_ranges
@@ -219,3 +219,49 @@ def _process(turn: TurnSettings) -> Iterator[str]:
     yield "# When started as root: no longer root once the ports are open."
     yield f"proc-user={turn.user}"
     yield f"proc-group={turn.user}"
+
+
+def render_firewall(turn: TurnSettings) -> str:
+    """Write the nftables rules that belong to the relay's machine.
+
+    A permission of TURN is for an address and all its ports, and what the relay sends to its own machine arrives there
+    over `lo`, past the rules for what comes from outside. So what is relayed is limited where it leaves.
+
+    Raises:
+        ValueError: the settings cannot make a relay; the message is a sentence for the operator.
+    """
+    turn.check_for_relay()
+    ports = f"{turn.min_port}-{turn.max_port}"
+    own = [str(address) for pair in turn.endpoints() for address in pair]
+    denied = [network for network, _ in (*DENIED_IPV4, *DENIED_IPV6)]
+    lines = (
+        "# nftables rules for the relay's machine; made by `entrenous-signaling turn-config --nftables`.",
+        "# They limit what is relayed and nothing else: they replace no firewall.",
+        "table inet entrenous_turn",
+        "delete table inet entrenous_turn",
+        "table inet entrenous_turn {",
+        "    chain relayed {",
+        "        type filter hook output priority filter; policy accept;",
+        "        # Everything but the datagrams that the relay sends to peers.",
+        f'        meta skuid != "{turn.user}" accept',
+        "        meta l4proto != udp accept",
+        f"        udp sport != {ports} accept",
+        "        # On this machine a relayed address may be reached, where the other caller is, and no service.",
+        f"        fib daddr type local udp dport != {ports} counter drop",
+        *(f"        {match} accept" for match in _matches([*own, *turn.allowed_peers])),
+        "        # A second bar beside denied-peer-ip.",
+        *(f"        {match} counter drop" for match in _matches([*denied, "::/3", *turn.denied_peers])),
+        "    }",
+        "}",
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _matches(networks: Sequence[str]) -> Iterator[str]:
+    """nftables expressions for a destination in one of the networks."""
+    known = [ip_network(text) for text in networks]
+    ipv4 = collapse_addresses(network for network in known if isinstance(network, IPv4Network))
+    ipv6 = collapse_addresses(network for network in known if isinstance(network, IPv6Network))
+    for family, members in (("ip", list(ipv4)), ("ip6", list(ipv6))):
+        if members:
+            yield f"{family} daddr {{ {', '.join(str(member) for member in members)} }}"

@@ -66,6 +66,10 @@ def test_a_wrong_file_is_named_with_its_field(text: str, words: str, tmp_path: P
         ({**LOOPBACK, "admin_listen": "::1:99"}, "HOST:PORT"),
         ({**LOOPBACK, "turn_urls": ("turn:r:1",)}, "go together"),
         ({**LOOPBACK, "turn_urls": ("http://r",), "turn_secret_file": "s"}, "RFC 7065"),
+        ({**LOOPBACK, "turn": {"host": "turn.example.org"}}, "go together"),
+        ({**LOOPBACK, "turn": {"host": "Turn"}, "turn_secret_file": "s"}, "turn.host"),
+        ({**LOOPBACK, "turn": {"port": 0}}, "turn.port"),
+        ({**LOOPBACK, "turn": {"host": "r", "addresses": ["127.0.0.1"]}, "turn_secret_file": "s"}, "turn.addresses"),
     ],
 )
 def test_what_does_not_go_together_is_said(options: dict[str, Any], words: str) -> None:
@@ -92,16 +96,35 @@ def test_the_name_is_the_given_one_or_where_it_listens() -> None:
 
 
 def test_the_relays_secret_comes_from_a_private_file(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
+    path, secret = tmp_path / "secret", "hush-hush-hush-hush-hush"
     config = load(**LOOPBACK, turn_urls=("turn:192.0.2.1:3478",), turn_secret_file=str(path))
     with pytest.raises(ConfigError, match="No such file"):
         config.relay()
     path.touch(mode=0o600)
     with pytest.raises(ConfigError, match="empty"):
         config.relay()
-    path.write_text("hush\n")
-    assert config.relay() == Relay(("turn:192.0.2.1:3478",), b"hush")
+    path.write_text(f"{secret}\nthe-other-one-of-a-change-over\n")
+    assert config.relay() == Relay(("turn:192.0.2.1:3478",), secret.encode())
     assert "hush" not in repr(config.relay())
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
         config.relay()
+
+
+def test_the_urls_of_the_relay_follow_from_its_host_unless_they_are_given() -> None:
+    turn = {"host": "turn.example.org", "tls_cert": "/c", "tls_key": "/k"}
+    assert load(**LOOPBACK, turn_secret_file="s", turn=turn).relay_urls == (
+        "turn:turn.example.org:3478?transport=udp",
+        "turn:turn.example.org:3478?transport=tcp",
+        "turns:turn.example.org:443?transport=tcp",
+    )
+    given = ("turn:192.0.2.1:3478",)
+    assert load(**LOOPBACK, turn_secret_file="s", turn=turn, turn_urls=given).relay_urls == given
+
+
+def test_a_file_with_the_relay_alone_can_be_read_but_not_served(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text('[turn]\nhost = "turn.example.org"\n')
+    assert ServerConfig.read(file, {}).turn.host == "turn.example.org"
+    with pytest.raises(ConfigError, match="needs TLS"):
+        ServerConfig.load(file, {})

@@ -208,3 +208,19 @@ def test_what_an_account_looks_up_and_publishes_has_a_rate_of_its_own() -> None:
     assert refused(bob.say(TurnRequest(request=4))) is ErrorCode.NO_RELAY
     world.advance(1)
     bob.say(FetchDevices(request=3, address=ALICE.address)).hear(Devices)
+
+
+def test_relay_credentials_have_a_rate_of_their_own_for_all_devices_of_an_account() -> None:
+    bounds = Bounds(relay_rate=Rate(per_second=0.5, burst=2.0))
+    world = HubWorld(HubSettings(name=SERVER, relay=Relay(("turn:192.0.2.1:3478",), b"secret"), bounds=bounds))
+    alice = world.register(ALICE)
+    bob = world.register(BOB)
+    phone, _ = world.login(BOB_PHONE)
+    bob.say(TurnRequest(request=1)).hear(Turn)
+    phone.say(TurnRequest(request=2)).hear(Turn)
+    error = bob.say(TurnRequest(request=3)).hear(Error)
+    assert (error.code, error.request, error.retry_after) == (ErrorCode.TOO_MANY, 3, 2.0)
+    bob.say(FetchDevices(request=4, address=ALICE.address)).hear(Devices)
+    alice.say(TurnRequest(request=1)).hear(Turn)
+    world.advance(2)
+    bob.say(TurnRequest(request=5)).hear(Turn)
