@@ -20,7 +20,7 @@ from typing import Any
 _PREFIX = "entrenous-lab-"
 _MOUNTED = Path("/run/netns")
 _FILES = Path("/etc/netns")
-_END_SECONDS = 3.0
+_END_SECONDS = 2.0
 
 
 class Unavailable(RuntimeError):  # noqa: N818 - a state of the machine, not an error of anybody

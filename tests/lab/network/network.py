@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from .addresses import CORE_V4, CORE_V6, Addresses, server_addresses
@@ -25,7 +25,7 @@ class Network:
         link: of all access lines that do not say otherwise, each way.
         servers: names of the hosts with public addresses, dual stack, in the middle.
         seed: of losses and jitter.
-        homes: by name; a `Nat` stands for an IPv4 access line with such a router.
+        homes, more_homes: by name; a `Nat` stands for an IPv4 access line with such a router.
 
     Raises:
         Unavailable: on entering, where this machine cannot hold a lab.
@@ -35,13 +35,15 @@ class Network:
 
     def __init__(
         self,
+        homes: Mapping[str, Nat | Access | Sequence[Access]] | None = None,
+        /,
         *,
         link: Link | None = None,
         servers: Sequence[str] = ("signal", "turn"),
         seed: int = 0,
-        **homes: Nat | Access | Sequence[Access],
+        **more_homes: Nat | Access | Sequence[Access],
     ) -> None:
-        self._plan = {name: _accesses(home) for name, home in homes.items()}
+        self._plan = {name: _accesses(home) for name, home in {**(homes or {}), **more_homes}.items()}
         self._link = link or Link()
         self._servers = tuple(servers)
         self._seed = seed
