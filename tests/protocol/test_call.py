@@ -9,6 +9,7 @@ import pytest
 
 from entrenous.protocol import call as call_module
 from entrenous.protocol.call import CallFact, CallMachine
+from entrenous.protocol.causes import Cause, Side
 from entrenous.protocol.deadlines import Timeouts
 from entrenous.protocol.inputs import (
     Accepted,
@@ -32,6 +33,7 @@ from entrenous.protocol.inputs import (
     LegOffered,
     LocalFailure,
     MediaOpened,
+    NetworkChanged,
     PathFound,
     PleaseReceived,
     Rang,
@@ -84,6 +86,10 @@ def changed(old: CallState, new: CallState, stage: Stage) -> StateChanged:
 
 def end(reason: EndReason, stage: Stage, *devices: Device, accepted: Device | None = None) -> SendEnd:
     return SendEnd(ID, devices, reason, accepted, stage)
+
+
+def failing(stage: Stage, cause: Cause | None, *devices: Device) -> SendEnd:
+    return SendEnd(ID, devices, EndReason.FAILED, None, stage, cause)
 
 
 # --- the way to each state ---
@@ -197,7 +203,7 @@ def the_caller_leaves_while_it_rings() -> None:
             cancel = end(EndReason.CANCELLED, Stage.RING, BOB, BOB2)
             assert play.on(HungUp(ID)).expect_end(cancel, *legs).reason is EndReason.LOCAL
         with state() as play:
-            failed = end(EndReason.FAILED, Stage.RING, BOB, BOB2)
+            failed = end(EndReason.FAILED, Stage.MEDIA, BOB, BOB2)
             ended = play.on(LocalFailure(ID, Stage.MEDIA, "No microphone.")).expect_end(failed, *legs)
             assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.MEDIA)
 
@@ -400,8 +406,9 @@ def the_callee_cannot_open_its_media() -> None:
         ended = play.on(failure).expect_end(told, CloseLeg(ID, Leg(ANNA, 0)), CloseMedia(ID))
         assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.MEDIA)
     with answering() as play:
+        told = failing(Stage.MEDIA, Cause.MEDIA, ANNA)
         ended = play.wait(TIMES.answer).expect_end(told, CloseLeg(ID, Leg(ANNA, 0)), CloseMedia(ID))
-        assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.MEDIA)
+        assert (ended.reason, ended.stage, ended.cause) == (EndReason.FAILED, Stage.MEDIA, Cause.MEDIA)
 
 
 @script
@@ -439,23 +446,145 @@ def no_leg_becomes_secured() -> None:
         play.on(PathFound(ID, Leg(BOB, 2))).expect_nothing()
         ended = play.wait(TIMES.attempt).skip().call
         assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.HANDSHAKE)
-        assert ended.sentence == "The call could not be set up: the network path could not be secured."
+        assert (ended.cause, ended.side) == (Cause.TIMEOUT, Side.BETWEEN)
     with connecting(Role.CALLEE) as play:
         play.on(PathFound(ID, Leg(ANNA, 0))).expect_nothing()
         play.wait(TIMES.attempt).expect(CloseLeg(ID, Leg(ANNA, 0)), SendPlease(ID, Leg(ANNA, 0), stalled=True))
         play.wait(TIMES.connect - TIMES.attempt - 0.1).expect_nothing()
-        ended_now = play.wait(0.1).expect_end(end(EndReason.FAILED, Stage.HANDSHAKE, ANNA), CloseMedia(ID))
+        told = failing(Stage.HANDSHAKE, Cause.TIMEOUT, ANNA)
+        ended_now = play.wait(0.1).expect_end(told, CloseMedia(ID))
         assert (ended_now.reason, ended_now.stage) == (EndReason.FAILED, Stage.HANDSHAKE)
+
+
+@script
+def an_early_leg_that_fails_is_followed_by_a_fresh_one_at_once() -> None:
+    for cause in (None, Cause.NO_ANSWER, Cause.RELAY_REFUSED):
+        with connecting(Role.CALLER) as play:
+            failed = LegFailed(ID, Leg(BOB, 0), Stage.PATH, cause)
+            play.on(failed).expect(CloseLeg(ID, Leg(BOB, 0)), StartLeg(ID, Leg(BOB, 1)))
+        with connecting(Role.CALLEE) as play:
+            failed = LegFailed(ID, Leg(ANNA, 0), Stage.PATH, cause)
+            please = SendPlease(ID, Leg(ANNA, 0), stalled=True)
+            play.on(failed).expect(CloseLeg(ID, Leg(ANNA, 0)), please)
+
+
+@script
+def a_fresh_leg_that_cannot_work_ends_the_call_with_its_cause() -> None:
+    fresh: list[tuple[Playbook, Leg]] = [
+        (connecting(Role.CALLER).on(LegFailed(ID, Leg(BOB, 0), Stage.PATH)).skip(), Leg(BOB, 1)),
+        (connecting(Role.CALLEE).on(LegOffered(ID, Leg(ANNA, 1))).skip(), Leg(ANNA, 1)),
+        (inviting().on(AcceptReceived(ID, BOB, leg_offered=True)).skip(), Leg(BOB, 0)),
+        (answering(EarlyLeg.NONE).on(MediaOpened(ID)).skip(), Leg(ANNA, 0)),
+    ]
+    for begun, leg in fresh:
+        with begun as play:
+            play.on(LegFailed(ID, leg, Stage.PATH, Cause.RELAY_REFUSED))
+            told = failing(Stage.PATH, Cause.RELAY_REFUSED, leg.device)
+            ended = play.expect_end(told, CloseLeg(ID, leg), CloseMedia(ID))
+            assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.PATH)
+            assert (ended.cause, ended.side) == (Cause.RELAY_REFUSED, Side.HERE)
+            assert "turned us away" in ended.sentence
+    with connecting(Role.CALLEE).on(LegOffered(ID, Leg(ANNA, 1))).skip() as play:
+        play.on(LegFailed(ID, Leg(ANNA, 1), Stage.PATH, Cause.NO_ANSWER, relays=False)).skip()
+        assert play.call.side is Side.BETWEEN
+        assert "offers no relay" in play.call.sentence
+    with connecting(Role.CALLER).on(LegFailed(ID, Leg(BOB, 0), Stage.PATH)).skip() as play:
+        play.on(PathFound(ID, Leg(BOB, 1)), LegFailed(ID, Leg(BOB, 1), Stage.HANDSHAKE, Cause.FINGERPRINT)).skip()
+        assert (play.call.state, play.call.stage, play.call.cause) == (S.ENDED, Stage.HANDSHAKE, Cause.FINGERPRINT)
+
+
+@script
+def no_cause_ends_a_call_that_had_media() -> None:
+    for role in Role:
+        leg = Leg(peer(role), 1)
+        begin = BetterPath(ID) if role is Role.CALLER else LegOffered(ID, leg)
+        with active(role).on(begin).skip() as play:
+            play.on(LegFailed(ID, leg, Stage.PATH, Cause.NO_ANSWER)).expect(CloseLeg(ID, leg))
+            assert play.call.state is S.ACTIVE
+        with reconnecting(role) as play:
+            if role is Role.CALLEE:
+                play.on(LegOffered(ID, leg)).skip()
+            play.on(LegFailed(ID, leg, Stage.PATH, Cause.NO_NETWORK)).expect(CloseLeg(ID, leg))
+            again = StartLeg(ID, Leg(BOB, 2)) if role is Role.CALLER else SendPlease(ID, leg, stalled=True)
+            play.wait(TIMES.retry).expect_nothing()  # without a network there is nothing to try
+            play.on(NetworkChanged()).expect(again)
+            assert play.call.deadlines.at(CallDeadline.RETRY) is None
+
+
+@script
+def the_other_end_says_what_did_not_work() -> None:
+    for role in Role:
+        for state in ANSWERED:
+            with state(role) as play:
+                said = EndReceived(ID, peer(role), EndReason.FAILED, None, Stage.PATH, Cause.NO_RELAY)
+                play.on(said).skip()
+                assert (play.call.stage, play.call.cause, play.call.side) == (Stage.PATH, Cause.NO_RELAY, Side.THERE)
+                assert play.call.sentence.startswith(f"The call could not be set up: {peer(role).address} allows")
+    with inviting() as play:
+        play.on(DeviceOffline(ID, BOB2)).skip()
+        play.on(EndReceived(ID, BOB, EndReason.FAILED, None, Stage.PATH, Cause.NO_RELAY)).skip()
+        assert (play.call.reason, play.call.cause, play.call.side) == (EndReason.FAILED, Cause.NO_RELAY, Side.THERE)
+
+
+@script
+def a_changed_network_cuts_the_pause_short_and_nothing_else() -> None:
+    quiet = (preparing, inviting, alerting, ringing, answering)
+    for state in (*quiet, *(lambda state=state, role=role: state(role) for state in ANSWERED for role in Role)):
+        with state() as play:
+            play.on(NetworkChanged()).expect_nothing()
+    with connecting(Role.CALLER).on(LegFailed(ID, Leg(BOB, 0), Stage.PATH)).skip() as play:
+        play.on(LegFailed(ID, Leg(BOB, 1), Stage.PATH)).expect(CloseLeg(ID, Leg(BOB, 1)))
+        play.on(NetworkChanged()).expect(StartLeg(ID, Leg(BOB, 2)))
+
+
+@script
+def without_a_server_the_failure_names_it() -> None:
+    for role in Role:
+        with connecting(role) as play:
+            play.on(SignalingLost()).expect_nothing()
+            play.wait(TIMES.connect).skip()
+            assert (play.call.reason, play.call.cause) == (EndReason.FAILED, Cause.SERVER_UNREACHABLE)
+    with inviting() as play:
+        play.on(SignalingLost()).expect_nothing()
+        play.wait(TIMES.ring).skip()
+        assert (play.call.reason, play.call.stage) == (EndReason.FAILED, Stage.RING)
+        assert (play.call.cause, play.call.side) == (Cause.SERVER_UNREACHABLE, Side.HERE)
+    with alerting() as play:
+        play.on(SignalingLost()).expect_nothing()
+        play.wait(TIMES.ring).skip()
+        assert play.call.reason is EndReason.UNANSWERED, "it rang"
+
+
+@script
+def an_end_that_hears_well_does_not_give_up() -> None:
+    with active(Role.CALLER) as play:
+        play.on(PleaseReceived(ID, Leg(BOB, 0), stalled=True)).skip()
+        play.on(LegFailed(ID, Leg(BOB, 1), Stage.PATH, Cause.RELAY_UNREACHABLE)).skip()
+        play.wait(TIMES.reconnect).skip()
+        assert play.call.state is S.ACTIVE
+        assert play.call.deadlines.at(CallDeadline.RECONNECT) is None
+    with active(Role.CALLER) as play:
+        play.on(PleaseReceived(ID, Leg(BOB, 0), stalled=True)).skip()
+        play.on(Stalled(ID, Leg(BOB, 0))).expect_nothing()
+        play.wait(TIMES.reconnect).skip()
+        assert play.call.reason is EndReason.LOST
+    with active(Role.CALLER) as play:
+        play.on(PleaseReceived(ID, Leg(BOB, 0), stalled=True)).skip()
+        play.on(LegClosed(ID, Leg(BOB, 0))).skip()
+        play.wait(TIMES.reconnect).skip()
+        assert play.call.reason is EndReason.LOST
 
 
 @script
 def a_failed_leg_is_followed_by_another_after_a_pause() -> None:
     with connecting(Role.CALLER) as play:
-        play.on(LegFailed(ID, Leg(BOB, 0), Stage.PATH)).expect(CloseLeg(ID, Leg(BOB, 0)))
-        play.wait(TIMES.retry).expect(StartLeg(ID, Leg(BOB, 1)))
+        play.on(LegFailed(ID, Leg(BOB, 0), Stage.PATH)).skip()
+        play.on(LegFailed(ID, Leg(BOB, 1), Stage.HANDSHAKE, Cause.TIMEOUT)).expect(CloseLeg(ID, Leg(BOB, 1)))
+        play.wait(TIMES.retry).expect(StartLeg(ID, Leg(BOB, 2)))
     with connecting(Role.CALLEE) as play:
-        play.on(LegFailed(ID, Leg(ANNA, 0), Stage.PATH)).expect(CloseLeg(ID, Leg(ANNA, 0)))
-        play.wait(TIMES.retry).expect(SendPlease(ID, Leg(ANNA, 0), stalled=True))
+        play.on(LegOffered(ID, Leg(ANNA, 1))).skip()
+        play.on(LegFailed(ID, Leg(ANNA, 1), Stage.PATH)).expect(CloseLeg(ID, Leg(ANNA, 1)))
+        play.wait(TIMES.retry).expect(SendPlease(ID, Leg(ANNA, 1), stalled=True))
     with reconnecting(Role.CALLER) as play:
         play.on(LegFailed(ID, Leg(BOB, 1), Stage.PATH)).expect(CloseLeg(ID, Leg(BOB, 1)))
         play.wait(TIMES.retry).expect(StartLeg(ID, Leg(BOB, 2)))
@@ -593,7 +722,7 @@ def either_hangs_up() -> None:
                 over = end(EndReason.REMOTE, stage, peer(role))
                 assert play.on(HungUp(ID)).expect_end(over, *legs, CloseMedia(ID)).reason is EndReason.LOCAL
             with state(role) as play:
-                failed = end(EndReason.FAILED, stage, peer(role))
+                failed = end(EndReason.FAILED, Stage.MEDIA, peer(role))
                 play.on(LocalFailure(ID, Stage.MEDIA, "The microphone is gone."))
                 assert play.expect_end(failed, *legs, CloseMedia(ID)).sentence == "The microphone is gone."
 
@@ -695,6 +824,7 @@ def every_fact() -> list[CallFact]:
         BetterPath(ID),
         SignalingLost(),
         SignalingRestored(),
+        NetworkChanged(),
         Crossed(ID, None),
         Recalled(ID),
         *(DeadlinePassed(ID, name) for name in CallDeadline),

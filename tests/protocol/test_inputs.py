@@ -7,13 +7,13 @@ from typing import get_args
 
 import pytest
 
-from entrenous.protocol.inputs import CallInput, Device, InnerInput, Leg, MediaOpened, SignalingInput
+from entrenous.protocol.inputs import CallInput, Device, InnerInput, Leg, MediaOpened, NodeInput
 
 
 def test_every_input_of_a_call_begins_with_its_id() -> None:
     for kind in (*get_args(CallInput), *get_args(InnerInput)):
         assert fields(kind)[0].name == "call", kind
-    assert all(not fields(kind) for kind in get_args(SignalingInput))
+    assert all(not fields(kind) for kind in get_args(NodeInput))
 
 
 def test_inputs_cannot_be_changed() -> None:

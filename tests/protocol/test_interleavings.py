@@ -12,6 +12,7 @@ import pytest
 
 from entrenous.protocol import desk as desk_module
 from entrenous.protocol.call import CallMachine
+from entrenous.protocol.causes import Cause
 from entrenous.protocol.desk import Collision, Desk
 from entrenous.protocol.inputs import (
     Accepted,
@@ -131,6 +132,14 @@ def test_deadlines_race_with_everything(name: CallDeadline, early_leg: EarlyLeg)
     assert_sound(exploration.run())
 
 
+@pytest.mark.parametrize("early_leg", EarlyLeg)
+def test_a_path_that_cannot_be_found_ends_the_call_at_both_ends_or_at_neither(early_leg: EarlyLeg) -> None:
+    actions: dict[Action, int] = {Dial(A1, LOW, "b@x"): 1, Take(): 1, FailLeg(Cause.NO_ANSWER): 3}
+    result = Exploration([A1, B1], actions, early_leg=early_leg, routine=ROUTINE).run()
+    assert_sound(result)
+    assert ("a@x/1 idle", "b@x/1 idle") in result.outcomes
+
+
 @thorough
 @pytest.mark.parametrize("early_leg", EarlyLeg)
 def test_glare_on_two_devices_of_each_user_thoroughly(early_leg: EarlyLeg) -> None:
@@ -180,6 +189,8 @@ RESTARTS: list[dict[Action, int]] = [
     {Stall(): 1, FailLeg(): 1, Flow(): 1},
     {Stall(): 1, Improve(): 2},
     {Improve(): 2, FailLeg(): 1},
+    {Stall(): 1, FailLeg(Cause.NO_ANSWER): 2, Flow(): 1},
+    {Improve(): 1, FailLeg(Cause.RELAY_REFUSED): 1, Stall(): 1},
 ]
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from entrenous.protocol.causes import Cause
 from entrenous.protocol.desk import Desk
 from entrenous.protocol.inputs import (
     Accepted,
@@ -136,7 +137,9 @@ class Flow:
 
 @dataclass(frozen=True)
 class FailLeg:
-    """A leg that is not secured fails at one end."""
+    """A leg that is not secured fails at one end, for a cause that may be certain to come again."""
+
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,8 @@ class Exploration:
                 yield Secured(call.id, leg)
             if not open_there and leg in call.secured:
                 yield LegClosed(call.id, leg)
+            if not open_there and not in_flight and leg not in call.secured and not is_answered(call.state):
+                yield LegFailed(call.id, leg, Stage.PATH)
             if not open_there and not in_flight and leg == call.pending_leg and CallDeadline.ATTEMPT in self._routine:
                 yield DeadlinePassed(call.id, CallDeadline.ATTEMPT)
         for name in self._routine:
@@ -393,8 +398,8 @@ class Exploration:
                 return [to(device, RingingReceived(call, me, early_leg is not EarlyLeg.NONE))]
             case SendAccept(call, device, offer_leg):
                 return [to(device, AcceptReceived(call, me, offer_leg))]
-            case SendEnd(call, devices, reason, accepted, stage):
-                return [to(device, EndReceived(call, me, reason, accepted, stage)) for device in devices]
+            case SendEnd(call, devices, reason, accepted, stage, cause):
+                return [to(device, EndReceived(call, me, reason, accepted, stage, cause)) for device in devices]
             case SendPlease(call, leg, stalled):
                 return [to(leg.device, PleaseReceived(call, Leg(me, leg.generation), stalled))]
             case StartLeg(call, leg):
@@ -487,7 +492,7 @@ def _acts(action: Action, seat: Seat) -> Fact | None:
             flows = call is not None and call.state is CallState.RECONNECTING and call.media_leg in call.legs
             return Flowed(call.id, call.media_leg) if call and flows and call.media_leg else None
         case FailLeg():
-            return LegFailed(call.id, call.pending_leg, Stage.PATH) if call and call.pending_leg else None
+            return LegFailed(call.id, call.pending_leg, Stage.PATH, action.cause) if call and call.pending_leg else None
         case Improve():
             return BetterPath(call.id) if call is not None and call.state is CallState.ACTIVE else None
 

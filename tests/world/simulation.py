@@ -250,9 +250,9 @@ class SimDevice:
                     self.legs.add((call, Leg(device, 0)))
                 self.world.accepted_at.setdefault(call, self.now)
                 self._post(call, device, output.kind, AcceptReceived(call, me, offer_leg))
-            case SendEnd(_, devices, reason, accepted, stage):
+            case SendEnd(_, devices, reason, accepted, stage, cause):
                 for device in devices:
-                    fact = EndReceived(call, me, reason, accepted, stage)
+                    fact = EndReceived(call, me, reason, accepted, stage, cause)
                     self._post(call, device, output.kind, fact)
                     self.world.tell_by_data_channel(self, call, device, fact)
             case SendPlease(_, leg, stalled):

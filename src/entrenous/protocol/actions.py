@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from .causes import Cause
 from .inputs import (
     AcceptReceived,
     Crossed,
@@ -25,6 +26,8 @@ from .inputs import (
     Rang,
     RingingReceived,
     Secured,
+    SignalingLost,
+    SignalingRestored,
     Stalled,
 )
 from .moves import Move
@@ -34,7 +37,6 @@ from .outputs import (
     FetchKeys,
     Output,
     SendAccept,
-    SendEnd,
     SendPlease,
     SendRing,
     SendRinging,
@@ -44,6 +46,7 @@ from .states import Action, CallDeadline, CallState, EndReason, Role, Stage, hea
 
 if TYPE_CHECKING:
     from .call import CallFact, CallMachine
+    from .deadlines import Timeouts
 
 
 # --- caller, before accept ---
@@ -64,7 +67,7 @@ def _ring_devices(move: Move, keys: KeysReady) -> None:
 
 
 def _give_up_keys(move: Move, failure: KeysFailed) -> None:
-    move.end(failure.reason, words=failure.sentence)
+    move.end(failure.reason, words=failure.sentence, cause=failure.cause)
 
 
 def _note_ringing(move: Move, ringing: RingingReceived) -> None:
@@ -85,6 +88,7 @@ def _pin(move: Move, accept: AcceptReceived) -> None:
     move.close_legs(*(leg for leg in move.call.legs if leg.device != device))
     move.set(device=device)
     if accept.leg_offered and not move.call.legs:
+        move.set(first_is_fresh=True)
         _answer_first_leg(move, Leg(device, 0))
     move.open_media()
     move.connect()
@@ -103,7 +107,7 @@ def _lose_device(move: Move, fact: DeviceOffline | EndReceived) -> None:
         if isinstance(fact, DeviceOffline):
             move.end(EndReason.OFFLINE)
         else:
-            move.end(EndReason.FAILED, fact.stage)
+            move.end(EndReason.FAILED, fact.stage, cause=fact.cause, ours=False)
 
 
 def _cancel(move: Move, _: object) -> None:
@@ -113,7 +117,10 @@ def _cancel(move: Move, _: object) -> None:
 
 def _give_up_ringing(move: Move, _: object) -> None:
     move.say_end(EndReason.CANCELLED, move.everybody())
-    move.end(EndReason.UNANSWERED)
+    if move.call.server_away and not move.call.rung:
+        move.end(EndReason.FAILED, cause=Cause.SERVER_UNREACHABLE)
+    else:
+        move.end(EndReason.UNANSWERED)
 
 
 def _give_way(move: Move, crossed: Crossed) -> None:
@@ -150,6 +157,7 @@ def _send_accept(move: Move, _: object) -> None:
     offer = move.call.early_leg is EarlyLeg.NONE
     move.ask(SendAccept(move.call.id, move.peer, offer_leg=offer))
     if offer:
+        move.set(first_is_fresh=True)
         move.open_leg(Leg(move.peer, 0))
     move.connect()
 
@@ -186,13 +194,18 @@ def _connect(move: Move, fact: Secured) -> None:
 def _reconnect(move: Move, fact: Stalled | LegClosed | LegFailed) -> None:
     if not isinstance(fact, Stalled):
         move.close_legs(fact.leg)
+    move.set(deaf=True)
     move.reconnect()
     if move.call.pending_leg is None:
         move.seek_leg()
 
 
+def _note_stall(move: Move, _: object) -> None:
+    move.set(deaf=True)
+
+
 def _resume(move: Move, _: object) -> None:
-    move.set(state=CallState.ACTIVE)
+    move.set(state=CallState.ACTIVE, deaf=False)
     move.disarm(CallDeadline.RECONNECT, CallDeadline.RETRY)
 
 
@@ -203,9 +216,21 @@ def _drop_leg(move: Move, fact: LegClosed | LegFailed) -> None:
     move.close_legs(fact.leg)
     if was_pending:
         move.disarm(CallDeadline.ATTEMPT)
+    if fact.leg == move.call.media_leg:
+        move.set(deaf=True)
     without_media = is_answered(move.call.state) and move.call.state is not CallState.ACTIVE
-    if without_media and move.call.pending_leg is None:
-        move.arm(CallDeadline.RETRY, move.call.timeouts.retry)
+    if not without_media or move.call.pending_leg is not None:
+        return
+    if move.call.is_early(fact.leg) and move.call.state is CallState.CONNECTING:
+        move.seek_leg()
+    else:
+        move.arm(CallDeadline.RETRY, _pause_after(fact, move.call.timeouts))
+
+
+def _pause_after(fact: LegClosed | LegFailed, timeouts: Timeouts) -> float:
+    """Without any network nothing changes before the network does, and then nobody waits for the end of a pause."""
+    offline = isinstance(fact, LegFailed) and fact.cause is Cause.NO_NETWORK
+    return timeouts.attempt if offline else timeouts.retry
 
 
 def _try_leg(move: Move, _: DeadlinePassed) -> None:
@@ -213,6 +238,11 @@ def _try_leg(move: Move, _: DeadlinePassed) -> None:
     if pending is not None:
         move.close_legs(pending)
     if move.call.state is not CallState.ACTIVE:
+        move.seek_leg()
+
+
+def _hurry(move: Move, _: object) -> None:
+    if move.call.deadlines.at(CallDeadline.RETRY) is not None:
         move.seek_leg()
 
 
@@ -264,35 +294,52 @@ def _hang_up(move: Move, _: object) -> None:
     move.end(EndReason.LOCAL)
 
 
-def _fail_quietly(move: Move, fact: LocalFailure | DeadlinePassed) -> None:
-    if isinstance(fact, LocalFailure):
-        move.end(EndReason.FAILED, fact.stage, fact.sentence)
-    else:
-        move.end(EndReason.FAILED, Stage.MEDIA)
+def _fail_quietly(move: Move, fact: LocalFailure) -> None:
+    move.end(EndReason.FAILED, fact.stage, fact.sentence, cause=fact.cause)
 
 
 def _fail_here(move: Move, fact: LocalFailure | DeadlinePassed) -> None:
-    stage = fact.stage if isinstance(fact, LocalFailure) else Stage.MEDIA
-    move.ask(SendEnd(move.call.id, move.everybody(), EndReason.FAILED, None, stage))
-    _fail_quietly(move, fact)
+    if isinstance(fact, LocalFailure):
+        move.say_failed(fact.stage, fact.cause)
+        _fail_quietly(move, fact)
+    else:
+        move.say_failed(Stage.MEDIA, Cause.MEDIA)
+        move.end(EndReason.FAILED, Stage.MEDIA, cause=Cause.MEDIA)
 
 
 def _fail(move: Move, fact: LocalFailure | DeadlinePassed) -> None:
-    move.say_end(EndReason.FAILED, move.everybody())
     if isinstance(fact, LocalFailure):
-        move.end(EndReason.FAILED, fact.stage, fact.sentence)
+        move.say_failed(fact.stage, fact.cause)
+        _fail_quietly(move, fact)
     else:
-        move.end(EndReason.FAILED)
+        cause = Cause.SERVER_UNREACHABLE if move.call.server_away else Cause.TIMEOUT
+        move.say_failed(move.call.stage, cause)
+        move.end(EndReason.FAILED, cause=cause)
+
+
+def _fail_path(move: Move, fact: LegFailed) -> None:
+    move.say_failed(fact.stage, fact.cause)
+    move.end(EndReason.FAILED, fact.stage, cause=fact.cause, relays=fact.relays)
 
 
 def _lose(move: Move, _: object) -> None:
+    if not move.call.deaf:  # the other end asked for a new leg; whether it hears us is for it to tell
+        _resume(move, None)
+        return
     move.say_end(EndReason.LOST, move.everybody())
     move.end(EndReason.LOST)
 
 
 def _take_end(move: Move, end: EndReceived) -> None:
     reason = heard(end.reason, move.call.role)
-    move.end(reason, end.stage if reason is EndReason.FAILED else None)
+    if reason is EndReason.FAILED:
+        move.end(reason, end.stage, cause=end.cause, ours=False)
+    else:
+        move.end(reason)
+
+
+def _note_server(move: Move, fact: SignalingLost | SignalingRestored) -> None:
+    move.set(server_away=isinstance(fact, SignalingLost))
 
 
 def _forget(move: Move, _: object) -> None:
@@ -313,6 +360,7 @@ ACTIONS: Final[dict[Action, Callable[[Move, Any], None]]] = {
     Action.FAIL_QUIETLY: _fail_quietly,
     Action.FAIL_HERE: _fail_here,
     Action.FAIL: _fail,
+    Action.FAIL_PATH: _fail_path,
     Action.NOTE_RINGING: _note_ringing,
     Action.PIN: _pin,
     Action.TAKE_REFUSAL: _take_refusal,
@@ -334,14 +382,17 @@ ACTIONS: Final[dict[Action, Callable[[Move, Any], None]]] = {
     Action.MOVE_MEDIA: _connect,
     Action.DROP_LEG: _drop_leg,
     Action.RECONNECT: _reconnect,
+    Action.NOTE_STALL: _note_stall,
     Action.RESUME: _resume,
     Action.LOSE: _lose,
     Action.TRY_LEG: _try_leg,
+    Action.HURRY: _hurry,
     Action.LEAD: _lead,
     Action.IMPROVE: _improve,
     Action.NOTE_WISH: _note_wish,
     Action.FOLLOW: _follow,
     Action.CLOSE_OLD_LEG: _close_old_leg,
+    Action.NOTE_SERVER: _note_server,
     Action.GIVE_WAY: _give_way,
     Action.FORGET: _forget,
     Action.KEEP: _keep,
@@ -354,5 +405,6 @@ def perform(action: Action, call: CallMachine, fact: CallFact, now: float) -> tu
     ACTIONS[action](move, fact)
     after = move.call
     if after.state is not call.state:
-        move.ask(StateChanged(call.id, call.state, after.state, after.stage, after.reason, after.sentence))
+        why = (after.reason, after.sentence, after.cause, after.side)
+        move.ask(StateChanged(call.id, call.state, after.state, after.stage, *why))
     return after, tuple(move.outputs)

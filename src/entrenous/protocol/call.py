@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from . import actions
+from .causes import Cause, Side, is_certain
 from .deadlines import Deadlines, Timeouts
 from .inputs import (
     Accepted,
@@ -36,13 +37,14 @@ from .inputs import (
     LegOffered,
     LocalFailure,
     MediaOpened,
+    NetworkChanged,
+    NodeInput,
     PathFound,
     PleaseReceived,
     Rang,
     Recalled,
     RingingReceived,
     Secured,
-    SignalingInput,
     SignalingLost,
     SignalingRestored,
     Stalled,
@@ -50,7 +52,7 @@ from .inputs import (
 from .outputs import Output
 from .states import CallDeadline, CallState, EndReason, Event, Role, Stage, heard, is_answered, rule
 
-CallFact = Dialled | Rang | CallInput | SignalingInput | InnerInput
+CallFact = Dialled | Rang | CallInput | NodeInput | InnerInput
 """What `CallMachine.handle` takes."""
 
 
@@ -99,10 +101,20 @@ class CallMachine:
     """The generation that media is sent on, once there was any."""
     wish: int | None = None
     """Caller: the generation beside which the callee wants a better leg, once it is secured."""
+    first_is_fresh: bool = False
+    """Whether the leg of generation 0 was begun after accept, so that both ends show what they have."""
+    deaf: bool = False
+    """Whether this end hears nothing itself, since media flowed."""
+    server_away: bool = False
+    """Whether the session with the signaling server is gone for now."""
     media_open: bool = False
     reason: EndReason | None = None
     sentence: str = ""
     """Why it ended, for people; a cause that was reported in words takes the place of the general sentence."""
+    cause: Cause | None = None
+    """What did not work, when it failed and that is known."""
+    side: Side | None = None
+    """At whose end."""
     ended_at: Stage | None = None
     deadlines: Deadlines[CallDeadline] = field(default_factory=Deadlines)
     dropped: int = field(default=0, compare=False)
@@ -210,9 +222,7 @@ class CallMachine:
             case Flowed(leg=leg):
                 return Event.MEDIA_FLOWED if leg in self.legs and leg == self.media_leg else None
             case LegClosed(leg=leg) | LegFailed(leg=leg):
-                if leg not in self.legs:
-                    return None
-                return Event.MEDIA_LEG_DOWN if leg == self.media_leg else Event.SPARE_LEG_DOWN
+                return self._understand_leg_down(fact) if leg in self.legs else None
             case BetterPath():
                 return Event.BETTER_PATH
             case Crossed():
@@ -223,6 +233,8 @@ class CallMachine:
                 return Event.SIGNALING_LOST
             case SignalingRestored():
                 return Event.SIGNALING_RESTORED
+            case NetworkChanged():
+                return Event.NETWORK_CHANGED
             case DeadlinePassed(name=name):
                 return _PASSED[name]
             case _:
@@ -242,6 +254,17 @@ class CallMachine:
         if heard(end.reason, self.role) is EndReason.ELSEWHERE:
             return Event.TAKEN_ELSEWHERE if end.accepted_device != self.me else None
         return Event.ENDED_BY_PEER
+
+    def _understand_leg_down(self, fact: LegClosed | LegFailed) -> Event:
+        """An early leg that fails says little: it may have hidden what would have worked, or be minutes old."""
+        if fact.leg == self.media_leg:
+            return Event.MEDIA_LEG_DOWN
+        certain = isinstance(fact, LegFailed) and is_certain(fact.cause) and not self.is_early(fact.leg)
+        return Event.LEG_HOPELESS if certain else Event.SPARE_LEG_DOWN
+
+    def is_early(self, leg: Leg) -> bool:
+        """Whether a leg was begun before the call was accepted."""
+        return leg.generation == 0 and not self.first_is_fresh
 
     def _understand_please(self, please: PleaseReceived) -> Event | None:
         """Whether a `please` is about what the caller knows, or was overtaken by a leg that is under way.

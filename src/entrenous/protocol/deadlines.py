@@ -25,8 +25,8 @@ class Timeouts:
     """For opening microphone and camera after the user accepted."""
     connect: float = 30.0
     """From accept until media can flow."""
-    reconnect: float = 30.0
-    """From the first stall until the call is given up as lost."""
+    reconnect: float = 35.0
+    """From the first stall until the call is given up as lost: half a minute without any network, and the way back."""
     attempt: float = 10.0
     """For one leg of an answered call to become secured before the next generation is tried."""
     retry: float = 1.0

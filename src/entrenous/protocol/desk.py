@@ -38,6 +38,7 @@ from .inputs import (
     HungUp,
     InnerInput,
     Input,
+    NetworkChanged,
     Rang,
     Recalled,
     SignalingLost,
@@ -134,7 +135,7 @@ class Desk:
                 return self._dial(fact, now)
             case Rang():
                 return self._ring(fact, now)
-            case SignalingLost() | SignalingRestored():
+            case SignalingLost() | SignalingRestored() | NetworkChanged():
                 return (self, ()) if self.live is None else self._put(*self.live.handle(fact, now), now)
             case _:
                 return self._pass_on(fact, now)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from .causes import Cause
 from .states import CallDeadline, EndReason, Stage
 
 
@@ -94,6 +95,7 @@ class KeysFailed:
     call: bytes
     reason: EndReason
     sentence: str = ""
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,15 @@ class MediaOpened:
 
 @dataclass(frozen=True, slots=True)
 class LocalFailure:
-    """Something of this device's own does not work (no microphone, repeated failure to verify …)."""
+    """Something of this device's own does not work (no microphone, repeated failure to verify …).
+
+    `sentence` is for people; empty where the one about `cause` says it all.
+    """
 
     call: bytes
     stage: Stage
     sentence: str
+    cause: Cause | None = None
 
 
 # --- the other end ---
@@ -152,7 +158,7 @@ class EndReceived:
     """The other end said `end`, by server or by data channel; hearing it twice is harmless.
 
     `accepted_device` is the device that took the call when the reason is ELSEWHERE; None means that it was
-    declined there. `stage` is how far the sender saw the call get.
+    declined there. `stage` is how far the sender saw the call get, `cause` what did not work there.
     """
 
     call: bytes
@@ -160,6 +166,7 @@ class EndReceived:
     reason: EndReason
     accepted_device: Device | None = None
     stage: Stage | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +205,11 @@ class SignalingLost:
 @dataclass(frozen=True, slots=True)
 class SignalingRestored:
     """The session stands again and has said everything again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChanged:
+    """An address, a route or a link of this machine came or went; the legs know it already."""
 
 
 # --- the media engine ---
@@ -245,11 +257,16 @@ class LegClosed:
 
 @dataclass(frozen=True, slots=True)
 class LegFailed:
-    """The leg could not be set up: `stage` is PATH or HANDSHAKE."""
+    """The leg could not be set up: `stage` is PATH or HANDSHAKE.
+
+    `cause` is why, where that is known; `relays` is whether this end had any relay to offer.
+    """
 
     call: bytes
     leg: Leg
     stage: Stage
+    cause: Cause | None = None
+    relays: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +308,9 @@ PeerInput = RingingReceived | AcceptReceived | EndReceived | PleaseReceived | Le
 WorkInput = KeysReady | KeysFailed | MediaOpened | LocalFailure | DeviceOffline | BetterPath
 CallInput = UserInput | LegInput | PeerInput | WorkInput
 """What concerns one call that exists."""
-SignalingInput = SignalingLost | SignalingRestored
-Input = Dialled | Rang | CallInput | SignalingInput
+NodeInput = SignalingLost | SignalingRestored | NetworkChanged
+"""What concerns the device, whatever call it has."""
+Input = Dialled | Rang | CallInput | NodeInput
 """What `Desk.handle` takes."""
 InnerInput = Crossed | Recalled | DeadlinePassed
 """What only `desk.py` says to a call."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .causes import Cause, side_of
 from .inputs import Device, EarlyLeg, Leg
 from .outputs import (
     CloseLeg,
@@ -69,10 +70,34 @@ class Move:
         if devices:
             self.ask(SendEnd(self.call.id, devices, reason, accepted, self.call.stage))
 
-    def end(self, reason: EndReason, stage: Stage | None = None, words: str = "") -> None:
-        """End the call: close what is open, keep the reason, the stage and the sentence."""
+    def say_failed(self, stage: Stage, cause: Cause | None) -> None:
+        """Tell everybody that the call failed, where and why."""
+        if self.everybody():
+            self.ask(SendEnd(self.call.id, self.everybody(), EndReason.FAILED, None, stage, cause))
+
+    def end(
+        self,
+        reason: EndReason,
+        stage: Stage | None = None,
+        words: str = "",
+        *,
+        cause: Cause | None = None,
+        ours: bool = True,
+        relays: bool = True,
+    ) -> None:
+        """End the call: close what is open, keep the reason, the stage and the sentence.
+
+        Args:
+            reason: why it ended, as this end reads it.
+            stage: how far it got; None takes what this end saw.
+            words: the sentence for people, in place of the general one.
+            cause: what did not work.
+            ours: whether this end found that out, or the other said so.
+            relays: whether this end had a relay to offer; for the sentence.
+        """
         call = self.call
         reached = stage or call.stage
+        side = None if cause is None else side_of(cause, ours=ours)
         self.ask(*(CloseLeg(call.id, leg) for leg in sorted(call.legs)))
         if call.media_open:
             self.ask(CloseMedia(call.id))
@@ -80,7 +105,9 @@ class Move:
             state=CallState.ENDED,
             reason=reason,
             ended_at=reached,
-            sentence=words or sentence(reason, reached, call.address),
+            sentence=words or sentence(reason, reached, call.address, cause, side, relays=relays),
+            cause=cause,
+            side=side,
             legs=frozenset(),
             secured=frozenset(),
             media_open=False,
@@ -140,7 +167,7 @@ class Move:
         """Let media use `leg`; what it used before stays open until the other end has moved too."""
         call = self.call
         self.ask(OpenGate(call.id, leg) if call.media is None else MoveMedia(call.id, leg))
-        self.set(state=CallState.ACTIVE, media=leg.generation)
+        self.set(state=CallState.ACTIVE, media=leg.generation, deaf=False)
         self.disarm(CallDeadline.CONNECT, CallDeadline.RECONNECT, CallDeadline.ATTEMPT, CallDeadline.RETRY)
         if len(call.legs) > 1:
             self.arm(CallDeadline.OLD_LEG, call.timeouts.old_leg)

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from entrenous_wire.messages import Kind
 
+from .causes import Cause, Side
 from .inputs import Device, EarlyLeg, Leg
 from .states import CallState, EndReason, Stage
 
@@ -72,6 +73,7 @@ class SendEnd:
     reason: EndReason
     accepted_device: Device | None
     stage: Stage
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,10 @@ class CarryOver:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The call moved from `old` to `new`; `reason` and `sentence` say why once `new` is ENDED."""
+    """The call moved from `old` to `new`; `reason` and `sentence` say why once `new` is ENDED.
+
+    Of a call that failed, `cause` is what did not work, where that is known, and `side` at whose end.
+    """
 
     call: bytes
     old: CallState
@@ -167,6 +172,8 @@ class StateChanged:
     stage: Stage
     reason: EndReason | None = None
     sentence: str = ""
+    cause: Cause | None = None
+    side: Side | None = None
 
 
 SendOutput = SendRing | SendRinging | SendAccept | SendEnd | SendPlease

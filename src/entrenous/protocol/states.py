@@ -163,11 +163,13 @@ class Event(StrEnum):
     MEDIA_LEG_DOWN = "media leg closed or failed"
     MEDIA_FLOWED = "media leg flows again"
     SPARE_LEG_DOWN = "another leg closed or failed"
+    LEG_HOPELESS = "a leg begun after accept failed for certain"
     BETTER_PATH = "better path"
     CROSSED = "the other end's call takes over"
     RECALLED = "the peer device calls anew"
     SIGNALING_LOST = "signaling lost"
     SIGNALING_RESTORED = "signaling restored"
+    NETWORK_CHANGED = "network changed"
     RING_PASSED = "ring deadline"
     ANSWER_PASSED = "answer deadline"
     CONNECT_PASSED = "connect deadline"
@@ -192,7 +194,7 @@ class Action(StrEnum):
     TAKE_REFUSAL = "end declined or busy, end(elsewhere) to the others"
     LOSE_DEVICE = "close its leg; when it was the last one, end, end(cancelled) to all"
     CANCEL = "end local, end(cancelled) to all"
-    GIVE_UP_RINGING = "end unanswered, end(cancelled) to all"
+    GIVE_UP_RINGING = "end unanswered (failed, when the server was away), end(cancelled) to all"
     RING = "offer a leg in ringing"
     ANSWER_BACK = "offer a leg in ringing, open media"
     OPEN_MEDIA = "open media"
@@ -206,16 +208,20 @@ class Action(StrEnum):
     NOTE_SECURED = "remember that it is secured"
     CONNECT = "open the gate"
     MOVE_MEDIA = "move media, keep the old leg for a moment"
-    DROP_LEG = "close the leg; while no media flows, try another after a pause"
+    DROP_LEG = "close the leg; while no media flows, try another: after a pause, or at once after an early leg"
+    FAIL_PATH = "end failed with the cause, end(failed, stage, cause)"
     RECONNECT = "caller starts a leg, callee says please(gen)"
+    NOTE_STALL = "remember that this end hears nothing either"
     RESUME = "media flows on the old leg"
-    LOSE = "end lost, end(lost)"
+    LOSE = "end lost, end(lost); resume when only the other end was without media"
     TRY_LEG = "caller closes what hangs and starts the next leg, callee says please(gen)"
+    HURRY = "what waits for the end of a pause is tried at once"
     LEAD = "start a leg of the next generation"
     IMPROVE = "start a leg beside the old one (callee: say please)"
     NOTE_WISH = "start a leg beside this one once it is secured"
     FOLLOW = "answer the newer leg, close an unfinished older one"
     CLOSE_OLD_LEG = "close what media moved away from"
+    NOTE_SERVER = "remember whether the server is there"
     GIVE_WAY = "end crossed, end(cancelled) to all who were rung"
     FORGET = "end recalled; when it was answered, end(lost), which closes its record"
     KEEP = "nothing"
@@ -287,13 +293,16 @@ TABLE: Final = (
 
     Row(_BOTH, (_S.CONNECTING,),  _V.SECURED,             (_S.ACTIVE,),             _A.CONNECT),
     Row(_BOTH, (_S.CONNECTING,),  _V.CONNECT_PASSED,      (_S.ENDED,),              _A.FAIL),
+    Row(_BOTH, (_S.CONNECTING,),  _V.LEG_HOPELESS,        (_S.ENDED,),              _A.FAIL_PATH),
+    Row(_BOTH, _HAD_MEDIA,        _V.LEG_HOPELESS,        _SAME,                    _A.DROP_LEG),
     Row(_BOTH, (_S.ACTIVE,),      _V.MEDIA_STALLED,       (_S.RECONNECTING,),       _A.RECONNECT),
+    Row(_CALLER, (_S.RECONNECTING,), _V.MEDIA_STALLED,      _SAME,                    _A.NOTE_STALL),
     Row(_BOTH, (_S.ACTIVE,),      _V.MEDIA_LEG_DOWN,      (_S.RECONNECTING,),       _A.RECONNECT),
     Row(_BOTH, (_S.ACTIVE,),      _V.BETTER_PATH,         _SAME,                    _A.IMPROVE),
     Row(_BOTH, _HAD_MEDIA,        _V.SECURED,             (_S.ACTIVE,),             _A.MOVE_MEDIA),
     Row(_BOTH, (_S.RECONNECTING,), _V.MEDIA_FLOWED,       (_S.ACTIVE,),             _A.RESUME),
     Row(_BOTH, (_S.RECONNECTING,), _V.MEDIA_LEG_DOWN,     _SAME,                    _A.DROP_LEG),
-    Row(_BOTH, (_S.RECONNECTING,), _V.RECONNECT_PASSED,   (_S.ENDED,),              _A.LOSE),
+    Row(_BOTH, (_S.RECONNECTING,), _V.RECONNECT_PASSED,   (_S.ENDED, _S.ACTIVE),    _A.LOSE),
     Row(_BOTH, _ANSWERED,         _V.PATH_FOUND,          _SAME,                    _A.NOTE_PATH),
     Row(_BOTH, _ANSWERED,         _V.SPARE_LEG_DOWN,      _SAME,                    _A.DROP_LEG),
     Row(_BOTH, _NO_MEDIA,         _V.RETRY_PASSED,        _SAME,                    _A.TRY_LEG),
@@ -316,10 +325,15 @@ TABLE: Final = (
     Row(_CALLEE, _CALLED,         _V.RECALLED,            (_S.ENDED,),              _A.FORGET),
     Row(_BOTH, _ANSWERED,         _V.RECALLED,            (_S.ENDED,),              _A.FORGET),
     # A live call needs no server; an unanswered one has its ring deadline, and the session says all again.
-    Row(_CALLER, (_S.PREPARING, *_CALLING, *_ANSWERED), _V.SIGNALING_LOST, _SAME,   _A.KEEP),
-    Row(_CALLER, (_S.PREPARING, *_CALLING, *_ANSWERED), _V.SIGNALING_RESTORED, _SAME, _A.KEEP),
-    Row(_CALLEE, (*_CALLED, *_ANSWERED), _V.SIGNALING_LOST, _SAME,                  _A.KEEP),
-    Row(_CALLEE, (*_CALLED, *_ANSWERED), _V.SIGNALING_RESTORED, _SAME,              _A.KEEP),
+    Row(_CALLER, (_S.PREPARING, *_CALLING, *_ANSWERED), _V.SIGNALING_LOST, _SAME,   _A.NOTE_SERVER),
+    Row(_CALLER, (_S.PREPARING, *_CALLING, *_ANSWERED), _V.SIGNALING_RESTORED, _SAME, _A.NOTE_SERVER),
+    Row(_CALLEE, (*_CALLED, *_ANSWERED), _V.SIGNALING_LOST, _SAME,                  _A.NOTE_SERVER),
+    Row(_CALLEE, (*_CALLED, *_ANSWERED), _V.SIGNALING_RESTORED, _SAME,              _A.NOTE_SERVER),
+    # The legs that are open look after themselves; what waits because everything was gone need not wait longer.
+    Row(_CALLER, (_S.PREPARING, *_CALLING), _V.NETWORK_CHANGED, _SAME,              _A.KEEP),
+    Row(_CALLEE, _CALLED,         _V.NETWORK_CHANGED,     _SAME,                    _A.KEEP),
+    Row(_BOTH, (_S.ACTIVE,),      _V.NETWORK_CHANGED,     _SAME,                    _A.KEEP),
+    Row(_BOTH, _NO_MEDIA,         _V.NETWORK_CHANGED,     _SAME,                    _A.HURRY),
 )
 # fmt: on
 
