@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,13 @@ class ServerProcess:
     Args:
         folder: where its data directory and its log are.
         options: of `serve`; True stands for a flag, a tuple for an option that is repeated.
+        prefix: goes before its command line, to run it elsewhere.
+        listening: where; by default on a free port of loopback.
     """
 
     folder: Path
     options: dict[str, object] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
     process: asyncio.subprocess.Process | None = None
     listening: str = "127.0.0.1:0"
     url: str = ""
@@ -44,7 +47,7 @@ class ServerProcess:
     async def start(self) -> None:
         """Start it, on the same port as before if there was one, and wait until it listens."""
         arguments = [f"--listen={self.listening}", f"--data={self.data}", "--json"]
-        if "tls_cert" not in self.options:
+        if not {"tls_cert", "config"} & self.options.keys():
             arguments.append("--insecure-loopback")
         for name, value in self.options.items():
             flag = f"--{name.replace('_', '-')}"
@@ -54,8 +57,7 @@ class ServerProcess:
                 arguments += [f"{flag}={item}" for item in (value if isinstance(value, tuple) else (value,))]
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "entrenous_signaling", "serve", *arguments),
+                *(*self.prefix, sys.executable, "-m", "entrenous_signaling", "serve", *arguments),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
