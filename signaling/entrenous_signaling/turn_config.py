@@ -44,6 +44,9 @@ DENIED_IPV6: Final = (
 SECRETS_LEFT_OUT: Final = "# (static-auth-secret is left out here: --out FILE writes it.)"
 """Stands where the secrets would be in what is shown rather than written."""
 
+_REFUSED_MARK: Final = "0x656e7472"
+"""Marks a relayed packet between the two firewall chains; any number that nobody else uses."""
+
 _HEADER: Final = """\
 # coturn 4.6.1, hardened; made by `entrenous-signaling turn-config`: change the settings and make it again.
 # The line above a directive is its reason. (A comment behind a value would become part of the value.)
@@ -246,11 +249,17 @@ def render_firewall(turn: TurnSettings) -> str:
         f'        meta skuid != "{turn.user}" accept',
         "        meta l4proto != udp accept",
         f"        udp sport != {ports} accept",
-        "        # On this machine a relayed address may be reached, where the other caller is, and no service.",
-        f"        fib daddr type local udp dport != {ports} counter drop",
+        "        # On this machine a relayed address may be reached, where the other caller is, and no service. What",
+        "        # is for a service is dropped where it arrives: an error on sending would end the allocation that it",
+        "        # came from, and a caller at the relay's own site can have a candidate that looks so.",
+        f"        fib daddr type local udp dport != {ports} meta mark set {_REFUSED_MARK} accept",
         *(f"        {match} accept" for match in _matches([*own, *turn.allowed_peers])),
         "        # A second bar beside denied-peer-ip.",
         *(f"        {match} counter drop" for match in _matches([*denied, "::/3", *turn.denied_peers])),
+        "    }",
+        "    chain arriving {",
+        "        type filter hook input priority filter - 1; policy accept;",
+        f'        iif "lo" meta mark {_REFUSED_MARK} counter drop',
         "    }",
         "}",
     )

@@ -1,0 +1,167 @@
+"""The relay as an operator would run it: real coturn with the rendered configuration, in a host of the lab."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from entrenous_signaling.turn import Relay, RelayCredentials, mint
+from entrenous_signaling.turn_config import render
+from entrenous_signaling.turn_settings import TurnSettings
+
+from .network import Host
+
+SECRET = "the-secret-of-the-relay-in-the-lab"
+LAB_NETWORKS = ("198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+"""Public in the lab, special outside: the relay has to be told to allow them as peers."""
+
+_USER = "turnserver"
+_START_SECONDS = 20.0
+
+needs_coturn = pytest.mark.skipif(shutil.which("turnserver") is None, reason="coturn's turnserver is not installed")
+
+
+class Coturn:
+    """A running coturn.
+
+    Attributes:
+        settings: what it was configured with.
+        folder: its working directory, which its user may write to; `said` in it holds what it printed.
+        process: of coturn itself.
+    """
+
+    def __init__(self, settings: TurnSettings, folder: Path, process: asyncio.subprocess.Process) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.process = process
+
+    @property
+    def said(self) -> Path:
+        return self.folder / "said"
+
+
+@asynccontextmanager
+async def running_coturn(
+    host: Host,
+    settings: TurnSettings,
+    secrets: Sequence[str] = (SECRET,),
+    change: Callable[[str], str] = lambda text: text,
+) -> AsyncIterator[Coturn]:
+    """Run coturn in a host of the lab; it listens when this is entered, and is gone when it is left.
+
+    Args:
+        host: where.
+        settings: see `lab_settings`.
+        secrets: what it accepts.
+        change: a last change to the rendered text, for what a test wants to see go wrong.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="entrenous-coturn-"))
+    process: asyncio.subprocess.Process | None = None
+    try:
+        _give_to_relay(folder, 0o750)
+        file = folder / "turnserver.conf"
+        file.write_text(change(render(settings, secrets)))
+        with (folder / "said").open("wb") as said:
+            process = await host.start("turnserver", "-c", file, cwd=folder, stdout=said, stderr=said)
+        await _wait_until_it_listens(host, settings, process)
+        yield Coturn(settings, folder, process)
+    finally:
+        if process is not None and process.returncode is None:
+            process.terminate()
+            await process.wait()
+        shutil.rmtree(folder)
+
+
+def lab_settings(host: Host, folder: Path, **changes: object) -> TurnSettings:
+    """Settings of a relay on a host of the lab, IPv4 and IPv6, TLS on 443.
+
+    Args:
+        host: where it will run.
+        folder: with the certificate that `make_certificate` has put there.
+        changes: other fields of `TurnSettings`.
+    """
+    fields: dict[str, object] = {
+        "host": "turn.lab",
+        "addresses": (host.ipv4, host.ipv6),
+        "tls_cert": str(folder / "cert.pem"),
+        "tls_key": str(folder / "key.pem"),
+        "allowed_peers": LAB_NETWORKS,
+    }
+    return TurnSettings(**{**fields, **changes})  # type: ignore[arg-type]  # names and values come from the test
+
+
+def credentials(age: float = 0.0, secret: str = SECRET) -> RelayCredentials:
+    """Credentials as the signaling server mints them, this many seconds ago."""
+    return mint(Relay((), secret.encode()), time.time() - age, os.urandom)
+
+
+def make_certificate(folder: Path, *names: str) -> None:
+    """Write `cert.pem`, self-signed for these names and addresses, and `key.pem`, which the relay may read."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    text = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(text)
+    _give_to_relay(folder, 0o750)
+    _give_to_relay(folder / "key.pem", 0o640)
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _give_to_relay(path: Path, mode: int) -> None:
+    """Let the user that coturn becomes use a file or a folder."""
+    owner = pwd.getpwnam(_USER).pw_uid if path.is_dir() else os.getuid()
+    os.chown(path, owner, grp.getgrnam(_USER).gr_gid)
+    path.chmod(mode)
+
+
+async def _wait_until_it_listens(host: Host, settings: TurnSettings, process: asyncio.subprocess.Process) -> None:
+    """coturn tells nobody but systemd that it is up: look at the sockets of the host until all of its are there."""
+    wanted = {settings.port, settings.tls_port} if settings.tls_cert else {settings.port}
+    async with asyncio.timeout(_START_SECONDS):
+        while True:
+            if process.returncode is not None:
+                raise RuntimeError(f"coturn has ended with {process.returncode}")
+            ports = set()
+            for line in (await host.run("ss", "-Hlnt")).splitlines():
+                with contextlib.suppress(ValueError, IndexError):
+                    ports.add(int(line.split()[3].rpartition(":")[2]))
+            if wanted <= ports:
+                return
+            await asyncio.sleep(0.02)
