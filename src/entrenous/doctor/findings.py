@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Level(StrEnum):
+class FindingLevel(StrEnum):
     """How bad a finding is."""
 
     OK = "ok"
@@ -51,6 +51,7 @@ class FindingCode(StrEnum):
     NOT_ENTRENOUS = "not-entrenous"
     SERVER_VERSION = "server-version"
     SERVER_OTHER_NAME = "server-other-name"
+    REGISTRATION_CLOSED = "registration-closed"
     SERVER_REACHED = "server-reached"
     # the login
     ACCOUNT_UNKNOWN = "account-unknown"
@@ -127,7 +128,7 @@ class Finding:
     """
 
     code: FindingCode
-    level: Level
+    level: FindingLevel
     sentence: str
     details: Mapping[str, object] = field(default_factory=dict)
 
@@ -136,7 +137,7 @@ def main_finding(findings: Iterable[Finding]) -> Finding | None:
     """The one to begin with: the first fault in order of cause, else the first warning, else None."""
     order = list(FindingCode)
     found = sorted(findings, key=lambda finding: order.index(finding.code))
-    for level in (Level.FAULT, Level.WARNING):
+    for level in (FindingLevel.FAULT, FindingLevel.WARNING):
         for finding in found:
             if finding.level is level:
                 return finding
