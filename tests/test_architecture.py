@@ -32,6 +32,19 @@ ARROWS: dict[str, tuple[str, ...]] = {
     "entrenous.media": ("entrenous.crypto.sframe", "entrenous.config", "entrenous.errors", "entrenous.assets"),
     "entrenous.link": ("entrenous_wire", "entrenous.protocol", "entrenous.config", "entrenous.errors"),
     "entrenous": ("entrenous", "entrenous_wire"),
+    "entrenous.doctor": (
+        "entrenous.account",
+        "entrenous.config",
+        "entrenous.crypto",
+        "entrenous.errors",
+        "entrenous.link",
+        "entrenous.media.codecs.base",
+        "entrenous.media.devices",
+        "entrenous.media.settings",
+        "entrenous.media.transport",
+        "entrenous.profile",
+        "entrenous_wire",
+    ),
     "entrenous.cli": ("entrenous:public",),
     "entrenous.bots": ("entrenous:public",),
 }
@@ -50,6 +63,12 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 }
 
 PURE = (
+    "entrenous.doctor.facts",
+    "entrenous.doctor.findings",
+    "entrenous.doctor.judge_machine",
+    "entrenous.doctor.judge_peer",
+    "entrenous.doctor.judge_relays",
+    "entrenous.doctor.judge_server",
     "entrenous.protocol",
     "entrenous.netlink",
     "entrenous.media.jitter",

@@ -7,6 +7,8 @@ from .assets import asset_path
 from .call import Call
 from .config import IcePolicy, MediaConfig, NodeConfig, Strangers
 from .crypto.card import ContactCard
+from .doctor.examination import examine
+from .doctor.findings import Finding, FindingCode, FindingLevel, main_finding
 from .errors import (
     CallEnded,
     CodecError,
@@ -86,6 +88,9 @@ __all__ = [
     "Ended",
     "EntrenousError",
     "FileSource",
+    "Finding",
+    "FindingCode",
+    "FindingLevel",
     "FirstMedia",
     "IcePolicy",
     "IdentityChanged",
@@ -136,6 +141,8 @@ __all__ = [
     "WordsKnown",
     "WrongPassphrase",
     "asset_path",
+    "examine",
     "list_sound_devices",
+    "main_finding",
     "register",
 ]

@@ -18,6 +18,7 @@ from .calling import answer_command, call_command
 from .contacts import contacts_group
 from .demo import demo_command
 from .devices import devices_command
+from .doctor import doctor_command
 from .exits import MEANINGS, ExitCode, exit_code_of
 from .output import Output, debugging
 
@@ -58,6 +59,7 @@ for command in (
     call_command,
     answer_command,
     devices_command,
+    doctor_command,
 ):
     group.add_command(command)
 
