@@ -98,8 +98,9 @@ def _listening(turn: TurnSettings) -> Iterator[str]:
     if turn.tls_cert:
         yield "# TURN over TLS, where firewalls let only web traffic through."
         yield f"tls-listening-port={turn.tls_port}"
-    yield "# The relay ports, to be opened in the firewall for UDP."
+    yield "# The first of the relay ports, to be opened in the firewall for UDP ..."
     yield f"min-port={turn.min_port}"
+    yield "# ... and the last one."
     yield f"max-port={turn.max_port}"
 
 
@@ -115,9 +116,11 @@ def _authentication(turn: TurnSettings, secrets: Sequence[str]) -> Iterator[str]
         yield SECRETS_LEFT_OUT
     yield "# A nonce is good for ten minutes: a captured request is worthless after that."
     yield "stale-nonce=600"
-    yield "# Neither secrets nor peers nor realms from a database: this file alone rules."
+    yield "# No secrets from a database: this file alone rules."
     yield "no-auth-pings"
+    yield "# No lists of peers from there either."
     yield "no-dynamic-ip-list"
+    yield "# Nor realms with quotas of their own."
     yield "no-dynamic-realms"
 
 
@@ -185,21 +188,26 @@ def _tls(turn: TurnSettings) -> Iterator[str]:
         yield "# No certificate was given, so callers behind a firewall for web traffic only cannot use this relay."
         yield "no-tls"
         return
-    yield "# The certificate chain names the host that clients are given. SIGUSR2 reads both files again."
+    yield "# The certificate chain; it names the host that clients are given. SIGUSR2 reads both files again."
     yield f"cert={turn.tls_cert}"
+    yield "# Its key, readable by the relay's user and nobody else."
     yield f"pkey={turn.tls_key}"
-    yield "# What is left is TLS 1.2, with forward secrecy: this version of coturn speaks no TLS 1.3."
+    yield "# Broken since long."
     yield "no-tlsv1"
+    yield "# Broken as well; what is left is TLS 1.2, as this version of coturn speaks no 1.3."
     yield "no-tlsv1_1"
+    yield "# Forward secrecy, authenticated encryption."
     yield 'cipher-list="ECDHE+AESGCM:ECDHE+CHACHA20"'
 
 
 def _silence() -> Iterator[str]:
     yield "# No version to strangers."
     yield "no-software-attribute"
-    yield "# Small answers, so that it amplifies nothing: no NAT discovery, no old STUN, no needless attribute."
+    yield "# No NAT discovery: it lets strangers choose where answers go."
     yield "no-rfc5780"
+    yield "# No old STUN with its second copy of the address: small answers amplify nothing."
     yield "no-stun-backward-compatibility"
+    yield "# Another attribute that nobody reads."
     yield "response-origin-only-with-rfc5780"
     yield "# No console: it lists sessions with their addresses. (web-admin, prometheus and redis-statsdb stay unset.)"
     yield "no-cli"
@@ -209,6 +217,7 @@ def _records() -> Iterator[str]:
     yield "# Nowhere: even the plain log has refused peers (the other caller's home network) and refused user names."
     yield "# verbose, Verbose, log-binding and syslog stay unset: they write the addresses of clients."
     yield "log-file=/dev/null"
+    yield "# Nor to standard output, which ends up in a journal."
     yield "no-stdout-log"
     yield "# The log's name as it stands, with no number and date behind it."
     yield "simple-log"
@@ -221,6 +230,7 @@ def _records() -> Iterator[str]:
 def _process(turn: TurnSettings) -> Iterator[str]:
     yield "# When started as root: no longer root once the ports are open."
     yield f"proc-user={turn.user}"
+    yield "# Nor of root's group."
     yield f"proc-group={turn.user}"
 
 
