@@ -67,4 +67,5 @@ def longest_gap(blocks: Sequence[tuple[float, float]], since: float, until: floa
         ends[0] = before[-1]
     if after:
         ends[-1] = after[0]
-    return max(0.0, max(later - earlier for earlier, later in itertools.pairwise(ends)) - BLOCK_SECONDS)
+    longest = max(later - earlier for earlier, later in itertools.pairwise(ends))
+    return max(0.0, longest - BLOCK_SECONDS)

@@ -130,7 +130,7 @@ async def running_node(
         *(*prefix, sys.executable, "-m", "world.nodeproc", arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(__file__).parents[1]), *sys.path))},
         limit=_LINE,
     )
     node = NodeProcess(process)

@@ -31,6 +31,7 @@ from world.nodeproc import running_node as running_node_process
 from world.serverproc import ServerProcess
 
 from .certificates import Authority
+from .namespaces import Host
 from .network import Network
 
 SIGNAL_NAME, TURN_NAME = "signal.lab", "turn.lab"
@@ -58,19 +59,27 @@ class LabRelay:
 
     Args:
         settings: the file of the operator's settings that both servers are started with.
-        command: how coturn is started.
+        configuration: the file that was rendered from them.
+        host: where it runs.
         process: the running one; None while it is stopped.
     """
 
     settings: Path
-    command: list[str]
+    configuration: Path
+    host: Host
     process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it, and wait until it takes connections."""
         self.process = await asyncio.create_subprocess_exec(
-            *self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            *self.host.command("turnserver", "-c", self.configuration),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
+        async with asyncio.timeout(START_SECONDS):
+            # Two ports in both internets. A process that starts has no event to wait for.
+            while len((await self.host.run("ss", "-Htln")).splitlines()) < 4:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
         """Kill it: allocations are gone."""
@@ -119,13 +128,9 @@ async def running_relay(
     settings.write_text("\n".join(lines) + "\n")
     await _signaling("turn-secret", "add", secret)
     await _signaling("turn-config", "--config", settings, "--out", config)
-    relay = LabRelay(settings, host.command("turnserver", "-c", config))
-    await relay.start()
+    relay = LabRelay(settings, config, host)
     try:
-        async with asyncio.timeout(START_SECONDS):
-            # Two ports in both internets. A process that starts has no event to wait for.
-            while len((await host.run("ss", "-Htln")).splitlines()) < 4:  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await relay.start()
         yield relay
     finally:
         await relay.stop()
@@ -197,6 +202,13 @@ async def talking(caller: NodeProcess, callee: NodeProcess, *, within: float = 2
                 await asyncio.sleep(0.05)
             figures[name] = {**(await node.stats()), "first_audio": first}
     return figures
+
+
+async def path_becomes(node: NodeProcess, path: str, *, within: float = 20.0) -> None:
+    """Wait until the call of a node goes over such a path, `direct` or `relay`."""
+    async with asyncio.timeout(within):
+        while (await node.stats())["path"] != path:  # noqa: ASYNC110 - a path that was there before is not told again
+            await asyncio.sleep(0.1)
 
 
 async def hang_up(caller: NodeProcess, callee: NodeProcess) -> None:
