@@ -63,6 +63,7 @@ async def running_coturn(
     settings: TurnSettings,
     secrets: Sequence[str] = (SECRET,),
     change: Callable[[str], str] = lambda text: text,
+    through: Sequence[object] = (),
 ) -> AsyncIterator[Coturn]:
     """Run coturn in a host of the lab; it listens when this is entered, and is gone when it is left.
 
@@ -71,6 +72,7 @@ async def running_coturn(
         settings: see `lab_settings`.
         secrets: what it accepts.
         change: a last change to the rendered text, for what a test wants to see go wrong.
+        through: a command that starts coturn, such as one that takes rights from it.
     """
     folder = Path(tempfile.mkdtemp(prefix="entrenous-coturn-"))
     process: asyncio.subprocess.Process | None = None
@@ -78,8 +80,9 @@ async def running_coturn(
         _give_to_relay(folder, 0o750)
         file = folder / "turnserver.conf"
         file.write_text(change(render(settings, secrets)))
+        _give_to_relay(file, 0o640)
         with (folder / "said").open("wb") as said:
-            process = await host.start("turnserver", "-c", file, cwd=folder, stdout=said, stderr=said)
+            process = await host.start(*through, "turnserver", "-c", file, cwd=folder, stdout=said, stderr=said)
         await _wait_until_it_listens(host, settings, process)
         yield Coturn(settings, folder, process)
     finally:
