@@ -12,8 +12,9 @@ from entrenous.call_legs import CallLegs
 from entrenous.call_setup import CallSetup
 from entrenous.crypto.identity import VerifiedDevice
 from entrenous.errors import IdentityChanged, RequestRefused, ServerUnreachable, VerificationError
-from entrenous.protocol.inputs import Device, Input, KeysFailed, KeysReady
-from entrenous.protocol.states import EndReason
+from entrenous.protocol.causes import Cause
+from entrenous.protocol.inputs import Device, Input, KeysFailed, KeysReady, LocalFailure
+from entrenous.protocol.states import EndReason, Stage
 from entrenous.surroundings import Surroundings
 from entrenous_wire.addresses import Address
 
@@ -23,6 +24,8 @@ CALL = b"c" * 16
 
 class Around:
     """A node that answers with what the test puts in."""
+
+    relay_only = False
 
     def __init__(self, answer: Sequence[VerifiedDevice] | Exception) -> None:
         self.answer = answer
@@ -60,16 +63,40 @@ async def test_nobody_to_ring_is_reported_as_no_devices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason", "sentence"),
+    ("error", "reason", "cause"),
     [
-        (RequestRefused("unknown-user", "There is no such user."), EndReason.UNKNOWN_USER, ""),
-        (RequestRefused("too-many", "Too many requests."), EndReason.FAILED, "Too many requests."),
-        (ServerUnreachable("It did not answer."), EndReason.FAILED, "It did not answer."),
-        (IdentityChanged("The key changed."), EndReason.FAILED, "The key changed."),
-        (VerificationError("Nothing verifies."), EndReason.FAILED, "Nothing verifies."),
+        (RequestRefused("unknown-user", "There is no such user."), EndReason.UNKNOWN_USER, None),
+        (RequestRefused("too-many", "Too many requests."), EndReason.FAILED, Cause.SERVER_REFUSED),
+        (ServerUnreachable("It did not answer."), EndReason.FAILED, Cause.SERVER_UNREACHABLE),
+        (IdentityChanged("The key changed."), EndReason.FAILED, Cause.KEY_CHANGED),
+        (VerificationError("Nothing verifies."), EndReason.FAILED, Cause.KEYS_INVALID),
     ],
 )
 async def test_keys_that_cannot_be_had_end_the_call_with_the_reason(
-    error: Exception, reason: EndReason, sentence: str
+    error: Exception, reason: EndReason, cause: Cause | None
 ) -> None:
-    assert await setup_with(error) == [KeysFailed(CALL, reason, sentence)]
+    sentence = str(error) if reason is EndReason.FAILED else ""
+    assert await setup_with(error) == [KeysFailed(CALL, reason, sentence, cause)]
+
+
+class Legs:
+    """What is known of relays when the server is asked."""
+
+    def __init__(self, *, lacks_relay: bool) -> None:
+        self.servers = self
+        self.lacks_relay = lacks_relay
+        self.asked = False
+
+    async def learn(self, *, wait: bool) -> None:
+        self.asked = wait
+
+
+@pytest.mark.parametrize("lacks_relay", [True, False])
+async def test_who_shows_no_address_and_has_no_relay_rings_nobody(lacks_relay: bool) -> None:
+    around, legs = Around([]), Legs(lacks_relay=lacks_relay)
+    around.relay_only = True
+    setup = CallSetup(cast(Any, User()), cast(CallLegs, legs), cast(Surroundings, around))
+    await setup.fetch_keys(str(BOB))
+    assert legs.asked
+    failure = LocalFailure(CALL, Stage.PATH, "", Cause.NO_RELAY)
+    assert around.reported == ([failure] if lacks_relay else [KeysReady(CALL, ())])

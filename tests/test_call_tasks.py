@@ -41,19 +41,24 @@ async def test_the_end_cuts_preparations_short_and_carries_the_rest_through() ->
         await asyncio.sleep(0)
         closed.append("closed")
 
-    async def asks() -> int:
-        await asyncio.Event().wait()
-        return 1
-
-    asking = asyncio.ensure_future(asks())
     tasks.prepare(waits_for_a_server())
     tasks.spawn(closes_something())
-    tasks.adopt(asking)
     await asyncio.sleep(0)
     await tasks.finish()
     assert closed == ["closed"]
-    assert asking.cancelled()
     assert (len(tasks), broken) == (0, [])
+
+
+@pytest.mark.filterwarnings("error")
+async def test_a_step_that_never_came_to_its_turn_is_cut_short_too() -> None:
+    tasks = CallTasks(lambda error: None)
+
+    async def waits_for_a_server() -> None:
+        raise AssertionError("it has not begun when the call ends")
+
+    tasks.prepare(waits_for_a_server())
+    await tasks.finish()
+    assert len(tasks) == 0
 
 
 async def test_what_does_not_stop_in_time_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:

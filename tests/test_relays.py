@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrenous import RequestRefused, ServerUnreachable
 from entrenous.media.engine import MediaEngine
-from entrenous.relays import MAX_RELAYS, Relays
+from entrenous.relays import MAX_RELAYS, Lease, Relays
 from entrenous_wire.messages import Turn
 from lab.calls import SETTINGS
 
@@ -33,17 +33,19 @@ def relays(server: Server, *stun: str) -> Relays:
 
 
 async def test_configured_stun_and_the_operators_relay_are_used_together() -> None:
-    servers = await relays(Server(turn("turn:192.0.2.1:3478")), "stun:192.0.2.2").servers()
+    lease = await relays(Server(turn("turn:192.0.2.1:3478")), "stun:192.0.2.2").lease()
+    servers = lease.servers
     assert [server.url for server in servers] == ["stun:192.0.2.2", "turn:192.0.2.1:3478"]
     assert (servers[0].username, servers[1].username) == (None, "1700000000:abc")
-    assert "secret" not in repr(servers)
+    assert "secret" not in repr(lease)
+    assert (lease.seconds, lease.answered) == (600.0, True)
 
 
 async def test_an_operator_without_relay_is_asked_once_until_the_next_session() -> None:
     server = Server(RequestRefused("no-relay", "There is none."), turn("turn:192.0.2.1"))
     known = relays(server)
-    assert await known.servers() == []
-    assert await known.servers() == []
+    assert await known.lease() == Lease((), None)
+    assert await known.lease() == Lease((), None)
     assert (server.asked, known.absent) == (1, True)
     await known.look()
     assert not known.absent
@@ -52,12 +54,18 @@ async def test_an_operator_without_relay_is_asked_once_until_the_next_session() 
 async def test_a_server_that_is_away_means_no_relay_for_now() -> None:
     server = Server(ServerUnreachable("away"), turn("turn:192.0.2.1"))
     known = relays(server)
-    assert await known.servers() == []
-    assert [found.url for found in await known.servers()] == ["turn:192.0.2.1"]
+    assert await known.lease() == Lease((), 0.0, answered=False)
+    assert [found.url for found in (await known.lease()).servers] == ["turn:192.0.2.1"]
+
+
+async def test_a_server_that_refuses_for_now_has_not_said_that_there_is_no_relay() -> None:
+    known = relays(Server(RequestRefused("too-many", "Not now.")))
+    assert await known.lease() == Lease((), 0.0, answered=False)
+    assert not known.absent
 
 
 async def test_what_a_server_makes_up_is_left_out_and_bounded() -> None:
     odd = ["http://example.org", "turns:relay.example.org?transport=udp"]
     good = [f"turn:192.0.2.{number}" for number in range(1, 50)]
-    servers = await relays(Server(turn(*odd, *good))).servers()
-    assert [server.url for server in servers] == good[: MAX_RELAYS - len(odd)]
+    lease = await relays(Server(turn(*odd, *good))).lease()
+    assert [server.url for server in lease.servers] == good[: MAX_RELAYS - len(odd)]

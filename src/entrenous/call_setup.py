@@ -12,11 +12,12 @@ from .call import Call
 from .call_legs import CallLegs
 from .crypto.handshake import CalleeHandshake, CallerHandshake
 from .crypto.messages import Accept, InnerMessage, LegOffer
-from .errors import EntrenousError, RequestRefused
+from .errors import EntrenousError, IdentityChanged, RequestRefused, ServerUnreachable, VerificationError
 from .peer import PeerDevice
 from .protocol import inputs, outputs
+from .protocol.causes import Cause
 from .protocol.inputs import Device, EarlyLeg
-from .protocol.states import EndReason
+from .protocol.states import EndReason, Stage
 from .surroundings import Surroundings
 
 
@@ -58,6 +59,11 @@ class CallSetup:
     async def fetch_keys(self, address: str) -> None:
         """Find out whom to ring; the handshakes are made here, so that ringing is only sending."""
         user, report = self._user, self._around.report
+        if self._around.relay_only:
+            await self._legs.servers.learn(wait=True)
+            if self._legs.servers.lacks_relay:
+                report(inputs.LocalFailure(user.id, Stage.PATH, "", Cause.NO_RELAY))
+                return
         try:
             for device in await self._around.fetch_devices(Address.parse(address)):
                 handshake = self._around.begin_handshake(device, user.id, video=user.call.has_video)
@@ -66,9 +72,9 @@ class CallSetup:
             if error.code == ErrorCode.UNKNOWN_USER:
                 report(inputs.KeysFailed(user.id, EndReason.UNKNOWN_USER))
             else:
-                report(inputs.KeysFailed(user.id, EndReason.FAILED, str(error)))
+                report(inputs.KeysFailed(user.id, EndReason.FAILED, str(error), Cause.SERVER_REFUSED))
         except EntrenousError as error:
-            report(inputs.KeysFailed(user.id, EndReason.FAILED, str(error)))
+            report(inputs.KeysFailed(user.id, EndReason.FAILED, str(error), _cause(error)))
         else:
             user.call.mark("keys")
             report(inputs.KeysReady(user.id, tuple(user.peers)))
@@ -103,3 +109,16 @@ class CallSetup:
         if not self._user.over:
             self._user.say(peer, Accept(offer), output.kind)
             self._legs.say_candidates(peer, 0)
+
+
+def _cause(error: EntrenousError) -> Cause | None:
+    """What the failure to get somebody's keys is, in a word."""
+    match error:
+        case ServerUnreachable():
+            return Cause.SERVER_UNREACHABLE
+        case IdentityChanged():
+            return Cause.KEY_CHANGED
+        case VerificationError():
+            return Cause.KEYS_INVALID
+        case _:
+            return None

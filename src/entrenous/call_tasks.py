@@ -28,15 +28,11 @@ class CallTasks:
 
     def spawn(self, step: Coroutine[Any, Any, None]) -> None:
         """Start a step that is carried through even when the call ends meanwhile, such as closing something."""
-        self._track(asyncio.ensure_future(self._guard(step)), self._all)
+        self._track(self._start(step), self._all)
 
     def prepare(self, step: Coroutine[Any, Any, None]) -> None:
         """Start a step that the end of the call cuts short: it may wait for a server or a peer that is away."""
-        self._track(asyncio.ensure_future(self._guard(step)), self._all, self._preparations)
-
-    def adopt(self, task: asyncio.Task[Any]) -> None:
-        """Take a task with a result into account, to be cut short by the end of the call."""
-        self._track(task, self._all, self._preparations)
+        self._track(self._start(step), self._all, self._preparations)
 
     async def finish(self) -> None:
         """Cut preparations short and wait for the rest; what does not stop in time is cancelled."""
@@ -55,6 +51,11 @@ class CallTasks:
         for tasks in sets:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+
+    def _start(self, step: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(self._guard(step))
+        task.add_done_callback(lambda _: step.close())  # a task that is cancelled at once never came to its step
+        return task
 
     async def _guard(self, step: Coroutine[Any, Any, None]) -> None:
         try:

@@ -9,33 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Final, assert_never
 
 from entrenous_wire.messages import Kind
 
 from .call import Call
-from .call_keys import KeyRenewal
 from .call_legs import CallLegs
+from .call_mail import CallMail
 from .call_media import CallMedia
 from .call_setup import CallSetup
 from .call_tasks import CallTasks
-from .crypto.handshake import CalleeHandshake, CallerHandshake, Refused, Ringing
-from .crypto.messages import (
-    Accept,
-    Candidate,
-    End,
-    InnerMessage,
-    LegAnswer,
-    LegOffer,
-    MediaState,
-    PleaseRestart,
-    RekeyAnswer,
-    RekeyDone,
-    RekeyOffer,
-    Reveal,
-)
-from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError, Replayed
+from .crypto.handshake import CalleeHandshake, CallerHandshake
+from .crypto.messages import InnerMessage, MediaState, PleaseRestart
+from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError
 from .events import (
     Active,
     Alerting,
@@ -44,18 +30,18 @@ from .events import (
     FirstMedia,
     MediaProblem,
     PathChanged,
-    PeerMuted,
     Reconnecting,
-    Rekeyed,
     SendingEnded,
     WordsKnown,
 )
+from .media.events import LegPath
 from .media.stats import CallStats
 from .media.streams import Sink, Source, StreamKind
-from .peer import MAX_FAILURES, PeerDevice
+from .peer import PeerDevice
 from .protocol import inputs, outputs
+from .protocol.causes import Cause
 from .protocol.inputs import Device, Leg
-from .protocol.states import CallState, EndReason, Role, Stage, is_answered
+from .protocol.states import CallState, Role, Stage, is_answered
 from .surroundings import Surroundings
 
 log = logging.getLogger(__name__)
@@ -79,17 +65,13 @@ class Conversation:
         self.role = role
         self.call = call
         self.media = CallMedia(around.engine, self)
-        self.dropped = 0
-        """What came from the peer and was not fit to be taken."""
         self._around = around
         self.peers: dict[Device, PeerDevice] = {}
-        self._partner: PeerDevice | None = None
         self._media_leg: Leg | None = None
-        self._peer_muted: dict[StreamKind, bool] = {}
         self._tasks = CallTasks(self.broke)
         self._legs = CallLegs(call_id, role, self.media.streams, self, self._tasks, around)
         self._setup = CallSetup(self, self._legs, around)
-        self._keys = KeyRenewal(self._transmit_to_partner, lambda epoch: self.call.announce(Rekeyed(epoch)))
+        self._mail = CallMail(self, self._legs, around)
         self._finishing: asyncio.Task[None] | None = None
         call.attach(self)
 
@@ -130,8 +112,8 @@ class Conversation:
     def mute(self, kind: StreamKind, muted: bool) -> None:
         """Switch one of our streams off or on, and tell the peer."""
         self.media.mute(kind, muted)
-        if self._partner is not None:
-            self._say_muted(self._partner)
+        if self._mail.partner is not None:
+            self._say_muted(self._mail.partner)
 
     def stats(self) -> CallStats:
         """Figures up to now."""
@@ -150,6 +132,14 @@ class Conversation:
         self.media.choose_like(other.media)
         self.call.attach(self)
         other.call.attach(other)
+
+    def network_changed(self) -> None:
+        """An address, a route or a link of this machine came or went."""
+        self._legs.network_changed()
+
+    def cannot_connect(self, cause: Cause) -> None:
+        """It is known before anything was tried that there can be no path."""
+        self._around.report(inputs.LocalFailure(self.id, Stage.PATH, "", cause))
 
     async def wait_finished(self) -> None:
         """Wait until an ended call has given everything back."""
@@ -176,7 +166,7 @@ class Conversation:
             case outputs.SendAccept():
                 self._tasks.prepare(self._setup.send_accept(output))
             case outputs.SendEnd():
-                self._send_end(output)
+                self._mail.say_end(output)
             case outputs.SendPlease():
                 please = PleaseRestart(output.leg.generation, output.stalled)
                 self.say(self.peers[output.leg.device], please, output.kind)
@@ -199,14 +189,6 @@ class Conversation:
             case _:
                 assert_never(output)
 
-    def _send_end(self, output: outputs.SendEnd) -> None:
-        accepted = None if output.accepted_device is None else output.accepted_device.id
-        message = End(output.reason.value, accepted, output.stage.value)
-        for device in output.devices:
-            # A device that has refused or was given up has no keys any more, and needs no word.
-            with suppress(LocalProtocolError):
-                self.say(self.peers[device], message, output.kind)
-
     # --- what legs and set-up ask for ---
 
     @property
@@ -219,31 +201,59 @@ class Conversation:
         """Whether the call has ended."""
         return self.call.state is CallState.ENDED
 
-    def peer(self, device: Device) -> PeerDevice:
-        """A device of the other end."""
-        return self.peers[device]
+    @property
+    def has_media(self) -> bool:
+        """Whether media flows or has flowed."""
+        return self._media_leg is not None
+
+    @property
+    def dropped(self) -> int:
+        """What came from the peer and was not fit to be taken."""
+        return self._mail.dropped
 
     def leg_secured(self) -> None:
         """A leg is secured."""
         self.call.mark("secured")
 
+    def path_changed(self, leg: Leg, path: LegPath) -> None:
+        """A leg goes on over another path."""
+        if leg == self._media_leg:
+            self.call.path = path.kind.value
+            self.call.announce(PathChanged(path.kind.value))
+
     def refused(self) -> None:
         """The peer said something that cannot be taken."""
-        self.dropped += 1
+        self._mail.dropped += 1
+
+    def receive(self, device: Device, body: bytes, *, by_leg: bool = False) -> None:
+        """Take a sealed body of a device of this call, from the server or a data channel."""
+        self._mail.receive(device, body, by_leg=by_leg)
+
+    def say(self, peer: PeerDevice, message: InnerMessage, kind: Kind) -> None:
+        """Seal and send a message."""
+        self._mail.say(peer, message, kind)
+
+    def transmit(self, peer: PeerDevice, kind: Kind, body: bytes) -> None:
+        """Send a sealed body."""
+        self._mail.transmit(peer, kind, body)
+
+    def _say_muted(self, peer: PeerDevice) -> None:
+        now = self.media.muted
+        self.say(peer, MediaState(now[StreamKind.AUDIO], now[StreamKind.VIDEO], held=False), Kind.SIGNAL)
 
     # --- media ---
 
     async def _open_media(self) -> None:
         """Open source and sink; the keys must stand, so at the callee the caller's nonce must have come."""
-        peer = self._partner if self.role is Role.CALLER else next(iter(self.peers.values()))
+        peer = self._mail.partner if self.role is Role.CALLER else next(iter(self.peers.values()))
         assert peer is not None  # the caller's machine opens media when a device has accepted
-        self._partner = peer
+        self._mail.partner = peer
         try:
             async with asyncio.timeout(REVEAL_SECONDS):
                 await peer.words_known.wait()
         except TimeoutError:
-            sentence = "The caller did not complete the key exchange."
-            self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence))
+            sentence = "The caller did not complete the key exchange in time. Ask them to call again."
+            self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence, Cause.TIMEOUT))
             return
         self._show_words(peer)
         self._tasks.spawn(self._open_streams(peer))  # a camera that is being opened has to be closed properly
@@ -263,7 +273,7 @@ class Conversation:
             self._tasks.spawn(self.media.open_gate(connection))
             if any(self.media.muted.values()):
                 self._say_muted(self.peers[output.leg.device])
-            if self._legs.is_hidden(output.leg):
+            if self.role is Role.CALLER and self._legs.is_hidden(output.leg):
                 self._around.report(inputs.BetterPath(self.id))
             return
         try:
@@ -303,113 +313,11 @@ class Conversation:
         """A source or sink broke; the call goes on."""
         self.call.announce(MediaProblem(sentence))
 
-    # --- what arrives ---
-
-    def receive(self, device: Device, body: bytes, *, by_leg: bool = False) -> None:
-        """Take a sealed body of a device of this call, from the server or a data channel."""
-        peer = self.peers.get(device)
-        if peer is None or self.over:
-            self.dropped += 1
-            return
-        try:
-            self._take(peer, peer.receive(body))
-        except Replayed:
-            return  # it took two ways, as it was sent
-        except RemoteProtocolError as error:
-            self.dropped += 1
-            log.info("a message was refused: %s", type(error).__name__)
-            # Whoever runs the server can make up messages: they must not be able to end a call that needs it no more.
-            peer.failures += by_leg or not self.answered
-            if peer.failures == MAX_FAILURES:
-                sentence = "What arrives does not verify: somebody interferes with this call."
-                self._around.report(inputs.LocalFailure(self.id, Stage.HANDSHAKE, sentence))
-        except Exception as error:
-            self.broke(error)
-
-    def _take(self, peer: PeerDevice, message: Ringing | Refused | InnerMessage) -> None:
-        report, call = self._around.report, self.id
-        match message:
-            case Ringing():
-                self._take_ringing(peer, message)
-            case Refused():
-                report(inputs.EndReceived(call, peer.device, _reason(message.reason)))
-            case Reveal():
-                peer.words_known.set()
-            case Accept():
-                self._note_offer(peer, message.offer)
-                if self._partner is None:
-                    self._partner = peer
-                report(inputs.AcceptReceived(call, peer.device, message.offer is not None))
-            case End():
-                taken_by = None if message.device is None else Device(self._around.me.address, message.device)
-                stage = None if message.stage is None else _stage(message.stage)
-                report(inputs.EndReceived(call, peer.device, _reason(message.reason), taken_by, stage))
-            case LegOffer():
-                self._note_offer(peer, message)
-                report(inputs.LegOffered(call, Leg(peer.device, message.generation)))
-            case LegAnswer():
-                self._tasks.spawn(self._legs.take_answer(peer, message))
-            case Candidate():
-                peer.take_candidate(message)
-            case PleaseRestart():
-                report(inputs.PleaseReceived(call, Leg(peer.device, message.generation), message.stalled))
-            case MediaState():
-                if peer is self._partner:  # another device of theirs, that rings too, has no part in this
-                    self._take_media_state(message)
-            case RekeyOffer() | RekeyAnswer() | RekeyDone():
-                self._keys.take(peer.handshake.secrets, message)
-            case _:
-                assert_never(message)
-
-    def _take_ringing(self, peer: PeerDevice, ringing: Ringing) -> None:
-        """The keys stand at the caller: open the commitment, so that they stand at the callee too."""
-        self.call.mark("alerting")
-        peer.words_known.set()
-        self.transmit(peer, Kind.SIGNAL, peer.handshake.secrets.reveal())
-        self._note_offer(peer, ringing.leg_offer)
-        self._around.report(inputs.RingingReceived(self.id, peer.device, ringing.leg_offer is not None))
-
-    @staticmethod
-    def _note_offer(peer: PeerDevice, offer: LegOffer | None) -> None:
-        if offer is not None:
-            peer.note_offer(offer)
-
     def _show_words(self, peer: PeerDevice) -> None:
         words = peer.handshake.secrets.words
         if words is not None and self.call.words is None:
             self.call.words = words
             self.call.announce(WordsKnown(words, self.call.verified))
-
-    def _take_media_state(self, state: MediaState) -> None:
-        for kind, muted in ((StreamKind.AUDIO, state.audio_muted), (StreamKind.VIDEO, state.video_muted)):
-            if self._peer_muted.get(kind, False) is not muted:
-                self._peer_muted[kind] = muted
-                self.call.announce(PeerMuted(kind, muted))
-
-    # --- what is said ---
-
-    def say(self, peer: PeerDevice, message: InnerMessage, kind: Kind) -> None:
-        """Seal and send a message."""
-        # The other end may ask for a new leg because it hears nothing on this one, while all seems well from here.
-        about_legs = isinstance(message, LegOffer | LegAnswer | Candidate | PleaseRestart)
-        self.transmit(peer, kind, peer.seal(message), also_by_server=about_legs)
-
-    def _say_muted(self, peer: PeerDevice) -> None:
-        now = self.media.muted
-        self.say(peer, MediaState(now[StreamKind.AUDIO], now[StreamKind.VIDEO], held=False), Kind.SIGNAL)
-
-    def transmit(self, peer: PeerDevice, kind: Kind, body: bytes, *, also_by_server: bool = False) -> None:
-        """Send a sealed body by the leg while it works, else by the server, and by both what the server must count.
-
-        While a leg is doubted, by either end, both are used too: the replay window takes each message once.
-        """
-        by_leg = peer.send_data(body)
-        if not by_leg or also_by_server or kind is not Kind.SIGNAL or self.call.state is not CallState.ACTIVE:
-            self._around.send(peer.device, self.id, kind, body)
-
-    def _transmit_to_partner(self, body: bytes) -> None:
-        if self._partner is not None:
-            self.transmit(self._partner, Kind.SIGNAL, body)
 
     # --- states ---
 
@@ -441,46 +349,33 @@ class Conversation:
 
     def _answered(self) -> None:
         self.call.mark("accepted")
-        if self._partner is not None:
-            self._keys.start(self._partner.handshake.secrets)
+        if self._mail.partner is not None:
+            self._mail.keys.start(self._mail.partner.handshake.secrets)
 
     async def _finish(self, change: outputs.StateChanged) -> None:
         """Give everything back, drop the keys, then tell the owner."""
-        self._keys.stop()
+        self._mail.keys.stop()
         await self._tasks.finish()
         for peer in self.peers.values():
             peer.forget()
         assert change.reason is not None  # an ended call has one
         times = self.call.timings
         seconds = times["ended"] - times["accepted"] if "active" in times else None
-        self.call.finish(CallOutcome(change.reason, change.stage, change.sentence, seconds), self.media.stats())
+        outcome = CallOutcome(change.reason, change.stage, change.sentence, seconds, change.cause, change.side)
+        self.call.finish(outcome, self.media.stats())
 
     # --- what goes wrong ---
 
     def broke(self, error: Exception) -> None:
         """A step did not work: the call ends with a reason, never silently, and never the node with it."""
         if isinstance(error, EntrenousError):
-            self._fail(str(error))
+            self._fail(str(error), Cause.MEDIA if isinstance(error, MediaError) else None)
             return
         # The type only: a message or a local variable might hold what no log may have.
         log.error("a step of a call broke: %s", type(error).__name__)
         log.debug("where it broke", exc_info=error)
-        self._fail("An internal error ended the call; ENTRENOUS_DEBUG=1 shows where.")
+        self._fail("An internal error ended the call; ENTRENOUS_DEBUG=1 shows where.", Cause.INTERNAL)
 
-    def _fail(self, sentence: str) -> None:
+    def _fail(self, sentence: str, cause: Cause | None) -> None:
         if not self.over:
-            self._around.report(inputs.LocalFailure(self.id, Stage.MEDIA, sentence))
-
-
-def _reason(text: str) -> EndReason:
-    try:
-        return EndReason(text)
-    except ValueError:
-        raise RemoteProtocolError("An end names an unknown reason.") from None
-
-
-def _stage(text: str) -> Stage:
-    try:
-        return Stage(text)
-    except ValueError:
-        raise RemoteProtocolError("An end names an unknown stage.") from None
+            self._around.report(inputs.LocalFailure(self.id, Stage.MEDIA, sentence, cause))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from entrenous_wire.addresses import Address
 
 from .media.streams import StreamKind
+from .protocol.causes import Cause, Side
 from .protocol.states import EndReason, Stage
 
 
@@ -58,7 +59,7 @@ class FirstMedia:
 
 @dataclass(frozen=True, slots=True)
 class PathChanged:
-    """Media moved to another path without a pause.
+    """Media goes on over another path: a better one was found, or a network came or went.
 
     Args:
         path: `direct` or `relay`.
@@ -110,12 +111,16 @@ class CallOutcome:
         stage: how far it had come.
         sentence: both in one sentence for a person.
         seconds: how long it was answered for, None when it never was.
+        cause: of a call that failed: what did not work, None where that is not known.
+        side: at whose end.
     """
 
     reason: EndReason
     stage: Stage
     sentence: str
     seconds: float | None
+    cause: Cause | None = None
+    side: Side | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +161,15 @@ class KeyChanged:
 
 @dataclass(frozen=True, slots=True)
 class MissedCall:
-    """A contact rang and nobody answered in time."""
+    """A contact rang, and nobody answered in time or no call could come of it.
+
+    Args:
+        address: the contact.
+        sentence: why it could not be answered, empty when it could.
+    """
 
     address: Address
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

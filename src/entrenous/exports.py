@@ -58,6 +58,7 @@ from .media.stats import AudioStats, CallStats, VideoStats
 from .media.streams import AudioSource, Picture, Sink, SoundBlock, Source, StreamKind, VideoSource
 from .node import Node
 from .profile import Contact, Contacts, Profile
+from .protocol.causes import Cause, Side
 from .protocol.deadlines import Timeouts
 from .protocol.states import CallState, EndReason, Stage
 
@@ -75,6 +76,7 @@ __all__ = [
     "CallOutcome",
     "CallState",
     "CallStats",
+    "Cause",
     "CodecError",
     "CombinedSource",
     "ConfigError",
@@ -122,6 +124,7 @@ __all__ = [
     "ServerError",
     "ServerLost",
     "ServerUnreachable",
+    "Side",
     "Sink",
     "SoundBlock",
     "SoundDevice",

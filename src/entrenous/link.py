@@ -7,9 +7,11 @@ each input it drains everything the session asks for, then arms the timer anew.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import random
+import socket
 import ssl
 import time
 from collections import deque
@@ -37,7 +39,13 @@ MAX_OUTGOING: Final = 1024
 
 
 LAST_WORDS_SECONDS: Final = 1.0
-"""How long a connection that is closed on purpose may take to say what is queued."""
+"""How long a connection that is closed on purpose may take to say what is queued, and to close."""
+
+PROBE_SECONDS: Final = 1.0
+"""How long the server may take to answer on a connection that the network may have changed under."""
+
+_NO_WAY_OUT: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+"""What says something about our network and nothing about the server."""
 
 _NEXT_STEP: Final = "Check the address and your network, then try again."
 
@@ -84,6 +92,11 @@ class Link:
         self._server = credentials.server
         self._http: aiohttp.ClientSession | None = None
         self._connection: asyncio.Task[None] | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._probing: asyncio.Task[None] | None = None
+        self._probe = 0
+        self._probe_answered = asyncio.Event()
+        self._fruitless = 0
         self._closing: set[asyncio.Task[None]] = set()
         self._outgoing: asyncio.Queue[str] = asyncio.Queue(MAX_OUTGOING)
         self._timer: asyncio.TimerHandle | None = None
@@ -112,7 +125,8 @@ class Link:
             ServerUnreachable: the first attempt failed, or the server did not answer in time.
             RequestRefused: the server answered that it will not let this device in.
         """
-        self._http = aiohttp.ClientSession()
+        # A name is looked up once: finding the way back after a network change shall not wait for a name server.
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ttl_dns_cache=None))
         self._first_up = asyncio.get_running_loop().create_future()
         self._session.start(time.monotonic())
         self._drain()
@@ -141,6 +155,8 @@ class Link:
         self._drain()
         if self._timer is not None:
             self._timer.cancel()
+        if self._probing is not None:
+            self._probing.cancel()
         if self._closing:
             await asyncio.wait(self._closing)
         if self._http is not None:
@@ -185,6 +201,19 @@ class Link:
     async def publish(self, prekeys: Sequence[bytes]) -> None:
         """Replace this device's prekeys; raises like `fetch_devices`."""
         await self._answer(self._session.publish(prekeys, time.monotonic()))
+
+    def network_changed(self) -> None:
+        """Find out whether the connection still works, or connect anew at once; harmless when the link is not open.
+
+        A connection whose own address is gone cannot work any more; any other is given a second to prove itself.
+        """
+        if self._first_up is None or not self._first_up.done():
+            return  # whoever opens the link waits for this one attempt
+        self._fruitless = 0
+        if self._socket is None or not _is_ours(self._socket.get_extra_info("sockname")):
+            self._reconnect("The network of this machine changed.")
+        elif self._probing is None:
+            self._probing = asyncio.ensure_future(self._prove(self._socket))
 
     def call_finished(self, call: bytes) -> None:
         """Stop claiming the record of a call."""
@@ -284,7 +313,26 @@ class Link:
 
     # --- the socket ---
 
+    def _reconnect(self, sentence: str) -> None:
+        self._session.reconnect(sentence, time.monotonic())
+        self._drain()
+
+    async def _prove(self, used: aiohttp.ClientWebSocketResponse) -> None:
+        """Ask the server for a sign of life, and connect anew when there is none."""
+        self._probe += 1
+        self._probe_answered.clear()
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await used.ping(b"%d" % self._probe)
+                await self._probe_answered.wait()
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            if used is self._socket:
+                self._reconnect("The network of this machine changed, and the connection to the server broke.")
+        finally:
+            self._probing = None
+
     def _drop_connection(self) -> None:
+        self._socket = None
         connection, self._connection = self._connection, None
         if connection is not None and not connection.done():
             self._closing.add(connection)
@@ -294,6 +342,9 @@ class Link:
     async def _connect(self) -> None:
         """Be one connection, from its opening to its end."""
         assert self._http is not None  # a link is opened before its session starts
+        self._fruitless += 1
+        if self._fruitless > 1 and isinstance(self._http.connector, aiohttp.TCPConnector):
+            self._http.connector.clear_dns_cache()  # the server may have moved
         try:
             async with self._http.ws_connect(
                 self._url,
@@ -301,28 +352,40 @@ class Link:
                 ssl=self._tls,
                 max_msg_size=limits.MAX_FRAME_BYTES,
                 heartbeat=limits.HEARTBEAT_SECONDS,
+                autoping=False,
+                timeout=aiohttp.ClientWSTimeout(ws_close=LAST_WORDS_SECONDS),
                 compress=0,
-            ) as socket:
+            ) as used:
+                self._socket, self._fruitless = used, 0
                 self._session.transport_opened(time.monotonic())
                 self._drain()
                 outgoing = self._outgoing
-                writer = asyncio.ensure_future(self._write(socket, outgoing))
+                writer = asyncio.ensure_future(self._write(used, outgoing))
                 try:
-                    await self._read(socket)
+                    await self._read(used)
                 finally:
                     writer.cancel()
                     # What the writer broke on is what the reader saw too: the connection is gone.
                     await asyncio.gather(writer, return_exceptions=True)
-                    await self._say_last_words(socket, outgoing)
+                    await self._say_last_words(used, outgoing)
             sentence = f"The connection to {self._server} was closed."
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             sentence = _why(error, self._server)
-        self._connection = None
+            if isinstance(error, OSError) and error.errno in _NO_WAY_OUT:
+                self._fruitless = 0
+        self._connection = self._socket = None
         self._session.transport_lost(sentence, time.monotonic())
         self._drain()
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for frame in socket:
+    async def _read(self, used: aiohttp.ClientWebSocketResponse) -> None:
+        async for frame in used:
+            if frame.type is aiohttp.WSMsgType.PING:
+                await used.pong(frame.data)
+                continue
+            if frame.type is aiohttp.WSMsgType.PONG:
+                if frame.data == b"%d" % self._probe:
+                    self._probe_answered.set()
+                continue
             if frame.type is not aiohttp.WSMsgType.TEXT:
                 return
             try:
@@ -334,16 +397,16 @@ class Link:
             self._session.receive(message, time.monotonic())
             self._drain()
 
-    async def _write(self, socket: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
+    async def _write(self, used: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
         while True:
-            await socket.send_str(await outgoing.get())
+            await used.send_str(await outgoing.get())
 
-    async def _say_last_words(self, socket: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
+    async def _say_last_words(self, used: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
         """What was queued when we closed the connection, above all that this device leaves."""
         with suppress(aiohttp.ClientError, OSError, TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
-                while not outgoing.empty() and not socket.closed:
-                    await socket.send_str(outgoing.get_nowait())
+                while not outgoing.empty() and not used.closed:
+                    await used.send_str(outgoing.get_nowait())
 
 
 def _tls_context(config: NodeConfig) -> ssl.SSLContext | bool:
@@ -356,6 +419,18 @@ def _tls_context(config: NodeConfig) -> ssl.SSLContext | bool:
         raise ConfigError(f"The certificate authorities in {config.ca_file} cannot be used: {error}.") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def _is_ours(name: tuple[str, int, *tuple[int, ...]] | None) -> bool:
+    """Whether the local address of a socket still belongs to this machine."""
+    if name is None:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in name[0] else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((name[0], 0, *name[2:]))
+    except OSError:
+        return False
+    return True
 
 
 def _why(error: Exception, server: str) -> str:

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, assert_never
 
 from entrenous_wire.addresses import Address
 from entrenous_wire.limits import CALL_ID_BYTES
@@ -38,20 +38,25 @@ from .errors import (
 )
 from .events import MissedCall, Notice, ServerBack, ServerLost
 from .link import Link
-from .media.engine import IceServer, MediaEngine, MediaSettings
+from .media.engine import MediaEngine, MediaSettings
 from .media.streams import Sink, Source
+from .network_watch import NetworkWatch
 from .profile import Contact, Contacts, Profile, parse_address
 from .protocol import inputs, outputs
+from .protocol.causes import Cause
 from .protocol.deadlines import Timeouts
 from .protocol.desk import Desk
 from .protocol.inputs import Device, EarlyLeg
 from .protocol.states import CallState, EndReason, Role, Stage
-from .relays import Relays
+from .relays import Lease, Relays
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 15.0
 """How long starting a node may take to reach its server."""
+
+AWAY_SECONDS: Final = 3.0
+"""How long a dial waits for a server that is known to be away."""
 
 FLUSH_SECONDS: Final = 2.0
 """How long closing a node waits until its last words are delivered."""
@@ -94,6 +99,7 @@ class Node:
         self._refresh: asyncio.TimerHandle | None = None
         self._conversations: dict[bytes, Conversation] = {}
         self._rings = RingGuard()
+        self._network = NetworkWatch(self._network_changed)
         self._relays = Relays(self.engine, config.ice_servers, lambda: self._running_link().fetch_turn())
         self._incoming: asyncio.Queue[Call | None] = asyncio.Queue(MAX_WAITING)
         self._notices: asyncio.Queue[Notice | None] = asyncio.Queue(MAX_WAITING)
@@ -126,6 +132,7 @@ class Node:
         self.profile.refresh()
         await asyncio.gather(asyncio.to_thread(self.engine.load), self._log_in())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
+        self._network.start()
         return self
 
     async def __aexit__(
@@ -218,6 +225,7 @@ class Node:
         if self._closed:
             return
         self._closed = True
+        self._network.stop()
         if self._desk is not None and (live := self._desk.live) is not None:
             if live.state is CallState.RINGING:  # the person did not refuse: other devices of theirs ring on
                 self.report(inputs.LocalFailure(live.id, Stage.RING, "This device went offline."))
@@ -276,6 +284,8 @@ class Node:
         elif change.new is CallState.ENDED:
             if change.reason is EndReason.MISSED:
                 _offer(self._notices, MissedCall(conversation.call.peer))
+            elif change.old is CallState.RINGING and change.cause is not None:
+                _offer(self._notices, MissedCall(conversation.call.peer, change.sentence))
             self.spawn(self._forget(conversation))
 
     async def _forget(self, conversation: Conversation) -> None:
@@ -322,14 +332,22 @@ class Node:
         conversation.add_peer(device, CalleeHandshake(credentials, ring, os.urandom))
         self._conversations[ring.call_id] = conversation
         self.report(rang)
+        if self.relay_only and self._relays.absent and call.state is CallState.RINGING:
+            conversation.cannot_connect(Cause.NO_RELAY)
         if call.state is CallState.NEW:
             self._conversations.pop(ring.call_id, None)  # busy, or refused as a repetition: it never rang
 
     def _early_leg(self, contact: Contact | None) -> EarlyLeg:
         """What may be prepared while it rings: a direct leg shows addresses, so only to contacts."""
-        if self.config.ice_policy is IcePolicy.DIRECT and contact is not None:
-            return EarlyLeg.DIRECT
-        return EarlyLeg.NONE if self._relays.absent else EarlyLeg.RELAY
+        match self.config.ice_policy:
+            case IcePolicy.DIRECT if contact is not None:
+                return EarlyLeg.DIRECT
+            case IcePolicy.DIRECT | IcePolicy.RELAY_UNTIL_ACCEPT:
+                return EarlyLeg.NONE if self._relays.absent else EarlyLeg.RELAY
+            case IcePolicy.RELAY_ONLY:
+                return EarlyLeg.DIRECT  # as direct as this node ever gets: nothing better follows after accept
+            case _:
+                assert_never(self.config.ice_policy)
 
     def message_failed(self, message: Send) -> None:
         """A message does not arrive: for a call that means that the device is offline."""
@@ -354,6 +372,15 @@ class Node:
         """The session is gone for good."""
         _offer(self._notices, ServerLost(sentence))
 
+    # --- what the machine's network does ---
+
+    def _network_changed(self) -> None:
+        """Media first: it needs no server, and is what a person hears."""
+        for conversation in list(self._conversations.values()):
+            conversation.network_changed()
+        self._running_link().network_changed()
+        self.report(inputs.NetworkChanged())
+
     # --- what a conversation needs (Surroundings) ---
 
     @property
@@ -372,11 +399,18 @@ class Node:
 
     async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
         """The devices of a contact, each verified against the pinned identity key, or the first one ever seen."""
-        return self._directory.verify_devices(address, await self._running_link().fetch_devices(address))
+        try:
+            async with asyncio.timeout(AWAY_SECONDS if self._away else None):
+                answer = await self._running_link().fetch_devices(address)
+        except TimeoutError:
+            raise ServerUnreachable(
+                f"Your signaling server, {self.address.host}, cannot be reached. Check your network, then try again."
+            ) from None
+        return self._directory.verify_devices(address, answer)
 
-    async def ice_servers(self) -> Sequence[IceServer]:
+    async def lease_servers(self) -> Lease:
         """STUN servers of the configuration, and relays with credentials for one call."""
-        return await self._relays.servers()
+        return await self._relays.lease()
 
     def begin_handshake(self, device: VerifiedDevice, call: bytes, *, video: bool) -> CallerHandshake:
         """Begin the caller's half of a handshake."""

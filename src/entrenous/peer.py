@@ -117,6 +117,10 @@ class PeerDevice:
         leg = self._legs.get(generation)
         return None if leg is None else leg.connection
 
+    def connections(self) -> list[tuple[int, Connection]]:
+        """Every open leg, by generation."""
+        return [(generation, leg.connection) for generation, leg in self._legs.items()]
+
     def data_open(self, generation: int) -> None:
         """The data channel of a leg works; the newest one is used."""
         if self._data_generation is None or generation > self._data_generation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from entrenous_wire.messages import ErrorCode, Turn
@@ -12,6 +13,21 @@ from .media.engine import IceServer, MediaEngine
 
 MAX_RELAYS: Final = 8
 """Relay URLs of the server that are looked at: each costs a socket a leg."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Servers for one call.
+
+    Args:
+        servers: with their credentials; those of the configuration alone when nothing is known of relays.
+        seconds: how long they are good for, None for ever.
+        answered: whether the signaling server has said which relays there are.
+    """
+
+    servers: tuple[IceServer, ...]
+    seconds: float | None
+    answered: bool = True
 
 
 class Relays:
@@ -25,7 +41,7 @@ class Relays:
 
     def __init__(self, engine: MediaEngine, stun: Sequence[str], fetch: Callable[[], Awaitable[Turn]]) -> None:
         self._engine = engine
-        self._stun = stun
+        self._stun = tuple(IceServer(url) for url in stun)
         self._fetch = fetch
         self.absent = False
         """Whether the server has said that there is none."""
@@ -33,24 +49,19 @@ class Relays:
     async def look(self) -> None:
         """Learn early whether there is a relay, so that a ring need not wait for the answer."""
         self.absent = False
-        await self._credentials()
+        await self.lease()
 
-    async def servers(self) -> list[IceServer]:
-        """All servers, with credentials for one call; those that cannot be used are left out."""
-        servers = [IceServer(url) for url in self._stun]
-        turn = await self._credentials()
-        if turn is not None:
-            relays = [IceServer(url, turn.username, turn.password) for url in turn.urls[:MAX_RELAYS]]
-            servers += [relay for relay in relays if self._engine.takes(relay)]
-        return servers
-
-    async def _credentials(self) -> Turn | None:
+    async def lease(self) -> Lease:
+        """All servers, with credentials for one call that name nobody; those that cannot be used are left out."""
         if self.absent:
-            return None
+            return Lease(self._stun, None)
         try:
-            return await self._fetch()
+            turn = await self._fetch()
         except RequestRefused as error:
             self.absent = error.code == ErrorCode.NO_RELAY
-            return None
+            return Lease(self._stun, None if self.absent else 0.0, answered=self.absent)
         except ServerUnreachable:
-            return None
+            return Lease(self._stun, 0.0, answered=False)
+        relays = (IceServer(url, turn.username, turn.password) for url in turn.urls[:MAX_RELAYS])
+        usable = tuple(relay for relay in relays if self._engine.takes(relay))
+        return Lease(self._stun + usable, float(turn.ttl))

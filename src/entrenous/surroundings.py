@@ -10,9 +10,10 @@ from entrenous_wire.messages import Kind
 
 from .crypto.handshake import CallerHandshake
 from .crypto.identity import VerifiedDevice
-from .media.engine import IceServer, MediaEngine
+from .media.engine import MediaEngine
 from .protocol import inputs
 from .protocol.inputs import Device
+from .relays import Lease
 
 
 class Surroundings(Protocol):
@@ -38,8 +39,8 @@ class Surroundings(Protocol):
     async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
         """The verified devices of a contact; raises ServerError, IdentityChanged, VerificationError."""
 
-    async def ice_servers(self) -> Sequence[IceServer]:
-        """STUN and TURN servers with credentials for one call; empty when there are none."""
+    async def lease_servers(self) -> Lease:
+        """STUN and TURN servers with credentials for one call; those of the configuration when the server is away."""
 
     def begin_handshake(self, device: VerifiedDevice, call: bytes, *, video: bool) -> CallerHandshake:
         """Begin the caller's half of a handshake."""

@@ -15,8 +15,8 @@ def notice_sentence(notice: Notice) -> str:
                 f"The identity key of {address} has changed; calls with them are blocked. If they confirm it: "
                 f"entrenous contacts accept-new-key {address}"
             )
-        case MissedCall(address=address):
-            return f"Missed a call of {address}."
+        case MissedCall(address=address, sentence=why):
+            return f"Missed a call of {address}." + (f" {why}" if why else "")
         case ServerLost(sentence=sentence):
             return f"{sentence} A call that is on goes on; the server is tried again."
         case ServerBack():

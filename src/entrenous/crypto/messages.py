@@ -82,11 +82,13 @@ class End(InnerBase, frozen=True, tag="end"):
         reason: `entrenous.protocol.states.EndReason` by value, as the sender sees it.
         device: the device that took the call, when the reason is that another one did.
         stage: how far it got: keys, ring, path, handshake or media.
+        cause: `entrenous.protocol.causes.Cause` by value: what did not work at the sender's end.
     """
 
     reason: Token
     device: DeviceId | None = None
     stage: Token | None = None
+    cause: Token | None = None
 
 
 class MediaState(InnerBase, frozen=True, tag="media-state"):

@@ -106,6 +106,7 @@ class Session:
         self._token: bytes | None = None
         self._failures = 0
         self._up_since = 0.0
+        self._unwelcome_until = 0.0
         self._outbox = Outbox(self._timeouts.hold)
         self._inbox = Inbox()
         self._requests = Requests(self._timeouts.request)
@@ -190,6 +191,31 @@ class Session:
         self._records.finish(call)
         self._records.tidy(self._outbox)
 
+    def reconnect(self, sentence: str, now: float) -> None:
+        """The network is another one: give up what is open and connect anew at once, as if nothing had failed yet.
+
+        A pause that the server has asked for is kept. Harmless while there is nothing to connect.
+
+        Args:
+            sentence: why, for people.
+            now: seconds on one monotonic clock.
+        """
+        self._failures = 0
+        match self._phase:
+            case Phase.PAUSED:
+                if now >= self._unwelcome_until:
+                    self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
+                    self._open(now)
+            case Phase.OPENING | Phase.GREETING | Phase.LOGGING_IN | Phase.UP:
+                self._outputs.append(CloseTransport())
+                self._lose(sentence, now)
+                self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
+                self._open(now)
+            case Phase.IDLE | Phase.OVER:
+                pass
+            case _:
+                assert_never(self._phase)
+
     # --- what happens to the transport ---
 
     def transport_opened(self, now: float) -> None:
@@ -260,8 +286,12 @@ class Session:
         if self._phase is Phase.UP and now - self._up_since >= self._timeouts.stable:
             self._failures = 0
         longest = min(self._timeouts.backoff_limit, self._timeouts.backoff * 2.0 ** min(self._failures, 30))
-        retry_at = now + max(at_least, longest * (0.5 + 0.5 * self._draw()))
         self._failures += 1
+        self._unwelcome_until = now + at_least
+        self._lose(sentence, now + max(at_least, longest * (0.5 + 0.5 * self._draw())))
+
+    def _lose(self, sentence: str, retry_at: float) -> None:
+        """Enter PAUSED: everything that was said on the transport that is gone is to be said again on the next."""
         self._phase = Phase.PAUSED
         self._hello = None
         self._outbox.rewind()
