@@ -204,12 +204,14 @@ async def test_two_callers_meet_at_the_relays_own_address(coturn: Coturn, place:
 
 
 async def test_a_peer_without_permission_gets_nothing_through(coturn: Coturn, place: Place) -> None:
-    with place.client() as client, inside(place.other, lambda: socket.socket(type=socket.SOCK_DGRAM)) as peer:
+    with ExitStack() as stack:
+        client = stack.enter_context(place.client())
         relayed = client.allocate()
-        peer.bind((place.other.ipv4, 0))
-        peer.sendto(b"unasked", relayed)
         client.permit(place.other.ipv4)
-        peer.sendto(b"asked for", relayed)
+        for host, data in ((place.spare, b"unasked"), (place.other, b"asked for")):
+            peer = stack.enter_context(inside(host, lambda: socket.socket(type=socket.SOCK_DGRAM)))
+            peer.bind((host.ipv4, 0))
+            peer.sendto(data, relayed)
         assert client.receive()[0] == b"asked for"
 
 
