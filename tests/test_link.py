@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
-from entrenous import NodeConfig, Profile, RequestRefused, ServerUnreachable, Timeouts, register
+from entrenous import NodeConfig, Profile, RequestRefused, ServerUnreachable, Timeouts, link, register
 from entrenous.account import credentials_of
 from entrenous.errors import ConfigError
 from entrenous.link import Link
@@ -60,17 +62,19 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 
 @asynccontextmanager
-async def opened(server: ServerProcess, username: str) -> AsyncIterator[tuple[Link, User, Profile]]:
+async def opened(
+    server: ServerProcess, username: str, timeouts: Timeouts | None = None
+) -> AsyncIterator[tuple[Link, User, Profile]]:
     settings = config(server, None)
     profile = await register(settings, username, passphrase=None)
     user = User()
-    link = Link(settings, credentials_of(profile), user)
-    await link.open(PATIENCE)
+    opened_link = Link(settings, credentials_of(profile), user, timeouts=timeouts)
+    await opened_link.open(PATIENCE)
     assert await user.next() == "up"
     try:
-        yield link, user, profile
+        yield opened_link, user, profile
     finally:
-        await link.close()
+        await opened_link.close()
 
 
 async def test_a_body_travels_and_the_server_answers_requests(server: ServerProcess) -> None:
@@ -142,6 +146,91 @@ async def odd_server(handler: Handler) -> AsyncIterator[NodeConfig]:
         yield NodeConfig(server=f"ws://127.0.0.1:{port}", loopback_only=True)
     finally:
         await runner.cleanup()
+
+
+async def test_a_connection_that_still_works_is_kept_when_the_network_changes(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, user, _):
+        before = alice._socket
+        alice.network_changed()
+        alice.network_changed()
+        assert alice._probing is not None
+        async with asyncio.timeout(PATIENCE):
+            await alice._probing
+        assert alice._socket is before
+        assert user.told.empty()
+        assert alice._probing is None
+
+
+async def test_a_connection_whose_own_address_is_gone_is_made_anew_at_once(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(server, "alice") as (alice, user, profile), opened(server, "bob") as (bob, _, _):
+        monkeypatch.setattr(link, "_is_ours", lambda name: False)
+        alice.network_changed()
+        assert alice._probing is None
+        lost = await user.next()
+        assert isinstance(lost, tuple)
+        assert "network of this machine changed" in lost[1]
+        assert await user.next() == "up"
+        bob.send(str(profile.address), profile.device, b"c" * 16, Kind.SIGNAL, BODY)
+        assert isinstance(await user.next(), Deliver)
+
+
+async def test_a_server_that_does_not_answer_the_probe_is_connected_to_anew(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "PROBE_SECONDS", 0.1)
+    async with opened(server, "alice") as (alice, user, _):
+        assert server.process is not None
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            alice.network_changed()
+            lost = await user.next()
+            assert isinstance(lost, tuple)
+            assert "connection to the server broke" in lost[1]
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert await user.next() == "up"
+
+
+async def test_a_network_that_comes_back_ends_the_pause(server: ServerProcess) -> None:
+    patient = Timeouts(backoff=600.0, backoff_limit=600.0)
+    async with opened(server, "alice", patient) as (alice, user, _):
+        await server.stop()
+        assert isinstance(await user.next(), tuple)
+        await server.start()
+        alice.network_changed()
+        assert await user.next() == "up"
+
+
+async def test_a_link_that_is_closed_does_not_care_for_the_network(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, user, _):
+        await alice.close()
+        alice.network_changed()
+        assert user.told.empty()
+
+
+async def test_the_name_is_looked_up_again_only_when_the_known_address_does_not_work(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared: list[None] = []
+    monkeypatch.setattr(aiohttp.TCPConnector, "clear_dns_cache", lambda *_: cleared.append(None))
+    async with opened(server, "alice") as (alice, user, _):
+        monkeypatch.setattr(link, "_is_ours", lambda name: False)
+        alice.network_changed()
+        assert isinstance(await user.next(), tuple)
+        assert await user.next() == "up"
+        assert cleared == []
+        await server.stop()
+        for _ in range(3):  # the connection, then an attempt at the address that is known, then one at what it is now
+            assert isinstance(await user.next(), tuple)
+        assert cleared
+
+
+def test_whose_an_address_is() -> None:
+    assert link._is_ours(("127.0.0.1", 4242))
+    assert not link._is_ours(("192.0.2.77", 4242))
+    assert not link._is_ours(None)
 
 
 def link_to(settings: NodeConfig, *, name: str = "127.0.0.1") -> Link:

@@ -307,6 +307,62 @@ def test_the_pauses_start_afresh_after_a_stable_session_only() -> None:
 # --- messages out ---
 
 
+def test_another_network_is_tried_at_once_and_everything_is_said_again() -> None:
+    play = up()
+    play.session.send(send(1), play.now)
+    play.session.drain()
+    play.session.reconnect("The network changed.", play.now)
+    play.expect(CloseTransport(), SessionLost("The network changed.", play.now), OpenTransport())
+    play.session.transport_opened(play.now)
+    play.hear(HELLO).expect(Transmit(Resume(token=TOKEN, last_seq=0)))
+    play.hear(RESUMED).expect(SessionUp(True), *said(send(1)))
+
+
+@pytest.mark.parametrize("steps", range(3))
+def test_an_attempt_on_the_network_before_is_given_up(steps: int) -> None:
+    play = up()
+    play.wait(play.lose().retry_at - play.now).expect(OpenTransport())
+    if steps >= 1:
+        play.session.transport_opened(play.now)
+    if steps >= 2:
+        play.hear(HELLO).session.drain()
+    play.session.reconnect("The network changed.", play.now)
+    play.expect(CloseTransport(), SessionLost("The network changed.", play.now), OpenTransport())
+    assert play.session.phase is Phase.OPENING
+    play.wait(TIMES.open_transport).session.drain()
+    assert play.session.phase is Phase.PAUSED, "the new attempt has a time of its own"
+
+
+def test_another_network_ends_the_pause_and_its_doubling() -> None:
+    play = up()
+    for _ in range(6):
+        play.wait(play.lose().retry_at - play.now).expect(OpenTransport())
+    assert play.lose().retry_at - play.now > 10 * TIMES.backoff
+    play.session.reconnect("The network changed.", play.now)
+    play.expect(OpenTransport())
+    assert play.lose().retry_at == pytest.approx(play.now + TIMES.backoff)
+
+
+def test_another_network_does_not_shorten_a_pause_that_the_server_asked_for() -> None:
+    play = up()
+    play.wait(play.lose().retry_at - play.now).session.drain()
+    play.session.transport_opened(play.now)
+    play.hear(HELLO, Error(code=ErrorCode.TOO_MANY, message="Not now.", retry_after=20.0)).session.drain()
+    play.wait(19.0)
+    play.session.reconnect("The network changed.", play.now)
+    play.expect()
+    play.wait(1.0).expect(OpenTransport())
+
+
+def test_another_network_is_nothing_to_a_session_that_is_not_wanted() -> None:
+    fresh, over = Play(), up()
+    over.session.stop()
+    over.session.drain()
+    for play in (fresh, over):
+        play.session.reconnect("The network changed.", play.now)
+        play.expect()
+
+
 def test_a_message_is_held_until_it_is_delivered() -> None:
     play = up()
     play.session.send(send(1), play.now)
