@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aioice import ice
+from aiortc import rtcsctptransport
 
 from entrenous.media.transport import checks
 
@@ -14,11 +14,11 @@ def test_the_installed_libraries_have_everything() -> None:
 
 
 def test_a_missing_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(ice.Connection, "check_incoming")
-    with pytest.raises(ImportError, match=r"aioice .*Connection\.check_incoming"):
+    monkeypatch.delattr(rtcsctptransport.RTCSctpTransport, "_t3_expired")
+    with pytest.raises(ImportError, match=r"aiortc .*RTCSctpTransport\._t3_expired"):
         checks.check_libraries()
 
 
 def test_a_missing_attribute_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "ATTRIBUTES", ((ice.Connection, ("_no_such_thing",)),))
-    assert checks.missing_names() == ["Connection._no_such_thing"]
+    monkeypatch.setattr(checks, "ATTRIBUTES", ((rtcsctptransport.RTCSctpTransport, ("_no_such_thing",)),))
+    assert checks.missing_names() == ["RTCSctpTransport._no_such_thing"]

@@ -1,4 +1,4 @@
-"""Our ICE agent: gathering, the hold of relayed paths, consent, and what strangers send."""
+"""The agent around the decisions: two of them over loopback, and what strangers and liars can do to it."""
 
 from __future__ import annotations
 
@@ -8,47 +8,62 @@ import time
 from typing import Any
 
 import pytest
-from aioice import Candidate, ice, stun
+from aioice import Candidate
 
-from entrenous.media.transport import ice as ours
-from entrenous.media.transport.ice import MAX_PENDING_DATAGRAMS, IceAgent
-from entrenous.media.transport.servers import ServerAddress
+from entrenous.media.events import PathFailure
+from entrenous.media.transport import udp
+from entrenous.media.transport.bases import HostSocket
+from entrenous.media.transport.gathering import GatheringPolicy
+from entrenous.media.transport.ice import MAX_PENDING_DATAGRAMS, IceAgent, NoPathError, Origin
+from entrenous.media.transport.stun import Address, Attribute, Class, Message, Method, parse
+from lab.calls import until
+
+TRANSACTION = b"transaction."
 
 
 class Owner:
-    def __init__(self, *, controlling: bool, relay_only: bool = False, relay_hold: float = 0.0) -> None:
-        self.media: list[tuple[bytes, float]] = []
+    def __init__(self, *, controlling: bool, relay_only: bool = False, patience: float = 3.0) -> None:
+        self.media: list[tuple[bytes, float, Origin]] = []
         self.candidates: list[str | None] = []
-        self.gathered = asyncio.Event()
+        self.moves = 0
         self.consent_lost = asyncio.Event()
         self.agent = IceAgent(
             controlling=controlling,
-            relay_only=relay_only,
-            loopback_only=True,
-            relay_hold=relay_hold,
-            close_timeout=0.1,
-            on_media=lambda data, at: self.media.append((data, at)),
-            on_candidate=self._candidate,
+            policy=GatheringPolicy(relay_only=relay_only, loopback_only=True, timeout=1.0, close_timeout=0.1),
+            relay_hold=0.0,
+            patience=patience,
+            on_media=lambda data, at, origin: self.media.append((data, at, origin)),
+            on_candidate=self.candidates.append,
+            on_moved=self._moved,
             on_consent_lost=self.consent_lost.set,
         )
 
-    def _candidate(self, line: str | None) -> None:
-        self.candidates.append(line)
-        if line is None:
-            self.gathered.set()
+    def _moved(self) -> None:
+        self.moves += 1
 
     def meet(self, other: Owner) -> None:
         self.agent.remote_username = other.agent.local_username
         self.agent.remote_password = other.agent.local_password
-        for candidate in other.agent.local_candidates:
-            self.agent.take_candidate(candidate)
+        for line in other.agent.local_candidates:
+            self.agent.take_candidate(Candidate.from_sdp(line))
         self.agent.end_candidates()
+
+    @property
+    def base(self) -> HostSocket:
+        (base,) = self.agent._bases.values()
+        assert isinstance(base, HostSocket)
+        return base
+
+
+async def gathered() -> tuple[Owner, Owner]:
+    one, two = Owner(controlling=True), Owner(controlling=False)
+    for owner in (one, two):
+        await owner.agent.gather([])
+    return one, two
 
 
 async def connected() -> tuple[Owner, Owner]:
-    one, two = Owner(controlling=True), Owner(controlling=False)
-    for owner in (one, two):
-        await owner.agent.gather([], 1.0)
+    one, two = await gathered()
     one.meet(two)
     two.meet(one)
     await asyncio.gather(one.agent.connect(), two.agent.connect())
@@ -57,209 +72,202 @@ async def connected() -> tuple[Owner, Owner]:
 
 async def close(*owners: Owner) -> None:
     await asyncio.gather(*(owner.agent.close() for owner in owners))
+    assert len(asyncio.all_tasks()) == 1
 
 
-async def test_two_agents_meet_over_loopback_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [])
+async def test_two_agents_meet_and_carry() -> None:
     one, two = await connected()
-    assert [candidate.host for candidate in one.agent.local_candidates] == ["127.0.0.1"]
     await one.agent._send(b"\x16dtls")
     assert await two.agent._recv() == b"\x16dtls"
+    before = time.monotonic()
+    assert one.agent.send_now(b"\x80media")
+    await until(lambda: bool(two.media))
+    ((data, at, origin),) = two.media
+    assert data == b"\x80media"
+    assert before <= at <= time.monotonic()
+    assert origin.address == one.base.address
+    two.agent.heard(origin, at)
     await close(one, two)
+    assert not one.agent.send_now(b"\x80media")
+    with pytest.raises(ConnectionError):
+        await one.agent._recv()
 
 
 async def test_where_the_loop_cannot_watch_sockets_its_own_reader_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(address: str, host: object) -> None:
+    def refuse(*_: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(ours, "UdpTransport", refuse)
+    monkeypatch.setattr(udp, "UdpTransport", refuse)
     one, two = await connected()
     await one.agent._send(b"\x16dtls")
-    one.agent.send_now(b"\x80media")
     assert await two.agent._recv() == b"\x16dtls"
     await close(one, two)
 
 
-async def test_media_is_stamped_and_bypasses_the_reader() -> None:
-    one, two = await connected()
-    before = time.monotonic()
-    assert one.agent.send_now(b"\x80media")
-    await one.agent._send(b"\x16dtls")
-    await two.agent._recv()
-    ((data, at),) = two.media
-    assert data == b"\x80media"
-    assert before <= at <= time.monotonic()
-    await close(one, two)
-    assert not one.agent.send_now(b"\x80media")
+async def test_both_ends_that_think_they_decide_settle_it() -> None:
+    for controlling in (True, False):
+        one, two = Owner(controlling=controlling), Owner(controlling=controlling)
+        for owner in (one, two):
+            await owner.agent.gather([])
+        one.meet(two)
+        two.meet(one)
+        await asyncio.gather(one.agent.connect(), two.agent.connect())
+        await until(lambda one=one, two=two: one.agent.role != two.agent.role)  # type: ignore[misc]  # bound here
+        await close(one, two)
 
 
-async def test_empty_and_malformed_datagrams_of_a_stranger_end_nothing() -> None:
+async def test_a_stranger_is_not_answered_and_changes_nothing() -> None:
     one, two = await connected()
     raised: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
-    pair = one.agent.selected
-    assert pair is not None
-    family = socket.AF_INET6 if ":" in pair.remote_addr[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as stranger:
-        for datagram in (b"", b"\x00", b"\x01\x01" + bytes(30), b"\x03" * 20, b"\x05" * 20):
-            stranger.sendto(datagram, pair.remote_addr)
-        # A binding request whose attribute lies about its length.
-        stranger.sendto(b"\x00\x01\x00\x04\x21\x12\xa4\x42" + bytes(12) + b"\x00\x20\x00\x00", pair.remote_addr)
-    await one.agent._send(b"\x16still here")
-    assert await two.agent._recv() == b"\x16still here"
-    assert two.media == []
+    target = one.base.address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.setblocking(False)
+        request = Message(Method.BINDING, Class.REQUEST, TRANSACTION)
+        request.attributes[Attribute.USERNAME] = f"{one.agent.local_username}:x".encode()
+        request.attributes[Attribute.USE_CANDIDATE] = b""
+        for datagram in (
+            b"",
+            b"\x00",
+            b"\x01\x01" + bytes(30),
+            b"\x05" * 20,
+            request.encode(),
+            request.encode(b"a guess"),
+            b"\x16dtls",
+        ):
+            stranger.sendto(datagram, target)
+        origin = Address(*stranger.getsockname())
+        await two.agent._send(b"\x16still here")
+        assert await one.agent._recv() == b"\x16still here"
+        with pytest.raises(BlockingIOError):
+            stranger.recv(2000)
+        assert not one.agent._paths.knows(origin)
+        # Media is handed on with its origin, to be checked; unless it proves authentic, nothing is sent there.
+        stranger.sendto(b"\x80media", target)
+        await until(lambda: bool(one.media))
+        assert not one.agent._paths.knows(origin)
+        one.agent.heard(Origin(one.base.local, origin), time.monotonic())
+        one.agent.heard(Origin(one.base.local, origin), time.monotonic())
+        await until(lambda: any(pair.remote.address == origin and pair.tries for pair in one.agent._paths.pairs))
+        assert parse(stranger.recv(2000)).kind is Class.REQUEST  # asked whether it is the peer
+        assert one.agent.selected is not None
+        assert one.agent.selected.remote.address == two.base.address
     assert raised == []
     await close(one, two)
 
 
-async def test_waiting_datagrams_are_bounded() -> None:
-    owner = Owner(controlling=True)
-    for number in range(2 * MAX_PENDING_DATAGRAMS):
-        owner.agent.datagram_arrived(b"\x16" + number.to_bytes(2, "big"), 0.0)
-    assert owner.agent._queue.qsize() == MAX_PENDING_DATAGRAMS
-    first = owner.agent._queue.get_nowait()
-    assert first is not None
-    assert first[0] == b"\x16" + MAX_PENDING_DATAGRAMS.to_bytes(2, "big")
-    await owner.agent.close()
-
-
-async def test_an_unreachable_server_delays_nothing() -> None:
-    owner = Owner(controlling=True)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
-        port = silent.getsockname()[1]
-        servers = [ServerAddress(True, "127.0.0.1", port, username="u", password="p")]
-        begin = time.monotonic()
-        await owner.agent.gather(servers, 30.0)
-        assert owner.agent.local_candidates
-        assert not owner.agent.gathered
-        await owner.agent.close()
-        assert time.monotonic() - begin < 10.0
-
-
-async def test_gathering_ends_when_the_servers_had_their_time() -> None:
-    owner = Owner(controlling=True, relay_only=True)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
-        port = silent.getsockname()[1]
-        await owner.agent.gather([ServerAddress(True, "127.0.0.1", port, username="u", password="p")], 0.01)
+@pytest.mark.parametrize("lie", ["password", "place", "transaction"])
+async def test_only_the_right_answer_from_the_right_place_counts(lie: str) -> None:
+    one, two = await gathered()
+    one.agent.remote_username, one.agent.remote_password = "them", "the password"
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as by,
+    ):
+        far.bind(("127.0.0.1", 0))
+        far.setblocking(False)
+        one.agent.take_candidate(Candidate("1", 1, "udp", 1, *far.getsockname(), "host"))
+        connecting = asyncio.create_task(one.agent.connect())
+        loop = asyncio.get_running_loop()
+        request = parse(await loop.sock_recv(far, 2000))
+        assert request.is_authentic(b"the password")
+        assert request.attributes[Attribute.USERNAME] == f"them:{one.agent.local_username}".encode()
+        transaction = request.transaction if lie != "transaction" else TRANSACTION
+        answer = Message(Method.BINDING, Class.SUCCESS, transaction)
+        answer.put_address(Attribute.XOR_MAPPED_ADDRESS, one.base.address)
+        wrong = answer.encode(b"another" if lie == "password" else b"the password")
+        (by if lie == "place" else far).sendto(wrong, one.base.address)
+        request = parse(await loop.sock_recv(far, 2000))
+        assert not connecting.done()
+        answer.transaction = request.transaction
+        far.sendto(answer.encode(b"the password"), one.base.address)
         async with asyncio.timeout(5):
-            await owner.gathered.wait()
-    assert owner.candidates == [None]
-    assert owner.agent.gathered
-    assert owner.agent.local_candidates == []
-    await owner.agent.close()
+            await connecting
+    await close(one, two)
 
 
-async def test_a_relayed_address_is_trickled_and_paired(monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = Owner(controlling=True, relay_only=True)
-    other = Owner(controlling=False)
-    await other.agent.gather([], 1.0)
-
-    async def relayed(**arguments: Any) -> tuple[Candidate, ours.IceSocket]:
-        relay = arguments["protocol_factory"]()
-        relay.transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: relay, ("127.0.0.1", 0))
-        port = relay.transport.get_extra_info("sockname")[1]
-        relay.local_candidate = Candidate("1", 1, "udp", 1, "127.0.0.1", port, "relay")
-        return relay.local_candidate, relay
-
-    monkeypatch.setattr(ice, "relayed_candidate", relayed)
-    await owner.agent.gather([ServerAddress(True, "192.0.2.1", 3478, username="u", password="p")], 1.0)
-    owner.meet(other)
-    async with asyncio.timeout(5):
-        await owner.gathered.wait()
-    line = owner.candidates[0]
-    assert line is not None
-    assert "typ relay" in line
-    assert owner.agent._check_list
-    await close(owner, other)
+async def test_waiting_datagrams_are_bounded() -> None:
+    one, two = await connected()
+    for number in range(2 * MAX_PENDING_DATAGRAMS):
+        one.agent._datagram_arrived(one.base, b"\x16" + number.to_bytes(2, "big"), two.base.address, 0.0)
+    assert one.agent._queue.qsize() == MAX_PENDING_DATAGRAMS
+    assert await one.agent._recv() == b"\x16" + MAX_PENDING_DATAGRAMS.to_bytes(2, "big")
+    await close(one, two)
 
 
-def pair_of(agent: IceAgent, local: str, remote: str) -> ice.CandidatePair:
-    held = ours.IceSocket(agent)
-    held.local_candidate = Candidate("1", 1, "udp", 1, "127.0.0.1", 1, local)
-    return ice.CandidatePair(held, Candidate("1", 1, "udp", 1, "127.0.0.2", 2, remote))
-
-
-async def test_the_controlling_side_holds_relayed_pairs_back_for_a_time() -> None:
-    agent = Owner(controlling=True, relay_hold=60.0).agent
-    agent._remote_candidates.append(Candidate("1", 1, "udp", 1, "127.0.0.2", 2, "host"))
-    agent._hold_until = time.monotonic() + 60.0
-    assert agent._held(pair_of(agent, "relay", "host"))
-    assert agent._held(pair_of(agent, "host", "relay"))
-    assert not agent._held(pair_of(agent, "host", "host"))
-    agent._hold_until = time.monotonic()
-    assert not agent._held(pair_of(agent, "relay", "host"))
-
-
-@pytest.mark.parametrize(
-    ("controlling", "relay_only", "remote"), [(False, False, "host"), (True, True, "host"), (True, False, "relay")]
-)
-async def test_nobody_waits_who_has_nothing_to_wait_for(controlling: bool, relay_only: bool, remote: str) -> None:
-    agent = Owner(controlling=controlling, relay_only=relay_only).agent
-    agent._remote_candidates.append(Candidate("1", 1, "udp", 1, "127.0.0.2", 2, remote))
-    agent._hold_until = time.monotonic() + 60.0
-    assert not agent._held(pair_of(agent, "relay", remote))
-
-
-async def test_a_held_pair_is_checked_when_its_time_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    one, two = Owner(controlling=True, relay_hold=0.1), Owner(controlling=False)
-    for owner in (one, two):
-        await owner.agent.gather([], 1.0)
-    one.meet(two)
+async def test_checks_before_the_peers_description_are_answered_and_remembered() -> None:
+    one, two = await gathered()
     two.meet(one)
-    # Seen from here, every path of the peer but one goes through its relay; that one does not work.
-    for candidate in one.agent._remote_candidates:
-        candidate.type = "relay"
-    one.agent._remote_candidates.append(Candidate("9", 1, "udp", 1, "127.0.0.9", 9, "host"))
-    begin = time.monotonic()
-    await asyncio.gather(one.agent.connect(), two.agent.connect())
-    assert time.monotonic() - begin >= 0.1
+    connecting = asyncio.create_task(two.agent.connect())
+    async with asyncio.timeout(5):
+        await connecting  # although the other end knows nothing yet
+    assert one.agent._paths.knows(two.base.address)
+    one.agent.remote_username, one.agent.remote_password = two.agent.local_username, two.agent.local_password
+    async with asyncio.timeout(5):
+        await one.agent.connect()
     await close(one, two)
 
 
-async def test_a_check_of_the_peer_sends_ours_again() -> None:
-    one, two = await connected()
-    pair = one.agent.selected
-    assert pair is not None
-    pair.state = ice.CandidatePair.State.IN_PROGRESS
-    sent: list[stun.Message] = []
-    pair.protocol.send_stun = lambda message, addr: sent.append(message)  # type: ignore[method-assign]
-    request = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-    request.attributes["PRIORITY"] = 1
-    one.agent.check_incoming(request, pair.remote_addr, pair.protocol)
-    assert sent == [one.agent._requests[pair]]
+async def test_failure_comes_when_it_is_certain() -> None:
+    one, two = Owner(controlling=True, patience=0.05), Owner(controlling=False)
+    await one.agent.gather([])
+    one.agent.remote_username, one.agent.remote_password = "them", "the password"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        one.agent.take_candidate(Candidate("1", 1, "udp", 1, *silent.getsockname(), "host"))
+        connecting = asyncio.create_task(one.agent.connect())
+        one.agent.end_candidates()
+        with pytest.raises(NoPathError) as raised:
+            async with asyncio.timeout(5):
+                await connecting
+    assert raised.value.cause is PathFailure.NO_ANSWER
     await close(one, two)
 
 
-async def test_consent_ends_when_neither_answers_nor_media_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ours, "CONSENT_INTERVAL", 0.01)
-    monkeypatch.setattr(ours, "CONSENT_LIFETIME", 0.03)
-    monkeypatch.setattr(ours, "CONSENT_RETRANSMISSIONS", -1)
+async def test_a_leg_for_relays_only_without_relays_fails_at_once() -> None:
+    one = Owner(controlling=True, relay_only=True, patience=60.0)
+    await one.agent.gather([])
+    one.agent.remote_username, one.agent.remote_password = "them", "the password"
+    with pytest.raises(NoPathError) as raised:
+        async with asyncio.timeout(1):
+            await one.agent.connect()
+    assert raised.value.cause is PathFailure.NO_RELAY
+    await close(one)
+
+
+async def test_consent_that_ends_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = await connected()
-    monkeypatch.setattr(two.agent, "request_received", lambda *_: None)
-    async with asyncio.timeout(10):
+    real = time.monotonic
+    await two.agent.close()
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 31.0)
+    async with asyncio.timeout(5):
         await one.consent_lost.wait()
     assert one.agent.selected is not None  # nothing was closed behind the owner's back
-    await close(one, two)
+    assert not one.agent.send_now(b"\x80media")
+    await close(one)
 
 
-async def test_authentic_media_is_consent(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = 0
-
-    async def no_answer(*_: Any, **__: Any) -> None:
-        nonlocal asked
-        asked += 1
-        one.agent.heard_at = time.monotonic() if asked < 5 else 0.0
-        raise stun.TransactionTimeout
-
-    monkeypatch.setattr(ours, "CONSENT_INTERVAL", 0.01)
-    monkeypatch.setattr(ours, "CONSENT_LIFETIME", 0.03)
+async def test_a_socket_whose_address_vanishes_is_parked_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = await connected()
-    pair = one.agent.selected
-    assert pair is not None
-    monkeypatch.setattr(pair.protocol, "request", no_answer)
-    async with asyncio.timeout(10):
-        await one.consent_lost.wait()
-    assert asked >= 5
+    present = ["127.0.0.1"]
+    monkeypatch.setattr("entrenous.media.transport.gathering.host_addresses", lambda *, loopback_only: list(present))
+    present[:] = ["127.0.0.2"]
+    one.agent.network_changed()
+    await until(lambda: one.moves == 1)
+    assert one.agent.selected is not None
+    assert one.candidates[-1] is not None
+    assert "127.0.0.2" in one.candidates[-1]
+    assert one.agent.send_now(b"\x80media")
+    await until(lambda: bool(two.media))
+    assert two.media[-1][2].address.host == "127.0.0.2"
+    two.agent.heard(two.media[-1][2], time.monotonic())
+    await until(lambda: two.agent.selected is not None and two.agent.selected.remote.address.host == "127.0.0.2")
+    old = next(base for local, base in one.agent._bases.items() if not local.is_up)
+    assert isinstance(old, HostSocket)
+    assert old.host == "127.0.0.1"
+    present[:] = ["127.0.0.1"]
+    one.agent.network_changed()
+    await until(lambda: one.moves == 2)
+    assert one.agent.selected.local is old.local
     await close(one, two)

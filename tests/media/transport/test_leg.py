@@ -28,6 +28,7 @@ from entrenous.media.events import (
 from entrenous.media.settings import IceServer
 from entrenous.media.streams import StreamKind
 from entrenous.media.transport.leg import MAX_EARLY, TransportLeg
+from entrenous.media.transport.stun import Address
 from lab.calls import SETTINGS, LegEnd, connect, connected_legs, make_leg
 from lab.relay import HAS_COTURN, Relay, running_relay
 
@@ -193,10 +194,14 @@ async def test_bad_candidates_are_refused_and_useless_ones_ignored() -> None:
         "1 2 udp 1 192.0.2.1 5000 typ host",
         "1 1 udp 1 aaaa.local 5000 typ host",
         "1 1 udp 1 not-an-address 5000 typ host",
+        "1 1 udp 1 224.0.0.1 5000 typ host",
+        "1 1 udp 1 0.0.0.0 5000 typ host",
+        "1 1 udp 1 fe80::1%eth0 5000 typ host",
+        "1 1 udp 1 192.0.2.1 5000 typ other",
     ):
         end.leg.add_candidate(line)
     assert isinstance(end.leg, TransportLeg)
-    assert end.leg._ice.remote_candidates == []
+    assert not end.leg._ice._paths.knows(Address("192.0.2.1", 5000))
     with pytest.raises(RemoteProtocolError, match="too many"):
         for number in range(MAX_CANDIDATES):
             end.leg.add_candidate(f"1 1 udp 1 192.0.2.{number} 5000 typ host")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aioice import Candidate
 from aiortc.rtcsctptransport import DataChunk
 
 from entrenous.errors import LocalProtocolError
 from entrenous.media.description import MAX_MESSAGE
+from entrenous.media.transport.gathering import GatheringPolicy
 from entrenous.media.transport.ice import IceAgent
 from entrenous.media.transport.secure import MAX_UNSENT, DataChannel, SecureTransport, is_rtcp
 
@@ -21,12 +23,12 @@ class End:
         self.media: list[bytes] = []
         self.agent = IceAgent(
             controlling=controlling,
-            relay_only=False,
-            loopback_only=True,
+            policy=GatheringPolicy(relay_only=False, loopback_only=True, timeout=1.0, close_timeout=0.1),
             relay_hold=0.0,
-            close_timeout=0.1,
-            on_media=lambda data, _: self.media.append(data),
+            patience=3.0,
+            on_media=lambda data, *_: self.media.append(data),
             on_candidate=lambda _: None,
+            on_moved=lambda: None,
             on_consent_lost=lambda: None,
         )
         self.dtls = SecureTransport(self.agent, client=controlling)
@@ -43,12 +45,12 @@ class End:
 async def two_ends() -> tuple[End, End]:
     ends = End(controlling=True), End(controlling=False)
     for end in ends:
-        await end.agent.gather([], 1.0)
+        await end.agent.gather([])
     for end, other in (ends, ends[::-1]):
         end.agent.remote_username = other.agent.local_username
         end.agent.remote_password = other.agent.local_password
-        for candidate in other.agent.local_candidates:
-            end.agent.take_candidate(candidate)
+        for line in other.agent.local_candidates:
+            end.agent.take_candidate(Candidate.from_sdp(line))
         end.agent.end_candidates()
     await asyncio.gather(*(end.agent.connect() for end in ends))
     return ends

@@ -1,374 +1,398 @@
-"""Finding a path: aioice's agent with our own gathering, pacing of relayed pairs, consent and receive path.
+"""One end of an ICE connection (RFC 8445) that outlives its addresses: sockets, STUN and the clock around `Paths`.
 
-What differs from the library, and why:
-
-- Host addresses are there at once; every STUN and TURN server is asked side by side in the background, the
-  first TURN server that answers wins, and what comes late is trickled. An unreachable server delays nothing.
-- A pair through a TURN server is held back by the controlling side for a short time while a direct one may
-  still come, since the first pair that works is nominated for good.
-- A check of the peer makes ours go out again at once (RFC 8445 §7.3.1.4): the peer's has just opened its NAT.
-- Consent (RFC 7675) waits several seconds for each answer, so a slow path lives, and authentic media counts as
-  consent too. When it ends, the owner is told; nothing is closed behind its back.
-- Datagrams are told apart by their first byte (RFC 7983) and media goes straight to its handler with the time
-  at which the socket was read; an empty or malformed datagram of a stranger ends nothing.
+What is decided, `paths` decides; what is open, `gathering` opens. Here datagrams are told apart by their first byte
+(RFC 7983), checks are signed, sent, answered and matched, and the one timer runs. Media goes straight to its handler
+with the time at which the socket was read. Whoever does not know the passwords of this leg is not answered and
+changes nothing: checks and answers are signed, answers count only from where the check went, and datagrams of DTLS
+only from addresses that have sent a signed check.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import struct
+import secrets
+import string
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from aioice import Candidate, Connection, TransportPolicy, stun
-from aioice import ice as library
-from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.turn import TurnTransport
+from aioice import Candidate
 
+from entrenous.errors import RemoteProtocolError
+from entrenous.media.events import PathFailure
+
+from .bases import Base, priority
+from .gathering import Gatherer, GatheringPolicy
+from .pairs import Local, Pair, Remote
+from .paths import Check, Paths
 from .servers import ServerAddress
-from .udp import UdpTransport
-
-CONSENT_INTERVAL = 5.0
-"""Seconds between consent checks, varied by a fifth (RFC 7675 §5.1)."""
-
-CONSENT_LIFETIME = 30.0
-"""Seconds without any answer or authentic packet after which the peer has withdrawn its consent."""
-
-CONSENT_RETRANSMISSIONS = 2
-"""Tries after the first of one consent check: 0.5 + 1 + 2 seconds of patience."""
+from .stun import TRANSACTION_BYTES, Address, Attribute, Class, Message, Method, parse
 
 MAX_PENDING_DATAGRAMS = 256
 """DTLS datagrams that wait to be read; the oldest are dropped."""
 
-_COMPONENT = 1
-_GATHER_FAILURES = (OSError, stun.TransactionError, KeyError, ValueError, struct.error)
-_MALFORMED_STUN = (AssertionError, IndexError, KeyError, ValueError, struct.error)
+MAX_CHECKS = 512
+"""Checks whose answers are still waited for."""
+
+_ALPHABET = string.ascii_letters + string.digits + "+/"
+_ROLE_CONFLICT = 487
+_RELAYED_PRIORITY = 1 << 24
+"""Priorities below belong to relayed addresses: their type preference is 0 (RFC 8445 §5.1.2.2)."""
 
 
-class IceSocket(library.StunProtocol):
-    """One socket or TURN allocation: sorts what arrives by its first byte (RFC 7983 §7)."""
+class NoPathError(Exception):
+    """No pair of addresses works; `cause` says why."""
 
-    receiver: IceAgent
-
-    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """Take what comes by asyncio's sockets and TURN servers, which do not say when."""
-        if isinstance(data, bytes):
-            self.datagram_arrived(data, addr, time.monotonic())
-
-    def datagram_arrived(self, data: bytes, addr: tuple[Any, ...], at: float) -> None:
-        """Give STUN to the agent's checks and everything else to the agent; drop what is neither."""
-        if not data:
-            return
-        if data[0] >= 20:
-            self.receiver.datagram_arrived(data, at)
-        elif data[0] <= 3:
-            with contextlib.suppress(*_MALFORMED_STUN):
-                super().datagram_received(data, addr)
+    def __init__(self, cause: PathFailure) -> None:
+        super().__init__(cause.value)
+        self.cause = cause
 
 
-class IceAgent(Connection):
+class Origin(NamedTuple):
+    """Where a media packet came in, to be given back to `IceAgent.heard` when it has proven authentic."""
+
+    local: Local
+    address: Address
+
+
+class _Sent(NamedTuple):
+    pair: Pair
+    at: float
+
+
+class IceAgent:
     """One side of an ICE connection with one component.
 
     Args:
-        controlling: whether this side nominates the pair.
-        relay_only: gather at TURN servers only, and hide the address that asks them.
-        loopback_only: offer 127.0.0.1 and nothing else.
-        relay_hold: seconds for which a direct path is preferred.
-        close_timeout: seconds that a TURN server may take to free an allocation.
-        on_media: told each datagram whose first byte is SRTP's, with its arrival in monotonic seconds.
+        controlling: whether this side chooses the pair.
+        policy: what may be gathered.
+        relay_hold: seconds for which a direct path is waited for although a relayed one works.
+        patience: seconds for which all pairs of all addresses are checked before none of them works.
+        on_media: told each datagram whose first byte is SRTP's, with its arrival in monotonic seconds and its origin.
         on_candidate: told each address that comes after the host addresses, and None at the end.
-        on_consent_lost: told when the peer does not want to receive any more.
+        on_moved: told when another pair is used than before.
+        on_consent_lost: told when the peer has answered nowhere for the lifetime of consent.
     """
 
     def __init__(
         self,
         *,
         controlling: bool,
-        relay_only: bool,
-        loopback_only: bool,
+        policy: GatheringPolicy,
         relay_hold: float,
-        close_timeout: float,
-        on_media: Callable[[bytes, float], None],
+        patience: float,
+        on_media: Callable[[bytes, float, Origin], None],
         on_candidate: Callable[[str | None], None],
+        on_moved: Callable[[], None],
         on_consent_lost: Callable[[], None],
     ) -> None:
-        super().__init__(
-            ice_controlling=controlling,
-            transport_policy=TransportPolicy.RELAY if relay_only else TransportPolicy.ALL,
-        )
-        self._relay_only = relay_only
-        self._loopback_only = loopback_only
-        self._relay_hold = relay_hold
-        self._hold_until = 0.0
-        self._close_timeout = close_timeout
+        self.local_username = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+        self.local_password = "".join(secrets.choice(_ALPHABET) for _ in range(24))
+        self.remote_username: str | None = None
+        self.remote_password: str | None = None
+        self._patience = patience
         self._on_media = on_media
         self._on_candidate = on_candidate
+        self._on_moved = on_moved
         self._on_consent_lost = on_consent_lost
-        self._gathering: set[asyncio.Task[None]] = set()
-        self._requests: dict[library.CandidatePair, stun.Message] = {}
+        hold = 0.0 if policy.relay_only else relay_hold
+        # The seed only spreads the checks of many legs; nothing secret depends on it.
+        self._paths = Paths(controlling=controlling, hold=hold, seed=random.random())  # noqa: S311
+        self._gatherer = Gatherer(
+            policy,
+            on_base=self._base_opened,
+            on_gone=self._base_gone,
+            on_moved=self._bases_moved,
+            on_candidate=self._gathered_one,
+            on_datagram=self._datagram_arrived,
+        )
+        self._tie_breaker = secrets.randbits(64)
+        self._bases: dict[Local, Base] = {}
+        self._checks: OrderedDict[bytes, _Sent] = OrderedDict()
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._trickling = False
         self._peer_ended = False
-        self.heard_at = 0.0
-        """Monotonic time of the last packet whose authenticity the owner has checked."""
+        self._ipv4_remote = self._ipv6_remote = False
+        self._used: Pair | None = None
+        self._lost = self._closing = False
+
+    def __repr__(self) -> str:
+        return f"<IceAgent {self.role}, {len(self._bases)} bases>"
 
     # What the DTLS transport of aiortc asks of the transport below it.
 
     @property
     def role(self) -> str:
         """`controlling` or `controlled`."""
-        return "controlling" if self.ice_controlling else "controlled"
+        return "controlling" if self._paths.controlling else "controlled"
 
     async def _recv(self) -> bytes:
-        data: bytes = await self.recv()
+        data = None if self._closing else await self._queue.get()
+        if data is None:
+            raise ConnectionError("The path was closed.")
         return data
 
     async def _send(self, data: bytes) -> None:
-        await self.send(data)
+        self.send_now(data)
 
     # Gathering
 
-    async def gather(self, servers: Sequence[ServerAddress], timeout: float) -> None:
-        """Open the host sockets, then ask the servers in the background.
-
-        Args:
-            servers: STUN and TURN servers.
-            timeout: seconds for each of them.
-        """
-        self._local_candidates_start = True
-        hosts = [] if self._relay_only else await self._gather_hosts()
-        self._local_candidates_end = True
-        if not servers:
-            return
-        relays = [self._spawn(self._gather_relay(server, timeout)) for server in servers if server.is_turn]
-        others = [
-            self._spawn(self._gather_reflexive(host, server, timeout))
-            for server in servers
-            if not server.is_turn
-            for host in hosts
-        ]
-        self._spawn(self._finish_gathering(relays, others))
+    async def gather(self, servers: Sequence[ServerAddress]) -> None:
+        """Open the host sockets, then ask the servers in the background."""
+        self._gatherer.use_servers(servers)
+        await self._gatherer.start()
+        self._trickling = True
+        self._see_complete()
 
     @property
     def gathered(self) -> bool:
-        """Whether no more local addresses will come."""
-        return bool(self._local_candidates_end) and not self._gathering
+        """Whether no more local addresses will come, unless the network changes."""
+        return self._gatherer.complete
 
-    async def _gather_hosts(self) -> list[IceSocket]:
-        addresses = ["127.0.0.1"] if self._loopback_only else library.get_host_addresses(use_ipv4=True, use_ipv6=True)
-        sockets = []
-        for address in addresses:
-            host = IceSocket(self)
-            try:
-                transport = await _open_socket(address, host)
-            except OSError:
-                continue  # an interface that went away, or an address that is not ready
-            host.local_candidate = Candidate(
-                foundation=candidate_foundation("host", "udp", address),
-                component=_COMPONENT,
-                transport="udp",
-                priority=candidate_priority(_COMPONENT, "host"),
-                host=address,
-                port=transport.get_extra_info("sockname")[1],
-                type="host",
-            )
-            self._protocols.append(host)
-            self._local_candidates.append(host.local_candidate)
-            sockets.append(host)
-        return sockets
+    @property
+    def local_candidates(self) -> list[str]:
+        """The candidates so far, as they stand in SDP."""
+        return list(self._gatherer.lines)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._gathering.add(task)
-        return task
+    def use_servers(self, servers: Sequence[ServerAddress]) -> None:
+        """Use these for what is gathered from now on."""
+        self._gatherer.use_servers(servers)
 
-    async def _finish_gathering(self, relays: list[asyncio.Task[None]], others: list[asyncio.Task[None]]) -> None:
-        pending = set(relays)
-        while pending and not any(candidate.type == "relay" for candidate in self._local_candidates):
-            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        if pending or others:
-            await asyncio.wait([*pending, *others])
-        self._gathering.clear()
-        self._on_candidate(None)
-        self._end_remote_when_complete()
+    def network_changed(self) -> None:
+        """Look for addresses that came or went."""
+        if self._trickling and not self._closing:
+            self._gatherer.network_changed()
 
-    async def _gather_reflexive(self, host: IceSocket, server: ServerAddress, timeout: float) -> None:
-        if ":" in host.local_candidate.host or host.local_candidate.host.startswith("127."):
-            return
-        with contextlib.suppress(*_GATHER_FAILURES):
-            async with asyncio.timeout(timeout):
-                candidate, _ = await library.server_reflexive_candidate(host, (server.host, server.port))
-            self._add_local(candidate)
+    def _gathered_one(self, line: str | None) -> None:
+        if self._trickling:
+            self._on_candidate(line)
+        if line is None:
+            self._see_complete()
 
-    async def _gather_relay(self, server: ServerAddress, timeout: float) -> None:
-        with contextlib.suppress(*_GATHER_FAILURES):
-            async with asyncio.timeout(timeout):
-                candidate, relay = await library.relayed_candidate(
-                    component=_COMPONENT,
-                    hide_related_address=self._relay_only,
-                    protocol_factory=lambda: IceSocket(self),
-                    turn_server=(server.host, server.port),
-                    turn_username=server.username,
-                    turn_password=server.password,
-                    turn_ssl=server.tls,
-                    turn_transport=server.transport,
-                )
-            self._protocols.append(relay)
-            self._add_local(candidate)
-            for remote in list(self._remote_candidates):
-                self._pair_remote_candidate(remote)
-            self.sort_check_list()
+    def _base_opened(self, base: Base) -> None:
+        self._bases[base.local] = base
+        self._paths.add_local(base.local, time.monotonic())
+        self._act()
 
-    def _add_local(self, candidate: Candidate) -> None:
-        known = {(known.host, known.port) for known in self._local_candidates}
-        if (candidate.host, candidate.port) not in known:
-            self._local_candidates.append(candidate)
-            self._on_candidate(candidate.to_sdp())
+    def _base_gone(self, base: Base) -> None:
+        del self._bases[base.local]
+        self._paths.drop_local(base.local)
+        self._act()
+
+    def _bases_moved(self) -> None:
+        self._paths.network_changed(time.monotonic())
+        self._act()
 
     # The peer's addresses
 
     def take_candidate(self, candidate: Candidate) -> None:
-        """Pair an address of the peer, given as an IP address; names are not resolved."""
-        if not self._closing:
-            self._add_remote_candidate(candidate, candidate.host)
+        """Take an address of the peer, given as an IP address in its canonical form."""
+        if self._closing:
+            return
+        address = Address(candidate.host, candidate.port)
+        self._ipv4_remote |= not address.is_ipv6
+        self._ipv6_remote |= address.is_ipv6
+        self._paths.add_remote(Remote(address, candidate.type, candidate.priority), time.monotonic())
+        if self._ipv6_remote and not self._ipv4_remote:
+            self._gatherer.want_ipv6_relay()
+        self._act()
 
     def end_candidates(self) -> None:
         """The peer has no more addresses: failing is possible from here on, once ours are complete too."""
         self._peer_ended = True
-        self._end_remote_when_complete()
+        self._see_complete()
 
-    def _end_remote_when_complete(self) -> None:
-        if self._peer_ended and self.gathered and not self._remote_candidates_end and not self._closing:
-            self._remote_candidates_end = True
-            self._end_remote_candidates()
+    def _see_complete(self) -> None:
+        self._paths.complete(time.monotonic(), complete=self._peer_ended and self._gatherer.complete)
+        self._act()
 
     # Checks
 
     async def connect(self) -> None:
-        """Check pairs until one is nominated; raises ConnectionError."""
-        self._hold_until = time.monotonic() + self._relay_hold
-        await super().connect()
+        """Check pairs until one can be used; the peer's user name and password are known.
 
-    def _held(self, pair: library.CandidatePair) -> bool:
-        if not self.ice_controlling or self._relay_only or time.monotonic() >= self._hold_until:
-            return False
-        if "relay" not in (pair.local_candidate.type, pair.remote_candidate.type):
-            return False
-        return any(candidate.type != "relay" for candidate in self._remote_candidates)
+        Raises:
+            NoPathError: it is certain that none will work.
+        """
+        self._paths.start(time.monotonic())
+        self._act()
+        await self._connected
 
-    def _check_periodic(self) -> bool:
-        if self._check_list_done:
-            return False
-        states = library.CandidatePair.State
-        waiting = False
-        for state in (states.WAITING, states.FROZEN):
-            for pair in self._check_list:
-                if pair.state is state and not self._held(pair):
-                    self.check_start_task(pair)
-                    return True
-                waiting |= pair.state is state
-        return waiting or self._remote_candidates_expected()
-
-    def check_start_task(self, pair: library.CandidatePair) -> None:
-        """Start a check unless it is held back; then it stays waiting and the pacing comes back to it."""
-        if not self._held(pair):
-            super().check_start_task(pair)
-
-    def build_request(self, pair: library.CandidatePair, nominate: bool) -> stun.Message:
-        """Make a check and remember it, so that it can be sent again out of turn."""
-        request = super().build_request(pair, nominate)
-        self._requests[pair] = request
-        return request
-
-    def check_incoming(self, message: stun.Message, addr: tuple[str, int], protocol: library.StunProtocol) -> None:
-        """Handle a check of the peer; ours for the same pair, if it is under way, is sent again at once."""
-        for pair in self._check_list:
-            in_progress = pair.state is library.CandidatePair.State.IN_PROGRESS
-            if in_progress and pair.protocol is protocol and pair.remote_addr == addr:
-                protocol.send_stun(self._requests[pair], addr)
-        super().check_incoming(message, addr, protocol)
-
-    # The path in use
+    def heard(self, origin: Origin, at: float) -> None:
+        """A media packet from there, which arrived at `at`, has proven authentic."""
+        if origin.local in self._bases and self._paths.media_heard(origin.local, origin.address, at):
+            self._act()
 
     @property
-    def selected(self) -> library.CandidatePair | None:
-        """The nominated pair, None before there is one and after `close`."""
-        return self._nominated.get(_COMPONENT)
+    def selected(self) -> Pair | None:
+        """The pair in use, None before there is one and after `close`."""
+        return None if self._closing else self._paths.selected
 
     def send_now(self, data: bytes) -> bool:
-        """Send one datagram on the selected pair without waiting; False when there is none."""
-        pair = self.selected
-        if pair is None:
+        """Send one datagram on the pair in use without waiting; False when there is none that may be sent to."""
+        pair = self._paths.selected
+        if pair is None or self._closing or not pair.may_send(time.monotonic()):
             return False
-        pair.protocol.transport.sendto(data, pair.remote_addr)
+        base = self._bases.get(pair.local)
+        if base is None:
+            return False
+        if not base.send(data, pair.remote.address):
+            self._paths.send_failed(pair)
+            self._act()
+            return False
         return True
 
-    def datagram_arrived(self, data: bytes, at: float) -> None:
-        """Hand media to its handler at once and keep a bounded number of DTLS datagrams for the reader."""
-        if 128 <= data[0] <= 191:
-            self._on_media(data, at)
-        elif 20 <= data[0] <= 63:
-            if self._queue.qsize() >= MAX_PENDING_DATAGRAMS:
-                self._queue.get_nowait()
-            self._queue.put_nowait((data, _COMPONENT))
+    def _act(self) -> None:
+        """Let `Paths` decide, do it, and see to it that it is asked again in time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._closing:
+            return
+        now = time.monotonic()
+        for check in self._paths.poll(now):
+            self._send_check(check, now)
+        selected = self._paths.selected
+        if selected is not self._used:
+            self._used = selected
+            if not self._connected.done():
+                self._connected.set_result(None)
+            else:
+                self._on_moved()
+        self._see_end(now)
+        self._timer = asyncio.get_running_loop().call_later(max(0.001, self._paths.deadline(now) - now), self._act)
 
-    def data_received(self, data: bytes, component: int) -> None:
-        """Drop what looked like STUN and is not; everything else has come by `datagram_arrived`."""
+    def _see_end(self, now: float) -> None:
+        if self._paths.is_lost(now) and not self._lost:
+            self._lost = True
+            self._on_consent_lost()
+        if self._connected.done() or self.remote_password is None:
+            return
+        cause = self._gatherer.why_nothing()
+        if cause is None and self._paths.is_hopeless(now, self._patience):
+            cause = PathFailure.NO_ANSWER
+        if cause is not None:
+            self._connected.set_exception(NoPathError(cause))
 
-    async def query_consent(self) -> None:
-        """Ask the peer now and then whether it still wants to receive (RFC 7675)."""
-        granted_at = time.monotonic()
-        while max(granted_at, self.heard_at) + CONSENT_LIFETIME > time.monotonic():
-            # Spreads the checks of many connections; nothing secret depends on it.
-            await asyncio.sleep(CONSENT_INTERVAL * random.uniform(0.8, 1.2))  # noqa: S311
-            pair = self.selected
-            if pair is None or self.remote_password is None:
+    def _send_check(self, check: Check, now: float) -> None:
+        pair = check.pair
+        base = self._bases.get(pair.local)
+        if base is None or self.remote_password is None:
+            return
+        message = Message(Method.BINDING, Class.REQUEST, secrets.token_bytes(TRANSACTION_BYTES))
+        message.attributes[Attribute.USERNAME] = f"{self.remote_username}:{self.local_username}".encode()
+        # RFC 8445 §7.1.1 wants the type preference of a peer-reflexive address here whatever sends; ours says so when
+        # it is a relay that does, since the peer may hear of it by this check before the candidate itself arrives.
+        message.put_number(Attribute.PRIORITY, priority("relay" if pair.local.relayed else "prflx"))
+        role = Attribute.ICE_CONTROLLING if self._paths.controlling else Attribute.ICE_CONTROLLED
+        message.put_number(role, self._tie_breaker, 8)
+        if check.nomination is not None:
+            message.attributes[Attribute.USE_CANDIDATE] = b""
+            message.put_number(Attribute.NOMINATION, check.nomination)
+        self._checks[message.transaction] = _Sent(pair, now)
+        if len(self._checks) > MAX_CHECKS:
+            self._checks.popitem(last=False)
+        if not base.send(message.encode(self.remote_password.encode()), pair.remote.address):
+            self._paths.send_failed(pair)
+
+    # What arrives
+
+    def _datagram_arrived(self, base: Base, data: bytes, address: Address, at: float) -> None:
+        if not data or self._closing:
+            return
+        first = data[0]
+        if 128 <= first <= 191:
+            self._on_media(data, at, Origin(base.local, address))
+        elif 20 <= first <= 63:
+            if self._paths.knows(address):
+                if self._queue.qsize() >= MAX_PENDING_DATAGRAMS:
+                    self._queue.get_nowait()
+                self._queue.put_nowait(data)
+        elif first <= 3:
+            try:
+                message = parse(data)
+            except RemoteProtocolError:
                 return
-            with contextlib.suppress(stun.TransactionError):
-                await pair.protocol.request(
-                    self.build_request(pair, nominate=False),
-                    pair.remote_addr,
-                    integrity_key=self.remote_password.encode(),
-                    retransmissions=CONSENT_RETRANSMISSIONS,
-                )
-                granted_at = time.monotonic()
-        self._on_consent_lost()
+            if message.method is Method.BINDING:
+                self._take_stun(base, message, address)
+
+    def _take_stun(self, base: Base, message: Message, address: Address) -> None:
+        match message.kind:
+            case Class.REQUEST:
+                self._take_check(base, message, address)
+            case Class.SUCCESS | Class.ERROR:
+                if not self._gatherer.answered(message):
+                    self._take_answer(base, message, address)
+            case Class.INDICATION:
+                pass  # a keep-alive (RFC 8445 §11)
+
+    def _take_answer(self, base: Base, message: Message, address: Address) -> None:
+        sent = self._checks.get(message.transaction)
+        if sent is None or self.remote_password is None:
+            return
+        # An answer from elsewhere is not one for this pair (RFC 8445 §7.2.5.2.1).
+        if sent.pair.local is not base.local or sent.pair.remote.address != address:
+            return
+        if not message.is_authentic(self.remote_password.encode()):
+            return
+        del self._checks[message.transaction]
+        if message.kind is Class.SUCCESS:
+            self._paths.answered(sent.pair, sent.at, time.monotonic())
+        elif message.error_code == _ROLE_CONFLICT:
+            self._paths.controlling = not self._paths.controlling
+        self._act()
+
+    def _take_check(self, base: Base, message: Message, address: Address) -> None:
+        user = message.attributes.get(Attribute.USERNAME, b"").decode(errors="replace")
+        ours, colon, theirs = user.partition(":")
+        if not colon or ours != self.local_username or self.remote_username not in (None, theirs):
+            return
+        if not message.is_authentic(self.local_password.encode()):
+            return
+        if self._in_conflict(message):
+            self._answer(base, message, address, conflict=True)
+            return
+        self._answer(base, message, address, conflict=False)
+        value = message.number(Attribute.PRIORITY) or 0
+        kind = "relay" if 0 < value < _RELAYED_PRIORITY else "prflx"
+        self._paths.check_heard(
+            base.local,
+            Remote(address, kind, value),
+            time.monotonic(),
+            nominated=Attribute.USE_CANDIDATE in message.attributes,
+            nomination=message.number(Attribute.NOMINATION),
+        )
+        self._act()
+
+    def _in_conflict(self, message: Message) -> bool:
+        """Settle who decides when both ends think that they do, or neither (RFC 8445 §7.3.1.1); whether it is we."""
+        controlling = self._paths.controlling
+        rival = message.number(Attribute.ICE_CONTROLLING if controlling else Attribute.ICE_CONTROLLED, 8)
+        if rival is None:
+            return False
+        if controlling == (self._tie_breaker >= rival):
+            return True
+        self._paths.controlling = not controlling
+        return False
+
+    def _answer(self, base: Base, request: Message, address: Address, *, conflict: bool) -> None:
+        answer = Message(Method.BINDING, Class.ERROR if conflict else Class.SUCCESS, request.transaction)
+        if conflict:
+            answer.put_error(_ROLE_CONFLICT, "Role Conflict")
+        else:
+            answer.put_address(Attribute.XOR_MAPPED_ADDRESS, address)
+        base.send(answer.encode(self.local_password.encode()), address)
 
     async def close(self) -> None:
-        """Close every socket; a TURN server that does not answer costs `close_timeout` and no more."""
+        """Close every socket; a TURN server that does not answer costs its close time-out and no more."""
         self._closing = True
-        gathering = list(self._gathering)
-        for task in gathering:
-            task.cancel()
-        if gathering:
-            await asyncio.wait(gathering)
-        self._gathering.clear()
-        relays = [(each, each.transport) for each in self._protocols if isinstance(each.transport, TurnTransport)]
-        for relay, _ in relays:
-            self._protocols.remove(relay)
-        await asyncio.gather(*(self._close_relay(*relay) for relay in relays))
-        await super().close()
-        self._requests.clear()
-
-    async def _close_relay(self, relay: library.StunProtocol, allocation: Any) -> None:
-        # `Any`: both private names of TurnTransport below are in the table of `checks`.
-        closing = asyncio.create_task(relay.close())
-        await asyncio.wait({closing}, timeout=self._close_timeout)
-        if not closing.done():
-            # The allocation expires by itself; a TCP connection must not wait for its buffer to drain either.
-            allocation._TurnTransport__close_task.cancel()
-            allocation._TurnTransport__inner_protocol.transport.abort()
-            await closing
-
-
-async def _open_socket(address: str, host: IceSocket) -> asyncio.BaseTransport:
-    """Bind a socket to one of our addresses; raises OSError."""
-    try:
-        return UdpTransport(address, host)
-    except NotImplementedError:
-        # The event loop of Windows cannot watch sockets; there asyncio's own reader has to do.
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: host, (address, 0))
-        return transport
+        self._act()
+        self._connected.cancel()
+        self._queue.put_nowait(None)
+        await self._gatherer.close()
+        self._bases.clear()
+        self._checks.clear()

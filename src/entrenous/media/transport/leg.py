@@ -13,6 +13,7 @@ the handshake starts with the first packet of the side that knows both descripti
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ from entrenous.media.events import (
     LegFailed,
     LegPath,
     LegStage,
+    PathChanged,
+    PathFailure,
     PathFound,
     PathKind,
     Secured,
@@ -38,7 +41,8 @@ from entrenous.media.events import (
 from entrenous.media.identities import LocalStreams, RemoteStreams
 from entrenous.media.settings import IceServer, MediaSettings
 
-from .ice import IceAgent
+from .gathering import GatheringPolicy
+from .ice import IceAgent, NoPathError, Origin
 from .secure import DataChannel, SecureTransport
 from .servers import parse_server
 
@@ -86,18 +90,24 @@ class TransportLeg:
         self._remote_candidates = 0
         self._connecting: asyncio.Task[None] | None = None
         self._handler: Callable[[bytes, float], None] | None = None
-        self._protected: deque[tuple[bytes, float]] = deque(maxlen=MAX_EARLY)
+        self._protected: deque[tuple[bytes, float, Origin]] = deque(maxlen=MAX_EARLY)
         self._early: deque[tuple[bytes, float]] = deque(maxlen=MAX_EARLY)
         self.packets_refused = 0
         """Datagrams that did not authenticate."""
         self._ice = IceAgent(
             controlling=controlling,
-            relay_only=relay_only,
-            loopback_only=settings.loopback_only,
+            policy=GatheringPolicy(
+                relay_only=relay_only,
+                loopback_only=settings.loopback_only,
+                timeout=settings.gather_timeout,
+                close_timeout=settings.close_timeout,
+                tls_ca_file=settings.tls_ca_file,
+            ),
             relay_hold=settings.relay_hold,
-            close_timeout=settings.close_timeout,
+            patience=settings.path_patience,
             on_media=self._media_arrived,
             on_candidate=lambda line: self._emit(CandidateGathered(line)),
+            on_moved=self._moved,
             on_consent_lost=lambda: self._lost("The other device stopped answering on this path."),
         )
         self._dtls = SecureTransport(self._ice, client=False)
@@ -125,13 +135,19 @@ class TransportLeg:
         pair = self._ice.selected
         if pair is None:
             return None
-        types = (pair.local_candidate.type, pair.remote_candidate.type)
         return LegPath(
-            kind=PathKind.RELAY if "relay" in types else PathKind.DIRECT,
-            local_type=types[0],
-            remote_type=types[1],
+            kind=PathKind.DIRECT if pair.is_direct else PathKind.RELAY,
+            local_type="relay" if pair.local.relayed else "host",
+            remote_type=pair.remote.kind,
             protocol="udp",
         )
+
+    def _moved(self) -> None:
+        path = self.path
+        if self._state is _State.SECURED and path is not None:
+            self._emit(PathChanged(path))
+            if self._data is not None:
+                self._data.path_changed()
 
     # Descriptions
 
@@ -179,14 +195,14 @@ class TransportLeg:
         self._connect_to(remote, client=remote.setup is Setup.PASSIVE)
 
     async def _describe(self, setup: Setup) -> LegDescription:
-        await self._ice.gather(self._servers, self._settings.gather_timeout)
+        await self._ice.gather(self._servers)
         return LegDescription(
             ufrag=self._ice.local_username,
             password=self._ice.local_password,
             fingerprint=self._dtls.fingerprint,
             setup=setup,
             streams=self._streams.by_kind,
-            candidates=tuple(candidate.to_sdp() for candidate in self._ice.local_candidates),
+            candidates=tuple(self._ice.local_candidates),
             candidates_complete=self._ice.gathered,
         )
 
@@ -204,10 +220,12 @@ class TransportLeg:
 
     def network_changed(self) -> None:
         """Look for addresses that came or went."""
+        self._ice.network_changed()
 
     def use_servers(self, ice_servers: Sequence[IceServer]) -> None:
         """Take newer servers and credentials."""
         self._servers = [parse_server(server) for server in ice_servers]
+        self._ice.use_servers(self._servers)
 
     # Connecting
 
@@ -226,8 +244,11 @@ class TransportLeg:
         try:
             async with asyncio.timeout(self._settings.path_timeout):
                 await self._ice.connect()
-        except (ConnectionError, TimeoutError):
-            self._fail(LegStage.PATH, "No network path to the other device was found.")
+        except NoPathError as error:
+            self._fail(LegStage.PATH, _SENTENCES[error.cause], error.cause)
+            return
+        except TimeoutError:
+            self._fail(LegStage.PATH, _SENTENCES[PathFailure.TIMEOUT], PathFailure.TIMEOUT)
             return
         self._emit(PathFound())
         try:
@@ -237,19 +258,19 @@ class TransportLeg:
             secured = False
         if not secured:
             await self._dtls.part()
-            if self._dtls.fingerprint_refused:
-                self._fail(LegStage.HANDSHAKE, "The other end of the path is not the device that was called.")
-            else:
-                self._fail(LegStage.HANDSHAKE, "The encrypted connection could not be set up.")
+            refused = self._dtls.fingerprint_refused
+            cause = PathFailure.FINGERPRINT if refused else PathFailure.TIMEOUT
+            sentence = _SENTENCES[cause] if refused else "The encrypted connection could not be set up."
+            self._fail(LegStage.HANDSHAKE, sentence, cause)
             return
         path = self.path
         if path is None:
-            self._fail(LegStage.PATH, "The network path was lost at once.")
+            self._fail(LegStage.PATH, "The network path was lost at once.", PathFailure.NO_ANSWER)
             return
         self._state = _State.SECURED
         self._emit(Secured(path))
-        for datagram, arrived_at in self._protected:
-            self._media_arrived(datagram, arrived_at)
+        for datagram, arrived_at, origin in self._protected:
+            self._media_arrived(datagram, arrived_at, origin)
         self._protected.clear()
         self._data = DataChannel(
             self._dtls,
@@ -258,10 +279,10 @@ class TransportLeg:
         )
         await self._data.open()
 
-    def _fail(self, stage: LegStage, sentence: str) -> None:
+    def _fail(self, stage: LegStage, sentence: str, cause: PathFailure) -> None:
         if self._state is _State.CONNECTING:
             self._state = _State.FAILED
-            self._emit(LegFailed(stage, sentence))
+            self._emit(LegFailed(stage, sentence, cause))
 
     def _lost(self, sentence: str) -> None:
         if self._state is _State.SECURED:
@@ -296,15 +317,15 @@ class TransportLeg:
         while handler is not None and self._early:
             handler(*self._early.popleft())
 
-    def _media_arrived(self, datagram: bytes, arrived_at: float) -> None:
+    def _media_arrived(self, datagram: bytes, arrived_at: float, origin: Origin) -> None:
         if not self._dtls.ready:
-            self._protected.append((datagram, arrived_at))
+            self._protected.append((datagram, arrived_at, origin))
             return
         packet = self._dtls.unprotect(datagram)
         if packet is None:
             self.packets_refused += 1
             return
-        self._ice.heard_at = arrived_at
+        self._ice.heard(origin, arrived_at)
         if self._handler is None:
             self._early.append((packet, arrived_at))
         else:
@@ -340,8 +361,28 @@ def _parse_candidate(line: str) -> Candidate | None:
         candidate = Candidate.from_sdp(line.removeprefix("candidate:"))
     except ValueError as error:
         raise RemoteProtocolError("The candidate is malformed.") from error
-    if candidate.component != 1 or candidate.transport.lower() != "udp" or candidate.host.endswith(".local"):
+    if candidate.component != 1 or candidate.transport.lower() != "udp" or candidate.type not in _TYPES:
         return None
     if not (1 <= candidate.port <= 65535 and 0 <= candidate.priority <= 0xFFFF_FFFF):
         raise RemoteProtocolError("The candidate has a number out of its range.")
+    try:
+        address = ipaddress.ip_address(candidate.host)
+    except ValueError:
+        return None
+    if address.is_multicast or address.is_unspecified or (address.version == 6 and address.scope_id is not None):
+        return None
+    candidate.host = str(address)
     return candidate
+
+
+_TYPES = frozenset({"host", "srflx", "prflx", "relay"})
+
+_SENTENCES = {
+    PathFailure.NO_NETWORK: "This device has no network connection.",
+    PathFailure.NO_RELAY: "Only relays may be used here, and the server offers none.",
+    PathFailure.RELAY_UNREACHABLE: "Only relays may be used here, and none could be reached.",
+    PathFailure.RELAY_REFUSED: "Only relays may be used here, and the relay refused.",
+    PathFailure.NO_ANSWER: "Nothing got through between the two devices on any network path.",
+    PathFailure.FINGERPRINT: "The other end of the path is not the device that was called.",
+    PathFailure.TIMEOUT: "No network path to the other device was found in time.",
+}

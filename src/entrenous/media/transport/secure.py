@@ -23,6 +23,10 @@ from .ice import IceAgent
 MAX_UNSENT = 256 * 1024
 """Bytes of messages that may wait to be sent; more is refused."""
 
+_FIRST_RETRY = 0.5
+"""Seconds after which the association's first chunks are sent again; the path below has just been measured, and the
+three seconds of RFC 9260 §16 would be felt."""
+
 _CHANNEL = 0
 """The one stream of the data channel, agreed beforehand, so that it opens with the association."""
 
@@ -126,6 +130,7 @@ class DataChannel(RTCSctpTransport):
     ) -> None:
         super().__init__(transport, port=SCTP_PORT)
         self._on_message = on_message
+        self._rto = _FIRST_RETRY
         parameters = RTCDataChannelParameters(label="call", negotiated=True, id=_CHANNEL)
         self._channel = RTCDataChannel(self, parameters)
         self._channel.on("open", on_open)
@@ -145,6 +150,17 @@ class DataChannel(RTCSctpTransport):
         if self._channel.bufferedAmount + len(message) > MAX_UNSENT:
             raise LocalProtocolError("The data channel is too far behind to take another message.")
         self._channel.send(message)
+
+    def path_changed(self) -> None:
+        """Send what is unacknowledged again at once: it was probably lost with the path before."""
+        if self._t3_handle is not None:
+            self._t3_handle.cancel()
+            self._t3_expired()
+
+    def _t1_expired(self) -> None:
+        # The library gives the association up after some tries; here it lives as long as its leg.
+        self._t1_failures = 0
+        super()._t1_expired()
 
     async def _handle_data(self, data: bytes) -> None:
         # The library asserts what it expects of a well-behaved peer, and its reader would end with the assertion.

@@ -7,11 +7,12 @@ machine is busy, a loop is late by tens of milliseconds; taken for jitter of the
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import struct
 import sys
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 MAX_BURST = 64
 """Datagrams read before others get a turn."""
@@ -48,26 +49,32 @@ class UdpTransport(asyncio.DatagramTransport):
     """A bound UDP socket on the running event loop.
 
     Args:
-        address: the local IP address; the port is drawn by the kernel.
+        address: the local IP address, None: the one that the system chooses for `remote`. The port is drawn by it.
         receiver: gets every datagram.
+        remote: the only address that is sent to and heard, None: any.
 
     Raises:
         OSError: the address is not ours, or no socket is left.
         NotImplementedError: this event loop cannot watch a socket.
     """
 
-    def __init__(self, address: str, receiver: Receiver) -> None:
+    def __init__(self, address: str | None, receiver: Receiver, remote: tuple[str, int] | None = None) -> None:
         super().__init__()
         self._loop = asyncio.get_running_loop()
         self._receiver = receiver
         self._is_closing = False
-        self._socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        self._is_connected = remote is not None
+        family = socket.AF_INET6 if ":" in (address or (remote or ("",))[0]) else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             if sys.platform == "linux":
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            self._socket.bind((address, 0))
+            if address is not None:
+                self._socket.bind((address, 0))
+            if remote is not None:
+                self._socket.connect(remote)
             self._loop.add_reader(self._socket.fileno(), self._read)
         except BaseException:
             self._socket.close()
@@ -85,14 +92,24 @@ class UdpTransport(asyncio.DatagramTransport):
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Send one datagram; one that the kernel has no room for is lost, as on any path."""
-        if self._is_closing:
-            return
-        try:
-            self._socket.sendto(data, addr)
-        except BlockingIOError:
-            return
-        except OSError as error:
+        error = self.try_send(data, addr)
+        if error is not None:
             self._receiver.error_received(error)
+
+    def try_send(self, data: bytes, addr: tuple[str, int] | None = None) -> OSError | None:
+        """Send one datagram, to `addr` unless the socket is connected; why it could not be sent, None when it was."""
+        if self._is_closing:
+            return OSError(errno.EBADF, "the socket is closed")
+        try:
+            if self._is_connected or addr is None:
+                self._socket.send(data)
+            else:
+                self._socket.sendto(data, addr)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            return error
+        return None
 
     def close(self) -> None:
         """Close the socket; `connection_lost` follows."""
@@ -119,6 +136,75 @@ class UdpTransport(asyncio.DatagramTransport):
                 self._receiver.error_received(error)
                 return
             self._receiver.datagram_arrived(data, addr, arrival(control, time.monotonic(), time.time()))
+
+
+class LoopUdp(asyncio.DatagramProtocol):
+    """The same over asyncio's own reader, for event loops that cannot watch a socket (that of Windows).
+
+    Args:
+        receiver: gets every datagram, stamped when asyncio hands it over.
+    """
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._transport: asyncio.DatagramTransport | None = None
+        self._is_connected = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+        self._is_connected = transport.get_extra_info("peername") is not None
+        self._receiver.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed."""
+        self._receiver.connection_lost(exc)
+
+    def error_received(self, exc: Exception) -> None:
+        """A datagram could not be sent or received."""
+        self._receiver.error_received(exc)
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """A datagram came a moment ago."""
+        self._receiver.datagram_arrived(data, addr, time.monotonic())
+
+    def get_extra_info(self, name: str) -> Any:
+        """As a transport has it."""
+        return None if self._transport is None else self._transport.get_extra_info(name)
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self._transport is None or self._transport.is_closing()
+
+    def try_send(self, data: bytes, addr: tuple[str, int] | None = None) -> OSError | None:
+        """Send one datagram; errors come later, by `error_received`."""
+        if self._transport is None or self._transport.is_closing():
+            return OSError(errno.EBADF, "the socket is closed")
+        self._transport.sendto(data, None if self._is_connected else addr)
+        return None
+
+    def close(self) -> None:
+        """Close the socket; `connection_lost` follows."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """The same at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def open_udp(
+    address: str | None, receiver: Receiver, remote: tuple[str, int] | None = None
+) -> UdpTransport | LoopUdp:
+    """Open a socket in the way that this event loop can; arguments and errors are those of `UdpTransport`."""
+    try:
+        return UdpTransport(address, receiver, remote)
+    except NotImplementedError:
+        local = None if address is None else (address, 0)
+        loop = asyncio.get_running_loop()
+        _, opened = await loop.create_datagram_endpoint(lambda: LoopUdp(receiver), local_addr=local, remote_addr=remote)
+        return opened
 
 
 def arrival(control: list[tuple[int, int, bytes]], now: float, wall: float) -> float:

@@ -1,0 +1,413 @@
+"""Two ends deciding against each other in a simulated network: connect, move, stay, and never send blindly."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entrenous.media.transport.pairs import CONSENT_LIFETIME, Local, Pair, Remote
+from entrenous.media.transport.paths import MAX_PAIRS, MAX_REMOTES, Paths
+from entrenous.media.transport.stun import Address
+
+
+@dataclass
+class Link:
+    """What happens to datagrams from one address to another."""
+
+    delay: float = 0.01
+    jitter: float = 0.0
+    loss: float = 0.0
+    up: bool = True
+    since: float = 0.0
+
+
+@dataclass
+class End:
+    name: str
+    paths: Paths
+    locals: dict[Address, Local] = field(default_factory=dict)
+    sends_media: bool = True
+    heard: list[float] = field(default_factory=list)
+    checks: int = 0
+    moved: list[tuple[float, Pair]] = field(default_factory=list)
+    used: Pair | None = None
+    round: int = 0
+
+
+class World:
+    """Two ends, any number of addresses, one simulated clock."""
+
+    def __init__(
+        self, *, seed: int = 1, hold: float = 0.2, loss: float = 0.0, delay: float = 0.01, media: float = 0.02
+    ) -> None:
+        self.now = 100.0
+        self.media_interval = media
+        self.random = random.Random(seed)
+        self.ends = tuple(
+            End(name, Paths(controlling=name == "a", hold=hold, seed=self.random.random())) for name in "ab"
+        )
+        self.default = Link(delay=delay, loss=loss)
+        self.links: dict[tuple[Address, Address], Link] = {}
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+        for number, end in enumerate(self.ends):
+            self.at(self.now + number * 0.007, lambda end=end: self._media(end))
+            self.at(self.now, lambda end=end: self._poll(end))
+
+    @property
+    def a(self) -> End:
+        return self.ends[0]
+
+    @property
+    def b(self) -> End:
+        return self.ends[1]
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (when, next(self._order), action))
+
+    def run(self, seconds: float) -> None:
+        until = self.now + seconds
+        while self._queue and self._queue[0][0] <= until:
+            self.now, _, action = heapq.heappop(self._queue)
+            action()
+        self.now = until
+
+    def add(self, end: End, host: str, kind: str = "host", *, tell: bool = True) -> Address:
+        address = Address(host, 1000 + len(end.locals))
+        local = Local(is_ipv6=":" in host, relayed=kind == "relay", priority=1)
+        end.locals[address] = local
+        end.paths.add_local(local, self.now)
+        if tell:
+            self.other(end).paths.add_remote(Remote(address, kind), self.now)
+        return address
+
+    def take(self, end: End, address: Address) -> None:
+        end.paths.drop_local(end.locals.pop(address))
+
+    def changed(self, end: End) -> None:
+        end.paths.network_changed(self.now)
+        self._poll(end)
+
+    def start(self) -> None:
+        for end in self.ends:
+            end.paths.start(self.now)
+
+    def other(self, end: End) -> End:
+        return self.b if end is self.a else self.a
+
+    def link(self, one: Address, two: Address) -> Link:
+        return self.links.get((one, two), self.default)
+
+    def cut(self, *addresses: Address, up: bool = False) -> None:
+        """Everything to and from these is lost, or works again."""
+        every = {address for end in self.ends for address in end.locals}
+        for address in addresses:
+            for far in every:
+                for key in ((address, far), (far, address)):
+                    old = self.link(*key)
+                    self.links[key] = Link(old.delay, old.jitter, old.loss, up)
+
+    def address(self, local: Local) -> Address | None:
+        return next((a for end in self.ends for a, each in end.locals.items() if each is local), None)
+
+    def carry(self, origin: Address, target: Address, deliver: Callable[[End, Local], bool]) -> None:
+        link = self.link(origin, target)
+        if not link.up or self.random.random() < link.loss:
+            return
+
+        def arrive() -> None:
+            for end in self.ends:
+                if target in end.locals and end.locals[target].is_up and deliver(end, end.locals[target]):
+                    self._poll(end)
+
+        self.at(self.now + link.delay + self.random.random() * link.jitter, arrive)
+
+    def _media(self, end: End) -> None:
+        self.at(self.now + self.media_interval, lambda: self._media(end))
+        pair = end.paths.selected
+        if pair is None or not pair.may_send(self.now) or not end.sends_media:
+            return
+        assert self.now < pair.answered_at + CONSENT_LIFETIME
+        assert pair in end.paths.pairs
+        origin = self.address(pair.local)
+        assert origin is not None
+
+        def deliver(receiver: End, local: Local) -> bool:
+            receiver.heard.append(self.now)
+            return receiver.paths.media_heard(local, origin, self.now)
+
+        self.carry(origin, pair.remote.address, deliver)
+
+    def _poll(self, end: End) -> None:
+        for check in end.paths.poll(self.now):
+            self._check(end, check)
+        self._look(end)
+        end.round += 1
+        due, current = max(self.now + 0.001, end.paths.deadline(self.now)), end.round
+        self.at(due, lambda: self._poll(end) if end.round == current else None)
+
+    def _look(self, end: End) -> None:
+        if end.paths.selected is not end.used and end.paths.selected is not None:
+            end.used = end.paths.selected
+            end.moved.append((self.now, end.used))
+
+    def _check(self, end: End, check: Any) -> None:
+        end.checks += 1
+        origin, sent_at, pair = self.address(check.pair.local), self.now, check.pair
+        assert origin is not None
+        assert pair.local.is_up
+
+        def answered(asker: End, _: Local) -> bool:
+            asker.paths.answered(pair, sent_at, self.now)
+            return True
+
+        def asked(receiver: End, local: Local) -> bool:
+            nominated = check.nomination is not None
+            receiver.paths.check_heard(
+                local, Remote(origin, "prflx"), self.now, nominated=nominated, nomination=check.nomination
+            )
+            self.carry(pair.remote.address, origin, answered)
+            return True
+
+        self.carry(origin, pair.remote.address, asked)
+
+    def gap(self, end: End, since: float) -> float:
+        """The longest time without media at an end since then."""
+        times = [since, *(at for at in end.heard if at >= since), self.now]
+        return max(later - earlier for earlier, later in itertools.pairwise(times))
+
+
+def direct(world: World) -> tuple[Address, Address]:
+    return world.add(world.a, "10.0.0.1"), world.add(world.b, "10.0.0.2")
+
+
+def relays(world: World) -> tuple[Address, Address]:
+    return world.add(world.a, "10.9.0.1", "relay"), world.add(world.b, "10.9.0.2", "relay")
+
+
+def remote_of(end: End) -> Address:
+    assert end.paths.selected is not None
+    return end.paths.selected.remote.address
+
+
+def test_one_round_trip_connects() -> None:
+    world = World(delay=0.05)
+    direct(world)
+    world.start()
+    world.run(0.12)
+    assert [len(end.moved) for end in world.ends] == [1, 1]
+    world.run(60.0)
+    assert [len(end.moved) for end in world.ends] == [1, 1]
+    # A call that nothing happens to costs little: about one check every second or two.
+    assert all(end.checks < 60 for end in world.ends)
+
+
+def test_a_call_that_starts_relayed_moves_to_the_direct_path_when_there_is_one() -> None:
+    world = World()
+    one, two = direct(world)
+    relays(world)
+    world.cut(one, two)
+    world.start()
+    world.run(0.5)
+    assert all(end.used is not None and not end.used.is_direct for end in world.ends)
+    world.run(10.0)
+    world.cut(one, two, up=True)
+    world.run(8.0)
+    assert all(end.used is not None and end.used.is_direct for end in world.ends)
+    assert all(world.gap(end, 101.0) < 0.1 for end in world.ends)
+    moves = [len(end.moved) for end in world.ends]
+    world.run(120.0)
+    assert [len(end.moved) for end in world.ends] == moves
+
+
+def test_within_the_hold_a_direct_path_is_waited_for() -> None:
+    world = World(hold=0.3)
+    one, two = direct(world)
+    relays(world)
+    world.links[one, two] = world.links[two, one] = Link(delay=0.1)
+    world.start()
+    world.run(5.0)
+    assert all(end.moved[0][1].is_direct for end in world.ends)
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+def test_a_new_address_is_followed_in_two_round_trips(controlling: bool) -> None:
+    world = World(delay=0.02)
+    one, two = direct(world)
+    world.start()
+    world.run(5.0)
+    mover, old = (world.a, one) if controlling else (world.b, two)
+    changed_at = world.now
+    world.take(mover, old)
+    world.add(mover, "10.0.7.7", tell=False)
+    world.changed(mover)
+    world.run(3.0)
+    assert world.gap(mover, changed_at) < 0.15
+    assert world.gap(world.other(mover), changed_at) < 0.15
+    assert {remote_of(world.other(mover)).host} == {"10.0.7.7"}
+
+
+def test_silence_moves_to_the_warm_pair() -> None:
+    world = World(delay=0.02)
+    one, two = direct(world)
+    relays(world)
+    world.start()
+    world.run(10.0)
+    cut_at = world.now
+    world.cut(one, two)
+    world.run(3.0)
+    assert all(world.gap(end, cut_at) < 0.5 for end in world.ends)
+    world.cut(one, two, up=True)
+    world.run(30.0)
+    assert all(end.used is not None and end.used.is_direct for end in world.ends)
+
+
+def test_media_is_back_as_soon_as_the_link_is() -> None:
+    world = World(delay=0.02)
+    one, two = direct(world)
+    world.start()
+    world.run(5.0)
+    world.cut(one, two)
+    world.run(10.0)
+    world.cut(one, two, up=True)
+    back_at = world.now
+    world.run(2.0)
+    assert all(next(at for at in end.heard if at >= back_at) - back_at < 0.1 for end in world.ends)
+
+
+def test_consent_ends_and_nothing_more_is_sent() -> None:
+    world = World()
+    one, two = direct(world)
+    world.start()
+    world.run(5.0)
+    world.cut(one, two)
+    world.run(CONSENT_LIFETIME - 3.0)
+    assert not world.a.paths.is_lost(world.now)
+    world.run(4.0)
+    for end in world.ends:
+        assert end.paths.is_lost(world.now)
+        assert end.paths.selected is not None
+        assert not end.paths.selected.may_send(world.now)
+
+
+def test_a_slow_path_with_jitter_and_loss_lives() -> None:
+    world = World(delay=0.4, loss=0.05)
+    world.default.jitter = 0.1
+    direct(world)
+    world.start()
+    world.run(300.0)
+    assert all(len(end.moved) == 1 for end in world.ends)
+    assert all(world.gap(end, 105.0) < 0.5 for end in world.ends)
+
+
+def test_a_hopeless_leg_is_known_as_such() -> None:
+    world = World()
+    one, two = direct(world)
+    world.cut(one, two)
+    world.start()
+    world.run(10.0)
+    assert not world.a.paths.is_hopeless(world.now, 3.0)  # more addresses may come
+    world.a.paths.complete(world.now)
+    world.run(2.9)
+    assert not world.a.paths.is_hopeless(world.now, 3.0)
+    world.run(0.2)
+    assert world.a.paths.is_hopeless(world.now, 3.0)
+
+
+def test_the_table_and_the_rate_of_checks_are_bounded() -> None:
+    world = World()
+    for number in range(6):
+        world.add(world.a, f"10.0.0.{number}")
+    for number in range(1000):
+        world.a.paths.add_remote(Remote(Address(f"192.0.{number // 250}.{number % 250}", 9), "host"), world.now)
+    world.start()
+    world.run(10.0)
+    assert len(list(world.a.paths.pairs)) <= MAX_PAIRS
+    assert (
+        sum(1 for number in range(1000) if world.a.paths.knows(Address(f"192.0.{number // 250}.{number % 250}", 9)))
+        <= MAX_REMOTES
+    )
+    assert world.a.checks <= 510
+
+
+def test_a_late_nomination_does_not_undo_a_newer_one() -> None:
+    paths = Paths(controlling=False, hold=0.0)
+    local = Local(is_ipv6=False)
+    first, second = Remote(Address("10.0.0.1", 1), "host"), Remote(Address("10.0.0.2", 1), "host")
+    paths.add_local(local, 0.0)
+    for remote in (first, second):
+        paths.add_remote(remote, 0.0)
+    paths.start(0.0)
+    for pair in paths.pairs:
+        paths.answered(pair, 0.0, 0.01)
+    paths.check_heard(local, second, 0.02, nominated=True, nomination=2)
+    paths.poll(0.02)
+    assert paths.selected is not None
+    assert paths.selected.remote is second
+    paths.check_heard(local, first, 0.03, nominated=True, nomination=1)
+    paths.poll(0.03)
+    assert paths.selected.remote is second
+
+
+def test_media_from_elsewhere_moves_nothing_before_that_address_has_answered() -> None:
+    world = World()
+    direct(world)
+    world.start()
+    world.run(5.0)
+    local = next(iter(world.a.locals.values()))
+    stranger = Address("203.0.113.9", 9)
+    for _ in range(100):
+        world.a.paths.media_heard(local, stranger, world.now)
+        world.run(0.02)
+        assert remote_of(world.a) != stranger
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    loss=st.sampled_from([0.0, 0.05, 0.2]),
+    delay=st.sampled_from([0.005, 0.05, 0.4]),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["cut", "mend", "move", "both", "quiet"]), st.integers(0, 1)), min_size=1, max_size=6
+    ),
+)
+def test_whatever_happens_the_ends_meet_again_and_rest(
+    seed: int, loss: float, delay: float, steps: list[tuple[str, int]]
+) -> None:
+    world = World(seed=seed, loss=loss, delay=delay, media=0.04)
+    hosts = list(direct(world))
+    relays(world)
+    world.start()
+    world.run(10.0)
+    for step, who in steps:
+        end = world.ends[who]
+        match step:
+            case "cut" | "mend":
+                world.cut(hosts[who], up=step == "mend")
+            case "move" | "both":
+                for number in (who,) if step == "move" else (0, 1):
+                    mover = world.ends[number]
+                    world.take(mover, hosts[number])
+                    hosts[number] = world.add(mover, f"10.1.{len(world.links) % 200}.{world.random.randrange(200)}")
+                    world.changed(mover)
+            case _:
+                end.sends_media = not end.sends_media
+        world.run(3.0)
+    world.cut(*hosts, up=True)
+    world.run(40.0)
+    for end in world.ends:
+        assert end.used is not None
+        assert end.used.may_send(world.now)
+    if loss < 0.2:
+        assert all(end.used is not None and end.used.is_direct for end in world.ends)
+        before = [len(end.moved) for end in world.ends]
+        world.run(20.0)
+        assert [len(end.moved) for end in world.ends] == before
