@@ -101,9 +101,8 @@ async def look_at_relays(turn: Turn, context: ssl.SSLContext, now: float, step: 
     if best is None:
         return facts
     step("Sending through the relay …")
-    udp = next((e for e, s in zip(endpoints, seen, strict=True) if e.way is Way.UDP and s.answers), None)
-    own = {endpoint.address for endpoint in endpoints if endpoint.server.host == best.server.host}
-    return await _look_at_loop(facts, best, udp or _udp_of(best, endpoints), own, context)
+    ends = [endpoint for endpoint in endpoints if endpoint.server.host == best.server.host]
+    return await _look_at_loop(facts, best, ends, context)
 
 
 def seconds_left(turn: Turn, now: float) -> float | None:
@@ -139,10 +138,10 @@ def _best(endpoints: Sequence[_Endpoint], seen: Sequence[EndpointFacts]) -> _End
     return working[0][0] if working else None
 
 
-def _udp_of(best: _Endpoint, endpoints: Sequence[_Endpoint]) -> _Endpoint | None:
-    """A UDP endpoint of the same relay that did not answer: asking it again does no harm."""
-    for endpoint in endpoints:
-        if endpoint.way is Way.UDP and endpoint.address == best.address:
+def _udp_beside(relayed: str, ends: Sequence[_Endpoint]) -> _Endpoint | None:
+    """A UDP endpoint of the family of a relayed address; that it did not answer before is no reason not to ask."""
+    for endpoint in ends:
+        if endpoint.way is Way.UDP and (":" in endpoint.address) == (":" in relayed):
             return endpoint
     return None
 
@@ -175,7 +174,7 @@ _PROBLEMS = {
 
 
 async def _look_at_loop(
-    facts: RelayFacts, best: _Endpoint, udp: _Endpoint | None, own: set[str], context: ssl.SSLContext
+    facts: RelayFacts, best: _Endpoint, ends: Sequence[_Endpoint], context: ssl.SSLContext
 ) -> RelayFacts:
     """Send from outside to a relayed address, from there to us, and from one relayed address to another."""
     async with AsyncExitStack() as stack:
@@ -186,8 +185,8 @@ async def _look_at_loop(
         except (OSError, TimeoutError, NotTurn, AllocationRefused):
             return facts  # it relayed a moment ago, and does no more: there is nothing certain to say about it
         stack.callback(probe.close)
-        loop = LoopFacts(best.way, relayed_is_the_relays=one.relayed[0] in own)
-        mapped = await _ask_address(probe, udp)
+        loop = LoopFacts(best.way, relayed_is_the_relays=one.relayed[0] in {end.address for end in ends})
+        mapped = await _ask_address(probe, _udp_beside(one.relayed[0], ends))
         ourselves = one.mapped[0] if mapped is None else mapped[0]
         try:
             await asyncio.gather(one.permit((ourselves, _ANY_PORT)), other.permit((ourselves, _ANY_PORT)))
@@ -220,7 +219,7 @@ async def _allocate(endpoint: _Endpoint, context: ssl.SSLContext, stack: AsyncEx
 
 async def _ask_address(probe: UdpProbe, udp: _Endpoint | None) -> tuple[str, int] | None:
     """What the relay's own port says our address is; None when no UDP comes back from there."""
-    if udp is None or (":" in udp.address) != (":" in probe.local[0]):
+    if udp is None:
         return None
     try:
         async with asyncio.timeout(ASK_SECONDS):
