@@ -24,6 +24,7 @@ from lab.coturn import SECRET
 from lab.network import Families, Link, Nat, why_unavailable
 
 GOAL = 0.95
+RUN_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ async def lose_the_route(here: Scene) -> None:
 
 
 async def forget_ipv6_route(here: Scene) -> None:
-    await here.patient.ip("-6 route del default")
+    await here.patient.run("ip", "-6", "route", "del", "default")
 
 
 async def forget_ipv6_route_upstream(here: Scene) -> None:
@@ -337,20 +338,25 @@ class Run:
 
 
 async def examine_once(clinic: Clinic, fault: Fault) -> Run:
-    """Build the scene, call the doctor, take the scene down."""
-    async with scene(clinic, fault.setup) as here:
+    """Build the scene, call the doctor, take the scene down; raises RuntimeError or TimeoutError where that fails."""
+    async with asyncio.timeout(RUN_SECONDS), scene(clinic, fault.setup) as here:
         began = time.monotonic()
         said = await here.doctor()
         return Run(fault, said["first"], time.monotonic() - began, said)
 
 
 async def examine_all(clinic: Clinic, faults: Sequence[Fault], *, at_a_time: int) -> list[Run]:
-    """Each of the faults, several side by side."""
+    """Each of the faults, several side by side; a scene that could not be built or left is a wrong answer."""
     places = asyncio.Semaphore(at_a_time)
 
     async def one(fault: Fault) -> Run:
         async with places:
-            return await examine_once(clinic, fault)
+            try:
+                run = await examine_once(clinic, fault)
+            except (RuntimeError, TimeoutError, OSError) as error:
+                run = Run(fault, f"({type(error).__name__}: {error})", 0.0, {})
+        print(".", end="", file=sys.stderr, flush=True)
+        return run
 
     return await asyncio.gather(*(one(fault) for fault in faults))
 

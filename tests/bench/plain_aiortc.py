@@ -22,17 +22,22 @@ _SAMPLES = 960
 
 
 class ToneTrack(AudioStreamTrack):
-    """A tone in 20 ms frames, paced in real time."""
+    """A tone in 20 ms frames, paced in real time.
 
-    def __init__(self) -> None:
+    Args:
+        hz: its frequency.
+    """
+
+    def __init__(self, hz: float = 440.0) -> None:
         super().__init__()
+        self._hz = hz
         self._count = 0
         self._started = time.monotonic()
 
     async def recv(self) -> av.AudioFrame:
         await asyncio.sleep(max(0.0, self._started + self._count * _SAMPLES / _RATE - time.monotonic()))
         t = (np.arange(_SAMPLES) + self._count * _SAMPLES) / _RATE
-        samples = (np.sin(2 * np.pi * 440 * t) * 10_000).astype(np.int16)
+        samples = (np.sin(2 * np.pi * self._hz * t) * 10_000).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = _RATE
         frame.pts = self._count * _SAMPLES
@@ -51,6 +56,7 @@ async def offer_to_first_audio() -> float:
     async def listen(track: MediaStreamTrack) -> None:
         while not heard.done():
             frame = await track.recv()
+            assert isinstance(frame, av.AudioFrame)
             if np.abs(frame.to_ndarray()).max() > 1000:
                 heard.set_result(time.monotonic())
 

@@ -69,12 +69,21 @@ class NodeProcess:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
-    async def expect(self, event: str, *, within: float = PATIENCE, **details: object) -> dict[str, Any]:
-        """The next object with this `event` and these details; those before it are only kept in `said`."""
+    async def expect(
+        self, event: str, *, within: float = PATIENCE, unless: str = "", **details: object
+    ) -> dict[str, Any]:
+        """The next object with this `event` and these details; those before it are only kept in `said`.
+
+        Raises:
+            TimeoutError: it did not come `within` these seconds.
+            AssertionError: an `unless` came before it, or the process ended.
+        """
         async with asyncio.timeout(within):
             while (said := await self._next()) is not None:
                 if said["event"] == event and all(said.get(name) == value for name, value in details.items()):
                     return said
+                if said["event"] == unless:
+                    raise AssertionError(f"instead of {event} came {said}")
         raise AssertionError(f"the node ended without saying {event}")
 
     async def stats(self) -> dict[str, Any]:
@@ -164,6 +173,10 @@ class _Talker:
                 self._node.contacts.add(command["card"])
             elif command["do"] == "call":
                 self._follow(await self._node.call(command["whom"], send=self._source(), receive=self._sink()))
+            elif command["do"] == "hang-up":
+                if self._call is not None:
+                    await self._call.hang_up()
+                _say("Quiet")
             else:
                 assert self._call is not None
                 await self._tell(self._call, command)
@@ -172,8 +185,6 @@ class _Talker:
         match command["do"]:
             case "accept":
                 await call.accept(send=self._source(), receive=self._sink())
-            case "hang-up":
-                await call.hang_up()
             case "stats":
                 _say("Stats", **call.stats().to_dict(), timings=dict(call.timings))
             case "heard":

@@ -187,17 +187,31 @@ def acquaint(*nodes: NodeProcess) -> None:
                 node.tell(do="add", card=other.card)
 
 
-async def talking(caller: NodeProcess, callee: NodeProcess, *, within: float = 20.0) -> dict[str, dict[str, Any]]:
+async def talking(
+    caller: NodeProcess, callee: NodeProcess, *, ring: float | None = None, within: float = 20.0
+) -> dict[str, dict[str, Any]]:
     """Call, and wait until each end hears the tone of the other; returns the figures of `caller` and `callee`.
 
     In each, `first_audio` is when the tone was heard. Both nodes need `tone` and `hear`.
+
+    Args:
+        caller, callee: nodes that know each other.
+        ring: seconds until a `patient` callee accepts; None where it does so by itself.
+        within: seconds for each step.
+
+    Raises:
+        TimeoutError: it does not connect in that time.
+        AssertionError: the call or a node has ended.
     """
     caller.tell(do="call", whom=callee.address)
     await callee.expect("Incoming", within=within)
+    if ring is not None:
+        await asyncio.sleep(ring)
+        callee.tell(do="accept")
     figures = {}
     async with asyncio.timeout(within):
         for name, node in (("caller", caller), ("callee", callee)):
-            await node.expect("FirstMedia", within=within)
+            await node.expect("FirstMedia", within=within, unless="Ended")
             while (first := heard_at(await node.heard())) is None:  # noqa: ASYNC110 - nobody tells when a tone is heard
                 await asyncio.sleep(0.05)
             figures[name] = {**(await node.stats()), "first_audio": first}
@@ -211,10 +225,20 @@ async def path_becomes(node: NodeProcess, path: str, *, within: float = 20.0) ->
             await asyncio.sleep(0.1)
 
 
-async def hang_up(caller: NodeProcess, callee: NodeProcess) -> None:
-    """End the call at both ends."""
-    caller.tell(do="hang-up")
-    await asyncio.gather(caller.expect("Ended"), callee.expect("Ended"))
+async def hang_up(*nodes: NodeProcess, within: float = 20.0) -> None:
+    """End the call of these nodes, at each end, and wait until it is over there; harmless where there is none."""
+    for node in nodes:
+        node.tell(do="hang-up")
+    await asyncio.gather(*(node.expect("Quiet", within=within) for node in nodes))
+
+
+@asynccontextmanager
+async def in_call(caller: NodeProcess, callee: NodeProcess) -> AsyncIterator[dict[str, dict[str, Any]]]:
+    """Call, and hang up at the end, whatever happens; see `talking`."""
+    try:
+        yield await talking(caller, callee)
+    finally:
+        await hang_up(caller, callee)
 
 
 _authorities: dict[Path, Authority] = {}
