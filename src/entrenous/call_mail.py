@@ -105,7 +105,7 @@ class CallMail:
             case Ringing():
                 self._take_ringing(peer, message)
             case Refused():
-                report(inputs.EndReceived(call, peer.device, _reason(message.reason)))
+                report(self._end_of(peer, message))
             case Reveal():
                 peer.words_known.set()
             case Accept():
@@ -140,8 +140,9 @@ class CallMail:
         self._note_offer(peer, ringing.leg_offer)
         self._around.report(inputs.RingingReceived(self._user.id, peer.device, ringing.leg_offer is not None))
 
-    def _end_of(self, peer: PeerDevice, end: End) -> inputs.EndReceived:
-        taken_by = None if end.device is None else Device(self._around.me.address, end.device)
+    def _end_of(self, peer: PeerDevice, end: End | Refused) -> inputs.EndReceived:
+        device = end.device if isinstance(end, End) else None
+        taken_by = None if device is None else Device(self._around.me.address, device)
         stage = None if end.stage is None else _stage(end.stage)
         cause = None if end.cause is None else _cause(end.cause)
         return inputs.EndReceived(self._user.id, peer.device, _reason(end.reason), taken_by, stage, cause)

@@ -102,10 +102,14 @@ class CallSetup:
             self._user.transmit(peer, output.kind, peer.answer_ring(offer))
             self._legs.say_candidates(peer, 0)
 
-    async def send_accept(self, output: outputs.SendAccept) -> None:
-        """Take the call, with the offer of a leg when none was prepared."""
+    def send_accept(self, output: outputs.SendAccept) -> None:
+        """Take the call over the leg that was prepared; what is said next must not overtake this."""
+        self._user.say(self._user.peers[output.device], Accept(None), output.kind)
+
+    async def send_accept_and_offer(self, output: outputs.SendAccept) -> None:
+        """Take the call, with the offer of a leg, since none was prepared."""
         peer = self._user.peers[output.device]
-        offer = await self._legs.offer(peer, 0) if output.offer_leg else None
+        offer = await self._legs.offer(peer, 0)
         if not self._user.over:
             self._user.say(peer, Accept(offer), output.kind)
             self._legs.say_candidates(peer, 0)

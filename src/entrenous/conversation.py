@@ -163,8 +163,10 @@ class Conversation:
                 self._setup.ring(output.devices)
             case outputs.SendRinging():
                 self._tasks.prepare(self._setup.send_ringing(output))
+            case outputs.SendAccept(offer_leg=True):
+                self._tasks.prepare(self._setup.send_accept_and_offer(output))
             case outputs.SendAccept():
-                self._tasks.prepare(self._setup.send_accept(output))
+                self._setup.send_accept(output)
             case outputs.SendEnd():
                 self._mail.say_end(output)
             case outputs.SendPlease():

@@ -112,6 +112,12 @@ def test_every_byte_of_a_refusal_counts_and_a_refused_one_changes_nothing() -> N
     assert handshake.caller.receive(refusal, NOW) == Refused("busy")
 
 
+def test_a_refusal_says_where_and_why_it_failed() -> None:
+    handshake = Handshake()
+    refusal = handshake.rung().end(End("failed", stage="path", cause="no-relay"))
+    assert handshake.caller.receive(refusal, NOW) == Refused("failed", "path", "no-relay")
+
+
 def test_every_byte_of_an_early_end_counts_and_a_refusal_changes_nothing() -> None:
     handshake = Handshake()
     callee = handshake.rung()

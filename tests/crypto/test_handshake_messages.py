@@ -50,7 +50,10 @@ def test_a_ring_is_read_back_and_its_signature_holds() -> None:
         check_ring_signature(data, BOB.device.public_key)
 
 
-@pytest.mark.parametrize("fields", [RINGING, replace(RINGING, leg_offer=None), REFUSAL])
+FAILED = RefusalFields(b"h" * 32, "failed", BOB.certificate, "path", "no-relay")
+
+
+@pytest.mark.parametrize("fields", [RINGING, replace(RINGING, leg_offer=None), REFUSAL, FAILED])
 def test_an_answer_is_read_back_and_its_signature_holds(fields: RingingFields | RefusalFields) -> None:
     data = fields.signed(BOB.device)
     read = parse_answer(data)
@@ -68,7 +71,7 @@ def test_every_byte_of_a_ring_is_under_the_signature() -> None:
             check_ring_signature(changed, ALICE.device.public_key)
 
 
-@pytest.mark.parametrize("fields", [RINGING, REFUSAL])
+@pytest.mark.parametrize("fields", [RINGING, REFUSAL, FAILED])
 def test_every_byte_of_an_answer_is_under_the_signature(fields: RingingFields | RefusalFields) -> None:
     for changed in variants(fields.signed(BOB.device)):
         with pytest.raises(RemoteProtocolError):
@@ -107,6 +110,8 @@ def test_only_a_leg_offer_may_stand_in_a_ringing() -> None:
 def test_what_the_peer_would_refuse_is_not_made() -> None:
     with pytest.raises(LocalProtocolError):
         replace(REFUSAL, reason="Not A Reason").signed(BOB.device)
+    with pytest.raises(LocalProtocolError):
+        replace(REFUSAL, cause="Not a cause").signed(BOB.device)
     with pytest.raises(LocalProtocolError):
         replace(RINGING, leg_offer=LegOffer(0, "v" * (MAX_DESCRIPTION + 1))).signed(BOB.device)
     with pytest.raises(LocalProtocolError):

@@ -93,9 +93,12 @@ class Refused:
 
     Args:
         reason: `entrenous.protocol.states.EndReason` by value, as the device sees it.
+        stage, cause: as in `entrenous.crypto.messages.End`.
     """
 
     reason: str
+    stage: str | None = None
+    cause: str | None = None
 
 
 def _transcript(ring: bytes, ringing: bytes) -> bytes:
@@ -206,7 +209,7 @@ class CallerHandshake:
             self._secrets = CallSecrets(Side.CALLER, self.call_id, root, self._nonce, fields.nonce, self._entropy)
             answer = Ringing(fields.leg_offer)
         else:
-            answer = Refused(fields.reason)
+            answer = Refused(fields.reason, fields.stage or None, fields.cause or None)
         self._answered_by = sha256(body).digest()
         self._drop_handshake_keys()
         return answer
@@ -328,7 +331,9 @@ class CalleeHandshake:
         if self._secrets is not None:
             return self._secrets.seal(message)
         self._require_unanswered()
-        fields = RefusalFields(self.ring.body_hash, message.reason, self._credentials.certificate.raw)
+        certificate = self._credentials.certificate.raw
+        details = (message.stage or "", message.cause or "")
+        fields = RefusalFields(self.ring.body_hash, message.reason, certificate, *details)
         body = self._seal_answer(fields.signed(self._credentials.device), END_BODY)
         self._answered = True
         self._early_key = None

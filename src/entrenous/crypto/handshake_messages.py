@@ -33,6 +33,8 @@ Refusal, sealed to eph a, signed by device b under ``entrenous refusal v1``::
        0      1  version and kind, 2
        1     32  SHA-256 of the sealed ring, as it travelled
             …    reason, sized: lower-case ASCII, 1 to 32 characters
+            …    stage, sized: the same, or nothing
+            …    cause, sized: the same, or nothing
             …    certificate of device b, sized
              64  signature
 """
@@ -205,18 +207,25 @@ class RefusalFields:
     ring_hash: bytes
     reason: str
     certificate: bytes
+    stage: str = ""
+    cause: str = ""
 
     def signed(self, device: DeviceIdentity) -> bytes:
         """The bytes of the message, signed by the called device.
 
         Raises:
-            LocalProtocolError: the reason has another form.
+            LocalProtocolError: the reason, the stage or the cause has another form.
         """
-        if not _REASON.fullmatch(self.reason):
-            raise LocalProtocolError("A reason has 1 to 32 lower-case letters, digits and hyphens.")
-        reason = sized(self.reason.encode("ascii"))
-        body = bytes((_REFUSAL_KIND,)) + self.ring_hash + reason + sized(self.certificate)
+        if not self.is_well_formed():
+            raise LocalProtocolError("A reason and its details have 1 to 32 lower-case letters, digits and hyphens.")
+        why = b"".join(sized(text.encode("ascii")) for text in (self.reason, self.stage, self.cause))
+        body = bytes((_REFUSAL_KIND,)) + self.ring_hash + why + sized(self.certificate)
         return body + device.sign(_REFUSAL_LABEL, body)
+
+    def is_well_formed(self) -> bool:
+        """Whether reason, stage and cause are what the drawing allows."""
+        details = all(text == "" or _REASON.fullmatch(text) for text in (self.stage, self.cause))
+        return details and _REASON.fullmatch(self.reason) is not None
 
     def check(self, data: bytes, device_key: bytes) -> None:
         """Check who signed the `data` that this was read from; raises VerificationError."""
@@ -237,8 +246,10 @@ def parse_answer(data: bytes) -> RingingFields | RefusalFields:
             leg_offer=_leg_offer(reader.sized(_MAX_OFFER)),
         )
     elif kind == _REFUSAL_KIND:
-        fields = RefusalFields(reader.take(HASH_BYTES), reader.text(32), reader.sized(MAX_CERTIFICATE_BYTES))
-        if not _REASON.fullmatch(fields.reason):
+        ring_hash = reader.take(HASH_BYTES)
+        reason, stage, cause = (reader.text(32) for _ in range(3))
+        fields = RefusalFields(ring_hash, reason, reader.sized(MAX_CERTIFICATE_BYTES), stage, cause)
+        if not fields.is_well_formed():
             raise RemoteProtocolError("The reason of a refusal is malformed.")
     else:
         raise RemoteProtocolError("An answer to a ring is of an unknown kind.")
