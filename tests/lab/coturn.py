@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import grp
 import os
 import pwd
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -76,16 +76,22 @@ async def running_coturn(
     """
     folder = Path(tempfile.mkdtemp(prefix="entrenous-coturn-"))
     process: asyncio.subprocess.Process | None = None
+    systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         _give_to_relay(folder, 0o750)
+        systemd.bind(str(folder / "systemd"))
+        systemd.setblocking(False)
+        (folder / "systemd").chmod(0o666)
         file = folder / "turnserver.conf"
         file.write_text(change(render(settings, secrets)))
         _give_to_relay(file, 0o640)
+        command = ["env", f"NOTIFY_SOCKET={folder / 'systemd'}", *through, "turnserver", "-c", file]
         with (folder / "said").open("wb") as said:
-            process = await host.start(*through, "turnserver", "-c", file, cwd=folder, stdout=said, stderr=said)
-        await _wait_until_it_listens(host, settings, process)
+            process = await host.start(*command, cwd=folder, stdout=said, stderr=said)
+        await _wait_until_ready(systemd, process)
         yield Coturn(settings, folder, process)
     finally:
+        systemd.close()
         if process is not None and process.returncode is None:
             process.terminate()
             await process.wait()
@@ -154,17 +160,15 @@ def _give_to_relay(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
-async def _wait_until_it_listens(host: Host, settings: TurnSettings, process: asyncio.subprocess.Process) -> None:
-    """coturn tells nobody but systemd that it is up: look at the sockets of the host until all of its are there."""
-    wanted = {settings.port, settings.tls_port} if settings.tls_cert else {settings.port}
-    async with asyncio.timeout(_START_SECONDS):
-        while True:
-            if process.returncode is not None:
-                raise RuntimeError(f"coturn has ended with {process.returncode}")
-            ports = set()
-            for line in (await host.run("ss", "-Hlnt")).splitlines():
-                with contextlib.suppress(ValueError, IndexError):
-                    ports.add(int(line.split()[3].rpartition(":")[2]))
-            if wanted <= ports:
-                return
-            await asyncio.sleep(0.02)
+async def _wait_until_ready(systemd: socket.socket, process: asyncio.subprocess.Process) -> None:
+    """Wait for what coturn tells systemd when it listens."""
+    ready = asyncio.create_task(asyncio.get_running_loop().sock_recv(systemd, 1024))
+    ended = asyncio.create_task(process.wait())
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            raise RuntimeError(f"coturn has ended with {process.returncode}")
+    finally:
+        ready.cancel()
+        ended.cancel()

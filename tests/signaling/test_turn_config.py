@@ -1,4 +1,4 @@
-"""The rendered configuration itself; `test_turn_coturn` shows it to a real coturn."""
+"""The rendered configuration itself; `relay/` beside this file shows it to a real coturn."""
 
 from __future__ import annotations
 
