@@ -210,7 +210,7 @@ FAULTS: tuple[Fault, ...] = (
         FindingCode.RELAY_NAME_UNKNOWN,
         Setup(relay_urls=("turn:relay.invalid:3478",), has_relay=False),
     ),
-    Fault("wrong secret", FindingCode.RELAY_WRONG_SECRET, Setup(relay_secret="quite another secret")),
+    Fault("wrong secret", FindingCode.RELAY_WRONG_SECRET, Setup(relay_secret="quite-another-secret-of-the-relay")),
     Fault(
         "relay quota used up",
         FindingCode.RELAY_QUOTA,
