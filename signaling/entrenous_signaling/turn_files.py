@@ -1,9 +1,12 @@
-"""Writes a configuration of the relay to a file that only its owner may read, and compares one with the settings."""
+"""Writes what belongs to the relay to private files, as a whole or not at all; compares one with the settings."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +16,33 @@ _SHOWN: Final = 10
 
 class FileDiffersError(Exception):
     """A file is not what the settings make; `str()` is a sentence and the lines that differ, without secrets."""
+
+
+@contextmanager
+def staged(path: Path, text: str, like: os.stat_result | None = None) -> Iterator[Path]:
+    """Write a file beside the place where it shall stand, to be moved there as a whole; what is not moved is removed.
+
+    Args:
+        path: where it shall stand.
+        text: what is in it.
+        like: whose owner and rights it gets; without, only its owner may read it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            if like is not None:
+                os.fchown(file.fileno(), like.st_uid, like.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write(path: Path, text: str, *, replace: bool) -> None:
@@ -27,18 +57,11 @@ def write(path: Path, text: str, *, replace: bool) -> None:
         ValueError: there is one, or it cannot be written; the message is a sentence for the operator.
     """
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".turn-config-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+        with staged(path, text) as temporary:
             if replace:
-                Path(temporary).replace(path)
+                temporary.replace(path)
             else:
                 path.hardlink_to(temporary)  # unlike a look beforehand, this cannot overwrite
-        finally:
-            Path(temporary).unlink(missing_ok=True)
     except FileExistsError:
         raise ValueError(
             f"{path} is there already: --check compares it with the settings, --force replaces it."

@@ -10,16 +10,16 @@ that the other does not know, if the steps are taken in this order::
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import stat
-import tempfile
 from pathlib import Path
 from typing import Final
 
-_SECRET: Final = re.compile(r"[A-Za-z0-9._~+/=-]{22,128}")
-"""What coturn's configuration takes as it stands, and is too long to be found out from one set of credentials."""
+from .turn_files import staged
+
+_SECRET: Final = re.compile(r"[A-Za-z0-9._~+/-][A-Za-z0-9._~+/=-]{21,127}")
+"""What coturn takes as it stands (of leading = signs it takes none), and nobody finds out from one set of credentials."""
 
 _NEW_BYTES: Final = 32
 _MOST: Final = 2
@@ -95,21 +95,10 @@ def _both(path: Path, verb: str) -> tuple[str, str]:
 
 
 def _write(path: Path, lines: tuple[str, ...]) -> None:
-    """Put a whole new file in place of the old one, with the owner and the rights of that."""
+    """Put a new file in place of the old one, with the owner and the rights of that."""
     try:
         old = path.stat() if path.exists() else None
-        handle, temporary = tempfile.mkstemp(prefix=".turn-secret-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.writelines(f"{line}\n" for line in lines)
-                file.flush()
-                os.fsync(file.fileno())
-                if old is not None:
-                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
-                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with staged(path, "".join(f"{line}\n" for line in lines), like=old) as temporary:
+            temporary.replace(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}.") from None

@@ -60,6 +60,7 @@ def test_a_third_secret_and_steps_out_of_order_are_refused(tmp_path: Path) -> No
         (b"a-secret-with a-blank-in-it\n", "secret 1"),
         (b'"a-secret-with-quotes-around"\n', "secret 1"),
         (b"x" * 129, "secret 1"),
+        (b"=" + b"x" * 30, "secret 1"),
         (b"a-secret-that-is-long-enough\n" * 2, "two different"),
         (b"a-secret-that-is-long-enough\nb-secret-that-is-long-enough\nc-secret-that-is-long-enough", "one or"),
         ("ä-secret-that-is-long-enough".encode(), "something else"),
