@@ -244,14 +244,18 @@ class Gatherer:
     def _ask_servers(self) -> list[asyncio.Task[None]]:
         rounds = [
             self._spawn(self._gather_reflexive(base, server))
-            for server in self._servers
-            if not server.is_turn
+            for server in self._reflectors()
             for base in self._hosts.values()
             if not base.local.is_ipv6 and base.local.is_up
         ]
         if any(server.is_turn for server in self._servers) and self._relays_are_stale():
             rounds.append(self._race(ipv6=False))
         return rounds
+
+    def _reflectors(self) -> list[ServerAddress]:
+        """Who tells us how we are seen: a TURN server answers that as well as a STUN server (RFC 8656 §3)."""
+        asked = {(each.host, each.port): each for each in self._servers if each.transport == "udp"}
+        return list(asked.values())
 
     def _relays_are_stale(self) -> bool:
         """Whether there is no relay that is spoken to in the way that the system would now choose."""
