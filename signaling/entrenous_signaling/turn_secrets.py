@@ -19,7 +19,7 @@ from typing import Final
 from .turn_files import staged
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~+/-][A-Za-z0-9._~+/=-]{21,127}")
-"""What coturn takes as it stands (of leading = signs it takes none), and nobody finds out from one set of credentials."""
+"""What coturn takes as it stands (it skips a leading =), and nobody finds out from one set of credentials."""
 
 _NEW_BYTES: Final = 32
 _MOST: Final = 2
