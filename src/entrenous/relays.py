@@ -64,14 +64,4 @@ class Relays:
             return Lease(self._stun, 0.0, answered=False)
         relays = (IceServer(url, turn.username, turn.password) for url in turn.urls[:MAX_RELAYS])
         usable = tuple(relay for relay in relays if self._engine.takes(relay))
-        return Lease(self._stun + _mirrors(usable) + usable, float(turn.ttl))
-
-
-def _mirrors(relays: Sequence[IceServer]) -> tuple[IceServer, ...]:
-    """The relays that take UDP, as the STUN servers that they are too: they tell us our public address.
-
-    Nobody else needs to be asked for it, and a relay that is used knows it anyway.
-    """
-    urls = (relay.url.removeprefix("turn:") for relay in relays if relay.url.startswith("turn:"))
-    places = (url.removesuffix("?transport=udp") for url in urls if not url.endswith("?transport=tcp"))
-    return tuple(IceServer(f"stun:{place}") for place in dict.fromkeys(places))
+        return Lease(self._stun + usable, float(turn.ttl))
