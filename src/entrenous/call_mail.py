@@ -30,7 +30,7 @@ from .crypto.messages import (
     RekeyOffer,
     Reveal,
 )
-from .errors import LocalProtocolError, RemoteProtocolError, Replayed
+from .errors import LocalProtocolError, RemoteProtocolError, Replayed, VerificationError
 from .events import PeerMuted, Rekeyed
 from .media.streams import StreamKind
 from .peer import MAX_FAILURES, PeerDevice
@@ -94,8 +94,10 @@ class CallMail:
     def _refuse(self, peer: PeerDevice, error: RemoteProtocolError, by_leg: bool) -> None:
         self.dropped += 1
         log.info("a message was refused: %s", type(error).__name__)
-        # Whoever runs the server can make up messages: they must not be able to end a call that needs it no more.
-        peer.failures += by_leg or not is_answered(self._user.call.state)
+        # What is authentic and odd is a fault, or haste, of the peer's program and nobody's attack. Whoever runs the
+        # server can make up messages: they must not be able to end a call that needs it no more.
+        needs_server = not is_answered(self._user.call.state)
+        peer.failures += isinstance(error, VerificationError) and (by_leg or needs_server)
         if peer.failures == MAX_FAILURES:
             self._around.report(inputs.LocalFailure(self._user.id, Stage.HANDSHAKE, "", Cause.INTERFERENCE))
 

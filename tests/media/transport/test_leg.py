@@ -203,8 +203,20 @@ async def test_bad_candidates_are_refused_and_useless_ones_ignored() -> None:
     assert isinstance(end.leg, TransportLeg)
     assert not end.leg._ice._paths.knows(Address("192.0.2.1", 5000))
     with pytest.raises(RemoteProtocolError, match="too many"):
-        for number in range(MAX_CANDIDATES):
+        for number in range(2 * MAX_CANDIDATES):
             end.leg.add_candidate(f"1 1 udp 1 192.0.2.{number} 5000 typ host")
+    await close(end)
+
+
+async def test_a_peer_may_name_new_addresses_for_as_long_as_the_call_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = make_leg(controlling=True)
+    await end.leg.offer()
+    now = time.monotonic()
+    for change in range(100):
+        monkeypatch.setattr(time, "monotonic", lambda at=now + change: at)
+        for number in range(6):
+            end.leg.add_candidate(f"1 1 udp 1 198.51.100.{change} {5000 + number} typ host")
+    monkeypatch.undo()
     await close(end)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -51,6 +52,9 @@ MAX_EARLY = 128
 
 _MAX_CANDIDATE_LINE = 512
 
+CANDIDATE_RATE = 8.0
+"""Addresses a second that a peer whose network changes again and again may name, beyond the first `MAX_CANDIDATES`."""
+
 
 class _State(Enum):
     NEW = auto()
@@ -87,7 +91,8 @@ class TransportLeg:
         self._state = _State.NEW
         self._local: LegDescription | None = None
         self._remote: LegDescription | None = None
-        self._remote_candidates = 0
+        self._candidates_left = float(MAX_CANDIDATES)
+        self._candidates_counted_at = time.monotonic()
         self._connecting: asyncio.Task[None] | None = None
         self._handler: Callable[[bytes, float], None] | None = None
         self._protected: deque[tuple[bytes, float, Origin]] = deque(maxlen=MAX_EARLY)
@@ -211,9 +216,13 @@ class TransportLeg:
         if line is None:
             self._ice.end_candidates()
             return
-        self._remote_candidates += 1
-        if self._remote_candidates > MAX_CANDIDATES:
-            raise RemoteProtocolError("The peer has named too many addresses.")
+        now = time.monotonic()
+        earned = (now - self._candidates_counted_at) * CANDIDATE_RATE
+        self._candidates_left = min(self._candidates_left + earned, float(MAX_CANDIDATES))
+        self._candidates_counted_at = now
+        if self._candidates_left < 1.0:
+            raise RemoteProtocolError("The peer has named too many addresses in too short a time.")
+        self._candidates_left -= 1.0
         candidate = _parse_candidate(line)
         if candidate is not None:
             self._ice.take_candidate(candidate)
