@@ -61,7 +61,7 @@ class Setup:
         server_shift, patient_shift: seconds by which a clock is off.
         profile: `bob`, `nobody`, `damaged`, or `bob-knowing-carol`, `bob-knowing-another-carol`.
         passphrase: that is given.
-        arguments: of the doctor.
+        arguments: of the doctor; `{authority}` stands for the PEM file of the authority.
         sound: whether to look at the sound devices: there are none here.
         injure: done to the laboratory once all is up.
     """
@@ -293,7 +293,12 @@ class Scene:
     async def doctor(self) -> dict[str, Any]:
         """What the doctor says, as it says it with --json; `exit` is added, its exit code."""
         setup = self.setup
-        arguments = ["--profile", self.folder / setup.profile, "--json", *setup.arguments]
+        arguments = [
+            "--profile",
+            self.folder / setup.profile,
+            "--json",
+            *(text.format(authority=self.clinic.authority) for text in setup.arguments),
+        ]
         if not setup.sound:
             arguments.append("--no-sound")
         process = await self.patient.start(

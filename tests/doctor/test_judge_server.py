@@ -88,7 +88,8 @@ def test_ipv6_that_leads_nowhere_is_told_beside() -> None:
 def test_registration_matters_to_who_has_no_account(policy: RegistrationPolicy) -> None:
     closed = policy is RegistrationPolicy.CLOSED
     wanted = FindingCode.REGISTRATION_CLOSED if closed else FindingCode.SERVER_REACHED
-    assert codes(server(registration=policy), None) == [wanted]
+    assert [found.code for found in judge_server(server(registration=policy), None, registering=True)] == [wanted]
+    assert codes(server(registration=policy), None) == [FindingCode.SERVER_REACHED], "it only does not open"
     assert codes(server(registration=policy), HOST) == [FindingCode.SERVER_REACHED]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +138,7 @@ def _address(text: str) -> Address:
 async def _examine(output: Output, wanted: Wanted) -> ExitCode:
     found: list[Finding] = []
     with _progress(output) as step:
-        async for finding in examine(
+        findings = examine(
             wanted.config,
             wanted.open_profile,
             peer=wanted.peer,
@@ -146,9 +146,11 @@ async def _examine(output: Output, wanted: Wanted) -> ExitCode:
             login=wanted.login,
             show_addresses=wanted.show_addresses,
             step=step,
-        ):
-            found.append(finding)
-            _show(output, finding)
+        )
+        async with aclosing(findings):
+            async for finding in findings:
+                found.append(finding)
+                _show(output, finding)
     first = main_finding(found)
     code = exit_code(found)
     output.line("")

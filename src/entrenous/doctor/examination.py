@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -67,7 +67,7 @@ async def examine(
     login: bool = True,
     show_addresses: bool = False,
     step: Callable[[str], None] = lambda text: None,
-) -> AsyncIterator[Finding]:
+) -> AsyncGenerator[Finding, None]:
     """Look at everything a call needs, and tell what is found, in order of cause and as soon as it is certain.
 
     Args:
@@ -137,13 +137,10 @@ class _Examination:
     async def _look_outward(self, open_profile: Callable[[], Profile] | None) -> str | None:
         """Account, network, server, login, relays, peer; returns why it ended before, if it did."""
         self._step("Opening the account …")
-        profile: Profile | None = None
+        account, profile = AccountFacts(AccountProblem.ABSENT), None
         if open_profile is not None:
-            facts, profile = await look_at_account(open_profile)
-            account = list(judge_account(facts))
-        else:
-            account = [no_account()]
-        self._take(Part.ACCOUNT, account)
+            account, profile = await look_at_account(open_profile)
+        self._take(Part.ACCOUNT, judge_account(account))
         config = self._config
         if config is None:
             return "the server is not known without an account"
@@ -155,11 +152,12 @@ class _Examination:
         self._step(f"Connecting to {config.url} …")
         server = await look_at_server(config.url, tls.trusting(config.ca_file))
         host = None if profile is None else profile.address.host
-        if any(self._take(Part.SERVER, judge_server(server, host))):
+        registering = account.problem in (AccountProblem.ABSENT, AccountProblem.UNREGISTERED)
+        if any(self._take(Part.SERVER, judge_server(server, host, registering=registering))):
             return "the server cannot be used"
         if profile is None or not self._choices.login:
             self._tell_clock(server)
-            return "there is no account to log in with" if profile is None else "the login was left out"
+            return "no account opens to log in with" if profile is None else "the login was left out"
         return await self._look_inside(config, profile, server, network)
 
     async def _look_inside(
@@ -221,11 +219,6 @@ class _Examination:
         for finding in told:
             self._tell(finding)
         return [finding for finding in told if finding.level is FindingLevel.FAULT]
-
-
-def no_account() -> Finding:
-    """What there is to say where nobody has registered."""
-    return next(judge_account(AccountFacts(AccountProblem.ABSENT)))
 
 
 def is_local(config: NodeConfig) -> bool:

@@ -177,7 +177,6 @@ class EndpointFacts:
         problem: why nothing came of it.
         tls_problem: why TLS failed.
         refusal: the STUN error code with which the relay refused an allocation.
-        milliseconds: of one request and its answer.
         relayed: the address that others would send to.
     """
 
@@ -189,7 +188,6 @@ class EndpointFacts:
     problem: RelayProblem | None = None
     tls_problem: TlsProblem | None = None
     refusal: int | None = None
-    milliseconds: float | None = None
     relayed: str | None = None
 
     @property

@@ -71,8 +71,8 @@ def ipv6_broken(what: str, details: Mapping[str, object]) -> Finding:
     return Finding(
         FindingCode.IPV6_BROKEN,
         FindingLevel.WARNING,
-        f"IPv6 does not work here: {what}; calls use IPv4, but every program waits for it in vain: "
-        "repair it in the router, or switch it off.",
+        f"IPv6 does not work here ({what}); calls use IPv4, after waiting for the other in vain: repair it in "
+        "the router, or switch it off.",
         details,
     )
 

@@ -83,8 +83,7 @@ def _reachable(facts: PeerFacts, policy: IcePolicy, details: dict[str, object]) 
         yield Finding(
             FindingCode.PEER_NO_CONTACT,
             FindingLevel.FAULT,
-            f"{who} exists ({devices}) but is not among your contacts, and neither of you reaches the other before: "
-            f"entrenous contacts add {who}",
+            f"{who} exists ({devices}), but is not among your contacts; add them first: entrenous contacts add {who}",
             details,
         )
         return

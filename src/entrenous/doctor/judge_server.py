@@ -20,12 +20,13 @@ _DOWN_BEHIND_PROXY = (502, 503, 504)
 _NO_PAGE = 404
 
 
-def judge_server(facts: ServerFacts, account_host: str | None) -> Iterator[Finding]:
+def judge_server(facts: ServerFacts, account_host: str | None, *, registering: bool = False) -> Iterator[Finding]:
     """How far the way to the server leads, ending with the first thing that stops it; the clock is judged by itself.
 
     Args:
         facts: about it.
-        account_host: the server in the address of the account; None where there is no account.
+        account_host: the server in the address of the account; None where no account opens.
+        registering: there is none to open, so the next step is to register.
     """
     host = facts.host
     stop = _before_tls(facts) or _tls(facts)
@@ -38,7 +39,7 @@ def judge_server(facts: ServerFacts, account_host: str | None) -> Iterator[Findi
     if stop is not None:
         yield stop
         return
-    if account_host is None and facts.registration is RegistrationPolicy.CLOSED:
+    if registering and facts.registration is RegistrationPolicy.CLOSED:
         yield Finding(
             FindingCode.REGISTRATION_CLOSED,
             FindingLevel.FAULT,
@@ -275,11 +276,15 @@ def judge_login(facts: LoginFacts, clock_is_off: bool) -> Iterator[Finding]:
                 "or register anew.",
             )
         case ErrorCode.BAD_SIGNATURE:
-            why = "set the clock first" if clock_is_off else "it was revoked, or the name belongs to another key now"
+            step = (
+                "set the clock first"
+                if clock_is_off
+                else "ask its operator whether it was revoked, or who has the name"
+            )
             yield Finding(
                 FindingCode.DEVICE_REFUSED,
                 FindingLevel.FAULT,
-                f"The server refuses this device ({facts.sentence.rstrip('.')}); {why}: else ask its operator.",
+                f"The server refuses this device ({facts.sentence.rstrip('.')}); {step}.",
             )
         case ErrorCode.TOO_MANY:
             yield Finding(

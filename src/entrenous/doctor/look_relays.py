@@ -179,8 +179,7 @@ async def _look_at_loop(
     """Send from outside to a relayed address, from there to us, and from one relayed address to another."""
     async with AsyncExitStack() as stack:
         try:
-            one = await _allocate(best, context, stack)
-            other = await _allocate(best, context, stack)
+            one, other = await asyncio.gather(*(_allocate(best, context, stack) for _ in range(2)))
             probe = await UdpProbe.open(one.relayed[0])
         except (OSError, TimeoutError, NotTurn, AllocationRefused):
             return facts  # it relayed a moment ago, and does no more: there is nothing certain to say about it

@@ -39,6 +39,9 @@ _WEB_PORT: Final = 80
 _FULL = b"as many connections as it may have"
 _NETWORK_LOGIN_REQUIRED: Final = 511  # RFC 6585 §6
 
+_NO_ANSWER = (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, http.client.HTTPException)
+"""What asking for a page raises when what comes back is nothing, or no HTTP."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -76,11 +79,19 @@ async def look_at_server(url: str, context: ssl.SSLContext) -> ServerFacts:
     reached = next((attempt.address for attempt in attempts if attempt.problem is None), None)
     if reached is None:
         return replace(facts, portal=await _is_behind_portal(host, addresses))
-    if is_tls:
-        facts = await _look_at_tls(facts, reached, port, context)
-        if facts.tls_problem is not None:
-            return replace(facts, portal=await _is_behind_portal(host, addresses))
-    facts = await _ask(facts, reached, port, context if is_tls else None, parts.netloc)
+    try:
+        async with asyncio.timeout(TLS_SECONDS):
+            streams = await asyncio.open_connection(
+                reached, port, ssl=context if is_tls else None, server_hostname=host if is_tls else None
+            )
+    except ssl.SSLError as error:
+        facts = replace(facts, tls_problem=tls.problem_of(error))
+        if tls.is_about_time(facts.tls_problem):  # it may hold by a clock that is right
+            facts = await _ask_time(facts, reached, port)
+    except (OSError, TimeoutError):
+        facts = replace(facts, tls_problem=TlsProblem.FAILED if is_tls else None)
+    else:
+        facts = await _ask(facts, *streams, parts.netloc)
     if facts.status is None or 300 <= facts.status < 400:
         return replace(facts, portal=await _is_behind_portal(host, addresses))
     return facts
@@ -110,23 +121,6 @@ def reach_problem(error: OSError) -> ReachProblem:
             return ReachProblem.TIMEOUT
 
 
-async def _look_at_tls(facts: ServerFacts, address: str, port: int, context: ssl.SSLContext) -> ServerFacts:
-    """The same facts, with what is wrong with TLS."""
-    try:
-        async with asyncio.timeout(TLS_SECONDS):
-            _, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=facts.host)
-    except ssl.SSLError as error:
-        problem = tls.problem_of(error)
-        if not tls.is_about_time(problem):
-            return replace(facts, tls_problem=problem)
-        # A certificate that is refused for its time alone may hold by a clock that is right.
-        return await _ask_time(replace(facts, tls_problem=problem), address, port)
-    except (OSError, TimeoutError):
-        return replace(facts, tls_problem=TlsProblem.FAILED)
-    writer.close()
-    return facts
-
-
 async def _ask_time(facts: ServerFacts, address: str, port: int) -> ServerFacts:
     """The same facts with the time by the clock of a server that is not believed yet, and what it means for its
     certificate.
@@ -141,34 +135,30 @@ async def _ask_time(facts: ServerFacts, address: str, port: int) -> ServerFacts:
                 ahead = (await _get(reader, writer, facts.host, "/healthz")).clock_ahead
             finally:
                 writer.close()
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, http.client.HTTPException):
+    except _NO_ANSWER:
         return facts
     holds = ahead is not None and tls.holds_at(certificate, time.time() - ahead)
     return replace(facts, clock_ahead=ahead, certificate_holds_by_its_date=holds)
 
 
 async def _ask(
-    facts: ServerFacts, address: str, port: int, context: ssl.SSLContext | None, authority: str
+    facts: ServerFacts, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str
 ) -> ServerFacts:
-    """Ask for the WebSocket and wait for the greeting."""
+    """Ask for the WebSocket and wait for the greeting; the connection is closed afterwards."""
     try:
         async with asyncio.timeout(HTTP_SECONDS):
-            reader, writer = await asyncio.open_connection(
-                address, port, ssl=context, server_hostname=None if context is None else facts.host
-            )
-            try:
-                answer = await _get(reader, writer, authority, limits.SIGNAL_PATH, _upgrade())
-                facts = replace(facts, status=answer.status, clock_ahead=answer.clock_ahead)
-                if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
-                    return replace(facts, says_full=_FULL in await reader.read(MAX_BODY_BYTES))
-                if answer.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
-                    return facts
-                hello = await _read_hello(reader)
-                await _say_goodbye(reader, writer)
-            finally:
-                writer.close()
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, http.client.HTTPException):
+            answer = await _get(reader, writer, authority, limits.SIGNAL_PATH, _upgrade())
+            facts = replace(facts, status=answer.status, clock_ahead=answer.clock_ahead)
+            if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+                return replace(facts, says_full=_FULL in await reader.read(MAX_BODY_BYTES))
+            if answer.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return facts
+            hello = await _read_hello(reader)
+            await _say_goodbye(reader, writer)
+    except _NO_ANSWER:
         return facts
+    finally:
+        writer.close()
     if hello is None:
         return facts
     return replace(
@@ -270,7 +260,7 @@ async def _is_behind_portal(host: str, addresses: list[str]) -> bool:
                     answer = await _get(reader, writer, host, "/")
                 finally:
                     writer.close()
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, http.client.HTTPException):
+        except _NO_ANSWER:
             continue
         if leads_elsewhere(answer.status, answer.headers["Location"], host):
             return True

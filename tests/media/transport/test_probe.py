@@ -62,7 +62,6 @@ async def test_what_is_sent_to_a_relayed_address_arrives_and_back(relay: Relay, 
     async with allocated(relay, transport) as allocation, probing() as probe, asyncio.timeout(SECONDS):
         assert allocation.relayed[0] == HERE
         await allocation.permit((HERE, 9))
-        assert 0 < allocation.round_trip < SECONDS
         probe.send(b"to the relay", allocation.relayed)
         assert await allocation.receive() == (b"to the relay", probe.local)
         allocation.send(b"from the relay", probe.local)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -54,7 +53,6 @@ class Allocation:
     Attributes:
         mapped: our own address as the relay sees it.
         relayed: the address that others send to.
-        round_trip: seconds from the last request until its answer.
     """
 
     def __init__(self, protocol: _Client) -> None:
@@ -62,7 +60,6 @@ class Allocation:
         self._received: asyncio.Queue[Datagram] = asyncio.Queue(MAX_WAITING)
         self.mapped = ("", 0)
         self.relayed = ("", 0)
-        self.round_trip = 0.0
 
     @classmethod
     async def open(cls, server: ServerAddress, address: str, tls: ssl.SSLContext | None, timeout: float) -> Allocation:
@@ -94,12 +91,10 @@ class Allocation:
         return allocation
 
     async def permit(self, address: tuple[str, int]) -> None:
-        """Let datagrams of an address in, and send to it over a channel; raises AllocationRefused or TimeoutError."""
+        """Let datagrams of an address in, and ours go to it; raises AllocationRefused or TimeoutError."""
         request = stun.Message(message_method=stun.Method.CREATE_PERMISSION, message_class=stun.Class.REQUEST)
         request.attributes["XOR-PEER-ADDRESS"] = address
-        began = time.monotonic()
         await self._protocol.answered(self._protocol.request_with_retry(request))
-        self.round_trip = time.monotonic() - began
 
     def send(self, data: bytes, address: tuple[str, int]) -> None:
         """Send a datagram from the relayed address; the address must have been permitted."""
