@@ -460,6 +460,7 @@ def _offer(queue: asyncio.Queue[Any], item: object) -> None:
 def _media_settings(config: NodeConfig) -> MediaSettings:
     return MediaSettings(
         loopback_only=config.loopback_only,
+        tls_ca_file=config.ca_file,
         audio_bitrate=config.media.audio_bitrate,
         video_bitrate=config.media.video_bitrate,
     )
