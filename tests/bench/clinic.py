@@ -98,12 +98,17 @@ class Clinic:
 
     Args:
         folder: of its own, readable by the relay's user.
+
+    Attributes:
+        shim: the library that shifts a clock; None where there is no C compiler.
+        usual_line: the patient's line where a setup asks for no other.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.certificates = folder / "certificates"
         self.shim: Path | None = None
+        self.usual_line = Link()
 
     @property
     def authority(self) -> Path:
@@ -322,7 +327,7 @@ async def scene(clinic: Clinic, setup: Setup) -> AsyncIterator[Scene]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="entrenous-scene-")))
         if (clinic.folder / setup.profile).exists():
             shutil.copytree(clinic.folder / setup.profile, folder / setup.profile)
-        home = Access(setup.nat, setup.families, setup.link)
+        home = Access(setup.nat, setup.families, setup.link or clinic.usual_line)
         lab = await stack.enter_async_context(Network(patient=home))
         here = Scene(clinic, setup, lab, folder, stack)
         await asyncio.gather(_start_server(here), _start_relay(here))

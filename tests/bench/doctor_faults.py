@@ -145,6 +145,7 @@ FAULTS: tuple[Fault, ...] = (
     HEALTHY,
     Fault("nothing is wrong, IPv6 too", None, Setup(families=Families.DUAL)),
     Fault("no NAT at all", None, Setup(nat=Nat.NONE)),
+    Fault("a NAT that lets everybody in", None, Setup(nat=Nat.FULL_CONE)),
     # this machine
     Fault(
         "no account",
@@ -371,6 +372,8 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="of each fault (%(default)s)")
     parser.add_argument("--at-a-time", type=int, default=3, help="laboratories side by side (%(default)s)")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds each way, on lines that say nothing else")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of packets lost each way, on the same lines")
     parser.add_argument("--only", default="", help="faults whose name contains this")
     parser.add_argument("--out", type=Path, help="a file for every run as a line of JSON")
     options = parser.parse_args()
@@ -381,6 +384,7 @@ async def main() -> int:
         clinic = Clinic(Path(folder))
         clinic.folder.chmod(0o755)
         await clinic.prepare()
+        clinic.usual_line = Link(delay=options.delay, loss=options.loss)
         wanted = [f for f in FAULTS if options.only in f.name and (clinic.shim or not f.setup.needs_shifted_clock)]
         runs = await examine_all(clinic, wanted * options.runs, at_a_time=options.at_a_time)
     for fault in wanted:

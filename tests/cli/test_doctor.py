@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,8 @@ import pytest
 from entrenous import Finding, FindingCode, FindingLevel, WrongPassphrase
 from entrenous.cli import doctor as module
 from entrenous.cli.exits import ExitCode
+
+PASSPHRASE = "four words in a row"
 
 FINE = Finding(FindingCode.NETWORK_UP, FindingLevel.OK, "There is a network.")
 WARNING = Finding(FindingCode.NO_RELAY, FindingLevel.WARNING, "There is no relay; ask for one.")
@@ -104,6 +110,30 @@ def test_a_peer_that_is_no_address(entrenous: Callable, asked: Callable, profile
     told = entrenous("doctor", "carol", "--profile", profile)
     assert told.code == ExitCode.USAGE
     assert "user@host" in told.err
+
+
+async def test_ctrl_c_ends_it_at_once(profile: Path) -> None:
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1):
+            asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "entrenous.cli", "doctor", "--no-sound", "--profile", profile, "--server", url),
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "ENTRENOUS_PASSPHRASE": PASSPHRASE},
+        )
+        async with asyncio.timeout(60):
+            await asked.wait()
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert b"Traceback" not in err
 
 
 def test_help_names_the_exit_code(entrenous: Callable) -> None:

@@ -95,7 +95,7 @@ ALONE = [
     ),
     (relays(loop=replace(ROUND, inward=False, outward=True)), FindingCode.RELAY_PORTS_CLOSED, FAULT),
     (relays(loop=replace(ROUND, inward=False, outward=False, received=0)), FindingCode.RELAY_PORTS_CLOSED, FAULT),
-    (relays(loop=replace(ROUND, received=47)), FindingCode.RELAY_LOSES_PACKETS, WARNING),
+    (relays(loop=replace(ROUND, received=45)), FindingCode.RELAY_LOSES_PACKETS, WARNING),
     (relays(loop=replace(ROUND, milliseconds=400.0)), FindingCode.RELAY_SLOW, WARNING),
     (relays(loop=replace(ROUND, large_received=0)), FindingCode.LARGE_PACKETS_LOST, WARNING),
     (relays(nat=replace(CONE, same_toward_others=False)), FindingCode.NAT_SYMMETRIC, WARNING),
@@ -145,6 +145,17 @@ def test_a_network_without_udp_may_still_show_a_wrong_address() -> None:
 
 def test_an_address_that_is_translated_and_leads_there_is_right() -> None:
     assert not bad(judged(relays(loop=replace(ROUND, relayed_is_the_relays=False))))
+
+
+def test_a_blocked_network_promises_nothing_that_the_relay_does_not_keep() -> None:
+    expired = {"tls_problem": TlsProblem.EXPIRED}
+    found = judged(relays(TIMEOUT, TIMEOUT, expired, None, nat=None))
+    assert bad(found) == [(FindingCode.ONLY_WEB, WARNING), (FindingCode.RELAY_CERTIFICATE_EXPIRED, FAULT)]
+    assert "calls work" not in found[0].sentence
+
+
+def test_a_few_losses_are_no_finding() -> None:
+    assert not bad(judged(relays(loop=replace(ROUND, received=46))))
 
 
 def test_ipv6_counts_where_there_is_any() -> None:

@@ -32,7 +32,7 @@ from .look_relays import look_at_relays
 from .look_server import look_at_server
 from .look_sound import look_at_sound
 
-TOTAL_SECONDS: Final = 19.0
+TOTAL_SECONDS: Final = 18.0
 """However bad everything is, an examination ends by then."""
 
 

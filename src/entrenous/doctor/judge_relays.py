@@ -11,8 +11,10 @@ from .facts import EndpointFacts, LoopFacts, NameProblem, NatFacts, RelayFacts, 
 from .findings import Finding, FindingCode, FindingLevel
 from .judge_machine import ipv6_broken
 
-LOSS_WARNING: Final = 0.05
-"""Above this, speech suffers in spite of everything that is done about losses."""
+LOSS_WARNING: Final = 0.08
+"""Above this, speech suffers in spite of what is done about losses. Of 50 packets on a line that loses two in a hundred
+there and back, so many are lost once in three hundred examinations.
+"""
 
 SLOW_MILLISECONDS: Final = 300.0
 """To the relay and back; two callers who are that far from it interrupt each other."""
@@ -158,8 +160,8 @@ def _unreachable(
             yield Finding(
                 FindingCode.ONLY_WEB,
                 FindingLevel.WARNING,
-                "This network lets nothing out but web traffic; calls work through the relay's port 443, with more "
-                "delay than elsewhere: try another network for better ones.",
+                f"This network lets nothing out but web traffic; {_with_what_is_left(level)} through the relay's port "
+                "443, with more delay than elsewhere: try another network for better ones.",
                 {"urls": _urls([*dead[Way.UDP], *dead[Way.TCP]])},
             )
             dead[Way.TCP] = []
@@ -167,8 +169,8 @@ def _unreachable(
             yield Finding(
                 FindingCode.UDP_BLOCKED,
                 FindingLevel.WARNING,
-                "This network lets no UDP out; calls work through the relay over TCP, with more delay than elsewhere: "
-                "allow UDP in the firewall, or try another network.",
+                f"This network lets no UDP out; {_with_what_is_left(level)} through the relay over TCP, with more "
+                "delay than elsewhere: allow UDP in the firewall, or try another network.",
                 {"urls": _urls(dead[Way.UDP])},
             )
         dead[Way.UDP] = []
@@ -194,6 +196,11 @@ def _unreachable(
             )
         else:
             yield ipv6_broken(f"nothing comes back from {host} over it", {"urls": _urls(lost)})
+
+
+def _with_what_is_left(level: FindingLevel) -> str:
+    """What the ways that are not blocked are good for; `level` is a fault where none of them works either."""
+    return "calls work" if level is FindingLevel.WARNING else "calls could only go"
 
 
 _CLOSED = {

@@ -1,18 +1,21 @@
 """Trying a relay out: allocations that are made, used and given back at once, for the doctor.
 
-A call's own agent gathers, keeps and refreshes; here each step is taken alone, so that it can be said which one fails.
+A call's own client gathers, keeps and refreshes; here each step is taken alone, so that it can be said which one fails
+and with what code. The messages are those of aioice: a fault of our own client cannot hide itself behind them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from aioice import ice, stun, turn
+from aioice import stun, turn
 
+from .bases import source_for
 from .servers import ServerAddress
 
 Datagram = tuple[bytes, tuple[str, int]]
@@ -40,11 +43,6 @@ class AllocationRefused(Exception):  # noqa: N818 - names the event
 
 class NotTurn(Exception):  # noqa: N818 - names the condition
     """Somebody listens there and talks, or hangs up, but speaks no TURN."""
-
-
-def host_addresses() -> tuple[list[str], list[str]]:
-    """The IPv4 and the IPv6 addresses of this machine that are neither loopback nor valid on a link only."""
-    return ice.get_host_addresses(True, False), ice.get_host_addresses(False, True)
 
 
 class Allocation:
@@ -133,7 +131,9 @@ class UdpProbe(asyncio.DatagramProtocol):
     @classmethod
     async def open(cls, toward: str) -> UdpProbe:
         """Open a socket on the address that this machine would use toward `toward`; raises OSError."""
-        local = local_address_toward(toward)
+        local = source_for(toward, socket.AF_INET6 if ":" in toward else socket.AF_INET)
+        if local is None:
+            raise OSError(errno.ENETUNREACH, "there is no way there")
         _, probe = await asyncio.get_running_loop().create_datagram_endpoint(cls, local_addr=(local, 0))
         return probe
 
@@ -194,15 +194,6 @@ class UdpProbe(asyncio.DatagramProtocol):
     def send_stun(self, message: stun.Message, addr: tuple[str, int]) -> None:
         """What a transaction sends with."""
         self.send(bytes(message), addr)
-
-
-def local_address_toward(address: str) -> str:
-    """The local IP address from which packets to another go; sends nothing; raises OSError when there is no way."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((address, 9))
-        local: str = probe.getsockname()[0]
-        return local
 
 
 class _Answers:
