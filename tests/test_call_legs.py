@@ -88,6 +88,9 @@ class OtherEnd:
     def connections(self) -> list[tuple[int, OpenLeg]]:
         return [(LEG.generation + place, leg) for place, leg in enumerate(self.legs)]
 
+    def hides(self, generation: int) -> bool:
+        return generation == LEG.generation
+
 
 class User:
     """A conversation that remembers what its legs tell it."""
@@ -152,8 +155,8 @@ async def test_what_a_leg_tells_is_reported_to_the_machine(monkeypatch: pytest.M
     assert around.reported == [
         inputs.PathFound(CALL, LEG),
         inputs.Secured(CALL, LEG),
-        inputs.LegFailed(CALL, LEG, Stage.HANDSHAKE, None, relays=False),
-        inputs.LegFailed(CALL, LEG, Stage.PATH, Cause.NO_ANSWER, relays=False),
+        inputs.LegFailed(CALL, LEG, Stage.HANDSHAKE, None, relays=False, hidden=True),
+        inputs.LegFailed(CALL, LEG, Stage.PATH, Cause.NO_ANSWER, relays=False, hidden=True),
         inputs.LegClosed(CALL, LEG),
     ]
     assert user.secured == 1

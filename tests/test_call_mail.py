@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from entrenous.call_mail import CallMail
 from entrenous.crypto.messages import End, InnerMessage, MediaState
 from entrenous.errors import LocalProtocolError, RemoteProtocolError, Replayed, VerificationError
 from entrenous.events import PeerMuted
+from entrenous.media.engine import IceServer
 from entrenous.media.streams import StreamKind
 from entrenous.peer import MAX_FAILURES
 from entrenous.protocol.causes import Cause
@@ -69,7 +71,9 @@ class World:
         self.reported: list[Input] = []
         self.sent: list[Kind] = []
         self.broken: list[Exception] = []
-        self.mail = CallMail(cast(Any, self), cast(Any, None), cast(Any, self))
+        self.servers = self
+        self.current: list[IceServer] = []
+        self.mail = CallMail(cast(Any, self), cast(Any, self), cast(Any, self))
 
     def report(self, fact: Input) -> None:
         self.reported.append(fact)
@@ -92,11 +96,14 @@ def test_an_end_says_where_and_why_it_failed() -> None:
     world.mail.say_end(SendEnd(CALL, (BOB,), EndReason.FAILED, None, Stage.PATH, Cause.NO_RELAY))
     (said,) = world.peer.sealed
     assert said == End("failed", None, "path", "no-relay")
-    assert world.hear(said) == [EndReceived(CALL, BOB, EndReason.FAILED, None, Stage.PATH, Cause.NO_RELAY)]
+    heard = EndReceived(CALL, BOB, EndReason.FAILED, None, Stage.PATH, Cause.NO_RELAY, relays=False)
+    assert world.hear(said) == [heard]
+    world.current.append(IceServer("turn:192.0.2.1", "user", "password"))
+    assert world.hear(said) == [replace(heard, relays=True)]
 
 
 def test_a_cause_of_a_newer_program_does_not_spoil_the_end() -> None:
-    expected = EndReceived(CALL, BOB, EndReason.FAILED, None, Stage.PATH, None)
+    expected = EndReceived(CALL, BOB, EndReason.FAILED, None, Stage.PATH, None, relays=False)
     assert World().hear(End("failed", stage="path", cause="solar-storm")) == [expected]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -14,6 +14,7 @@ from entrenous.crypto.identity import VerifiedDevice
 from entrenous.crypto.messages import Accept, Candidate, End, LegAnswer, LegOffer
 from entrenous.crypto.profile import Profile
 from entrenous.errors import LocalProtocolError, RemoteProtocolError
+from entrenous.media.engine import IceServer
 from entrenous.media.events import LegPath
 from entrenous.media.identities import RemoteStreams
 from entrenous.peer import MAX_EARLY_CANDIDATES, PeerDevice
@@ -64,6 +65,12 @@ class Connection:
         return False
 
     def receive_into(self, handler: Callable[[bytes, float], None] | None) -> None:
+        pass
+
+    def network_changed(self) -> None:
+        pass
+
+    def use_servers(self, ice_servers: Sequence[IceServer]) -> None:
         pass
 
     async def close(self) -> None:
@@ -224,3 +231,32 @@ async def test_data_goes_over_the_newest_open_channel() -> None:
     assert not peer.send_data(b"three"), "a full channel is no channel"
     peer.take_leg(2)
     assert not peer.send_data(b"four")
+
+
+RELAYED = "1 1 udp 1 192.0.2.1 5000 typ relay raddr 0.0.0.0 rport 9"
+REFLEXIVE = "1 1 udp 1 192.0.2.2 5000 typ srflx raddr 0.0.0.0 rport 9"
+
+
+@pytest.mark.parametrize("shown", ["description", "early candidate", "later candidate", "nothing"])
+async def test_whether_the_peer_hides_is_known_from_all_that_it_shows(shown: str) -> None:
+    peer, _ = peer_with(handshakes()[1])
+    if shown == "early candidate":
+        peer.take_candidate(Candidate(1, REFLEXIVE))
+    more = f"a=candidate:{REFLEXIVE}" if shown == "description" else ""
+    peer.note_offer(LegOffer(1, f"a=candidate:{RELAYED}\r\n{more}"))
+    await peer.answer_leg(1, relay_only=False)
+    peer.take_candidate(Candidate(1, RELAYED))
+    peer.take_candidate(Candidate(1, None))
+    if shown == "later candidate":
+        peer.take_candidate(Candidate(1, REFLEXIVE))
+    assert peer.hides(1) is (shown == "nothing")
+    assert not peer.hides(7), "there is no such leg"
+    assert [generation for generation, _ in peer.connections()] == [1]
+
+
+async def test_an_answer_shows_whether_the_peer_hides() -> None:
+    peer, _ = peer_with(handshakes()[0])
+    await peer.offer_leg(1, relay_only=False)
+    assert peer.hides(1)
+    await peer.take_answer(LegAnswer(1, f"a=candidate:{REFLEXIVE}"))
+    assert not peer.hides(1)

@@ -216,7 +216,8 @@ class CallLegs:
             case media.LegFailed():
                 cause = None if event.cause is None else Cause(event.cause.value)
                 relays = has_relay(self.servers.current)
-                report(inputs.LegFailed(call, leg, Stage(event.stage.value), cause, relays))
+                hidden = self.is_hidden(leg) or peer.hides(leg.generation)
+                report(inputs.LegFailed(call, leg, Stage(event.stage.value), cause, relays, hidden))
             case media.LegClosed():
                 report(inputs.LegClosed(call, leg))
             case _:

@@ -15,6 +15,7 @@ from entrenous_wire.messages import Kind
 from .call import Call
 from .call_keys import KeyRenewal
 from .call_legs import CallLegs
+from .call_servers import has_relay
 from .crypto.handshake import Refused, Ringing
 from .crypto.messages import (
     Accept,
@@ -147,7 +148,8 @@ class CallMail:
         taken_by = None if device is None else Device(self._around.me.address, device)
         stage = None if end.stage is None else _stage(end.stage)
         cause = None if end.cause is None else _cause(end.cause)
-        return inputs.EndReceived(self._user.id, peer.device, _reason(end.reason), taken_by, stage, cause)
+        relays = has_relay(self._legs.servers.current)
+        return inputs.EndReceived(self._user.id, peer.device, _reason(end.reason), taken_by, stage, cause, relays)
 
     @staticmethod
     def _note_offer(peer: PeerDevice, offer: LegOffer | None) -> None:

@@ -219,6 +219,7 @@ class Conversation:
 
     def path_changed(self, leg: Leg, path: LegPath) -> None:
         """A leg goes on over another path."""
+        self._around.doubt_server()
         if leg == self._media_leg:
             self.call.path = path.kind.value
             self.call.announce(PathChanged(path.kind.value))
@@ -294,6 +295,7 @@ class Conversation:
 
     def media_stalled(self) -> None:
         """Nothing has arrived for too long."""
+        self._around.doubt_server()
         if self._media_leg is not None:
             self._around.report(inputs.Stalled(self.id, self._media_leg))
 

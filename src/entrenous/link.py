@@ -212,7 +212,12 @@ class Link:
         self._fruitless = 0
         if self._socket is None or not _is_ours(self._socket.get_extra_info("sockname")):
             self._reconnect("The network of this machine changed.")
-        elif self._probing is None:
+        else:
+            self.doubt()
+
+    def doubt(self) -> None:
+        """Something else that goes over the network broke: a connection that stands is to prove itself."""
+        if self._socket is not None and self._probing is None:
             self._probing = asyncio.ensure_future(self._prove(self._socket))
 
     def call_finished(self, call: bytes) -> None:

@@ -393,6 +393,10 @@ class Node:
         """Whether no address of this machine may be shown while it rings."""
         return self.config.ice_policy is IcePolicy.RELAY_UNTIL_ACCEPT
 
+    def doubt_server(self) -> None:
+        """The way to the server may be broken too, as where a NAT has forgotten everything."""
+        self._running_link().doubt()
+
     def send(self, device: Device, call: bytes, kind: Kind, body: bytes) -> None:
         """Hand a sealed body to the server, now or when it is back."""
         self._running_link().send(device.address, device.id, call, kind, body)

@@ -30,6 +30,8 @@ class _OpenLeg:
         """Whether the peer has our description, so that it can make use of our candidates."""
         self.connecting = False
         """Whether we have the peer's description."""
+        self.peer_hides = True
+        """Whether the peer has shown nothing but relays so far."""
         self.early_local: deque[str | None] = deque(maxlen=MAX_EARLY_CANDIDATES)
         self.early_remote: deque[str | None] = deque(maxlen=MAX_EARLY_CANDIDATES)
 
@@ -121,6 +123,11 @@ class PeerDevice:
         """Every open leg, by generation."""
         return [(generation, leg.connection) for generation, leg in self._legs.items()]
 
+    def hides(self, generation: int) -> bool:
+        """Whether the peer has shown nothing but relays on a leg: another one may show more."""
+        leg = self._legs.get(generation)
+        return leg is not None and leg.peer_hides
+
     def data_open(self, generation: int) -> None:
         """The data channel of a leg works; the newest one is used."""
         if self._data_generation is None or generation > self._data_generation:
@@ -150,6 +157,7 @@ class PeerDevice:
             return None
         leg = self._open(generation, relay_only)
         leg.early_remote.extend(self._waiting.pop(generation, ()))
+        self._look_at(leg, description)
         answer = await leg.connection.answer(description)
         if self._is_closed(generation):
             return None
@@ -166,6 +174,7 @@ class PeerDevice:
         if leg is None or leg.connecting:
             raise RemoteProtocolError("An answer came to a leg that was not offered.")
         leg.connecting = True
+        self._look_at(leg, answer.description)
         await leg.connection.accept_answer(answer.description)
         self._take_early(leg)
 
@@ -192,6 +201,8 @@ class PeerDevice:
     def take_candidate(self, candidate: Candidate) -> None:
         """Take a candidate of the peer, now or once its description is taken; raises RemoteProtocolError."""
         leg = self._legs.get(candidate.generation)
+        if leg is not None:
+            self._look_at(leg, candidate.candidate or "")
         if leg is None:
             self._keep_early(candidate)
         elif leg.connecting and not leg.early_remote:
@@ -232,7 +243,12 @@ class PeerDevice:
         return leg
 
     @staticmethod
-    def _take_early(leg: _OpenLeg) -> None:
+    def _look_at(leg: _OpenLeg, text: str) -> None:
+        leg.peer_hides &= not any(f" typ {kind}" in text for kind in ("host", "srflx", "prflx"))
+
+    def _take_early(self, leg: _OpenLeg) -> None:
         leg.connecting = True
         while leg.early_remote:
-            leg.connection.add_candidate(leg.early_remote.popleft())
+            line = leg.early_remote.popleft()
+            self._look_at(leg, line or "")
+            leg.connection.add_candidate(line)

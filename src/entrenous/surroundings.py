@@ -33,6 +33,9 @@ class Surroundings(Protocol):
     def report(self, fact: inputs.Input) -> None:
         """Tell the call machine a fact."""
 
+    def doubt_server(self) -> None:
+        """The way to the server may be broken too, as where a NAT has forgotten everything."""
+
     def send(self, device: Device, call: bytes, kind: Kind, body: bytes) -> None:
         """Hand a sealed body to the signaling server, now or when it is back."""
 

@@ -460,10 +460,10 @@ def no_leg_becomes_secured() -> None:
 def an_early_leg_that_fails_is_followed_by_a_fresh_one_at_once() -> None:
     for cause in (None, Cause.NO_ANSWER, Cause.RELAY_REFUSED):
         with connecting(Role.CALLER) as play:
-            failed = LegFailed(ID, Leg(BOB, 0), Stage.PATH, cause)
+            failed = LegFailed(ID, Leg(BOB, 0), Stage.PATH, cause, hidden=True)
             play.on(failed).expect(CloseLeg(ID, Leg(BOB, 0)), StartLeg(ID, Leg(BOB, 1)))
         with connecting(Role.CALLEE) as play:
-            failed = LegFailed(ID, Leg(ANNA, 0), Stage.PATH, cause)
+            failed = LegFailed(ID, Leg(ANNA, 0), Stage.PATH, cause, hidden=True)
             please = SendPlease(ID, Leg(ANNA, 0), stalled=True)
             play.on(failed).expect(CloseLeg(ID, Leg(ANNA, 0)), please)
 
@@ -475,10 +475,12 @@ def a_fresh_leg_that_cannot_work_ends_the_call_with_its_cause() -> None:
         (connecting(Role.CALLEE).on(LegOffered(ID, Leg(ANNA, 1))).skip(), Leg(ANNA, 1)),
         (inviting().on(AcceptReceived(ID, BOB, leg_offered=True)).skip(), Leg(BOB, 0)),
         (answering(EarlyLeg.NONE).on(MediaOpened(ID)).skip(), Leg(ANNA, 0)),
+        (connecting(Role.CALLER), Leg(BOB, 0)),  # early, but nobody hid anything
+        (connecting(Role.CALLEE), Leg(ANNA, 0)),
     ]
     for begun, leg in fresh:
         with begun as play:
-            play.on(LegFailed(ID, leg, Stage.PATH, Cause.RELAY_REFUSED))
+            play.on(LegFailed(ID, leg, Stage.PATH, Cause.RELAY_REFUSED, hidden=leg.generation > 0))
             told = failing(Stage.PATH, Cause.RELAY_REFUSED, leg.device)
             ended = play.expect_end(told, CloseLeg(ID, leg), CloseMedia(ID))
             assert (ended.reason, ended.stage) == (EndReason.FAILED, Stage.PATH)
@@ -520,6 +522,10 @@ def the_other_end_says_what_did_not_work() -> None:
                 play.on(said).skip()
                 assert (play.call.stage, play.call.cause, play.call.side) == (Stage.PATH, Cause.NO_RELAY, Side.THERE)
                 assert play.call.sentence.startswith(f"The call could not be set up: {peer(role).address} allows")
+            with state(role) as play:
+                said = EndReceived(ID, peer(role), EndReason.FAILED, None, Stage.PATH, Cause.NO_ANSWER, relays=False)
+                play.on(said).skip()
+                assert "your server offers no relay" in play.call.sentence
     with inviting() as play:
         play.on(DeviceOffline(ID, BOB2)).skip()
         play.on(EndReceived(ID, BOB, EndReason.FAILED, None, Stage.PATH, Cause.NO_RELAY)).skip()

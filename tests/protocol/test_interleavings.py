@@ -133,8 +133,11 @@ def test_deadlines_race_with_everything(name: CallDeadline, early_leg: EarlyLeg)
 
 
 @pytest.mark.parametrize("early_leg", EarlyLeg)
-def test_a_path_that_cannot_be_found_ends_the_call_at_both_ends_or_at_neither(early_leg: EarlyLeg) -> None:
-    actions: dict[Action, int] = {Dial(A1, LOW, "b@x"): 1, Take(): 1, FailLeg(Cause.NO_ANSWER): 3}
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_path_that_cannot_be_found_ends_the_call_at_both_ends_or_at_neither(
+    early_leg: EarlyLeg, hidden: bool
+) -> None:
+    actions: dict[Action, int] = {Dial(A1, LOW, "b@x"): 1, Take(): 1, FailLeg(Cause.NO_ANSWER, hidden): 3}
     result = Exploration([A1, B1], actions, early_leg=early_leg, routine=ROUTINE).run()
     assert_sound(result)
     assert ("a@x/1 idle", "b@x/1 idle") in result.outcomes

@@ -140,6 +140,7 @@ class FailLeg:
     """A leg that is not secured fails at one end, for a cause that may be certain to come again."""
 
     cause: Cause | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -492,7 +493,9 @@ def _acts(action: Action, seat: Seat) -> Fact | None:
             flows = call is not None and call.state is CallState.RECONNECTING and call.media_leg in call.legs
             return Flowed(call.id, call.media_leg) if call and flows and call.media_leg else None
         case FailLeg():
-            return LegFailed(call.id, call.pending_leg, Stage.PATH, action.cause) if call and call.pending_leg else None
+            if call is None or call.pending_leg is None:
+                return None
+            return LegFailed(call.id, call.pending_leg, Stage.PATH, action.cause, hidden=action.hidden)
         case Improve():
             return BetterPath(call.id) if call is not None and call.state is CallState.ACTIVE else None
 

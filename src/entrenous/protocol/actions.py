@@ -107,7 +107,7 @@ def _lose_device(move: Move, fact: DeviceOffline | EndReceived) -> None:
         if isinstance(fact, DeviceOffline):
             move.end(EndReason.OFFLINE)
         else:
-            move.end(EndReason.FAILED, fact.stage, cause=fact.cause, ours=False)
+            move.end(EndReason.FAILED, fact.stage, cause=fact.cause, ours=False, relays=fact.relays)
 
 
 def _cancel(move: Move, _: object) -> None:
@@ -333,7 +333,7 @@ def _lose(move: Move, _: object) -> None:
 def _take_end(move: Move, end: EndReceived) -> None:
     reason = heard(end.reason, move.call.role)
     if reason is EndReason.FAILED:
-        move.end(reason, end.stage, cause=end.cause, ours=False)
+        move.end(reason, end.stage, cause=end.cause, ours=False, relays=end.relays)
     else:
         move.end(reason)
 

@@ -256,11 +256,12 @@ class CallMachine:
         return Event.ENDED_BY_PEER
 
     def _understand_leg_down(self, fact: LegClosed | LegFailed) -> Event:
-        """An early leg that fails says little: it may have hidden what would have worked, or be minutes old."""
+        """Whether there is hope after a leg that failed: an early one may have hidden what would have worked."""
         if fact.leg == self.media_leg:
             return Event.MEDIA_LEG_DOWN
-        certain = isinstance(fact, LegFailed) and is_certain(fact.cause) and not self.is_early(fact.leg)
-        return Event.LEG_HOPELESS if certain else Event.SPARE_LEG_DOWN
+        if not isinstance(fact, LegFailed) or not is_answered(self.state) or not is_certain(fact.cause):
+            return Event.SPARE_LEG_DOWN
+        return Event.SPARE_LEG_DOWN if fact.hidden and self.is_early(fact.leg) else Event.LEG_HOPELESS
 
     def is_early(self, leg: Leg) -> bool:
         """Whether a leg was begun before the call was accepted."""

@@ -158,7 +158,8 @@ class EndReceived:
     """The other end said `end`, by server or by data channel; hearing it twice is harmless.
 
     `accepted_device` is the device that took the call when the reason is ELSEWHERE; None means that it was
-    declined there. `stage` is how far the sender saw the call get, `cause` what did not work there.
+    declined there. `stage` is how far the sender saw the call get, `cause` what did not work there. `relays` is
+    whether this end, that hears it, had any relay to offer.
     """
 
     call: bytes
@@ -167,6 +168,7 @@ class EndReceived:
     accepted_device: Device | None = None
     stage: Stage | None = None
     cause: Cause | None = None
+    relays: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +261,8 @@ class LegClosed:
 class LegFailed:
     """The leg could not be set up: `stage` is PATH or HANDSHAKE.
 
-    `cause` is why, where that is known; `relays` is whether this end had any relay to offer.
+    `cause` is why, where that is known; `relays` is whether this end had any relay to offer, `hidden` whether either
+    end has shown only relays, of which it may show more on another leg.
     """
 
     call: bytes
@@ -267,6 +270,7 @@ class LegFailed:
     stage: Stage
     cause: Cause | None = None
     relays: bool = True
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Event(StrEnum):
     MEDIA_LEG_DOWN = "media leg closed or failed"
     MEDIA_FLOWED = "media leg flows again"
     SPARE_LEG_DOWN = "another leg closed or failed"
-    LEG_HOPELESS = "a leg begun after accept failed for certain"
+    LEG_HOPELESS = "a leg that hid nothing failed for certain"
     BETTER_PATH = "better path"
     CROSSED = "the other end's call takes over"
     RECALLED = "the peer device calls anew"
