@@ -65,7 +65,9 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 PURE = (
     "entrenous.doctor.facts",
     "entrenous.doctor.findings",
+    "entrenous.doctor.judge_loop",
     "entrenous.doctor.judge_machine",
+    "entrenous.doctor.judge_nat",
     "entrenous.doctor.judge_peer",
     "entrenous.doctor.judge_relays",
     "entrenous.doctor.judge_server",

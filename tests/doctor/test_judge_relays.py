@@ -18,7 +18,7 @@ from entrenous.doctor.facts import (
     TlsProblem,
     Way,
 )
-from entrenous.doctor.judge_relays import Situation, judge_nat, judge_relays, server_clock_is_off
+from entrenous.doctor.judge_relays import Situation, judge_relays, server_clock_is_off
 
 HOST, V4, V6 = "turn.example.org", "192.0.2.1", "2001:db8::1"
 FAULT, WARNING, OK = FindingLevel.FAULT, FindingLevel.WARNING, FindingLevel.OK
@@ -181,28 +181,3 @@ def test_another_relay_that_works_makes_a_dead_one_a_warning() -> None:
 def test_nothing_is_said_about_what_could_not_be_tried() -> None:
     assert not bad(judged(relays(loop=None, nat=None)))
     assert not bad(judged(relays(nat=replace(CONE, same_toward_others=None))))
-
-
-NATS = [
-    (NatFacts(translated=False, same_toward_others=True), IcePolicy.DIRECT, True, FindingCode.NAT_NONE, OK),
-    (NatFacts(translated=False), IcePolicy.RELAY_ONLY, True, FindingCode.NAT_NONE, OK),
-    (CONE, IcePolicy.DIRECT, True, FindingCode.NAT_ENDPOINT_INDEPENDENT, OK),
-    (CONE, IcePolicy.RELAY_ONLY, True, FindingCode.NAT_ENDPOINT_INDEPENDENT, OK),
-    (replace(CONE, same_toward_others=False), IcePolicy.DIRECT, True, FindingCode.NAT_SYMMETRIC, WARNING),
-    (replace(CONE, same_toward_others=False), IcePolicy.DIRECT, False, FindingCode.NAT_SYMMETRIC, FAULT),
-    (
-        replace(CONE, same_toward_others=False),
-        IcePolicy.RELAY_ONLY,
-        True,
-        FindingCode.NAT_SYMMETRIC,
-        FindingLevel.NOTE,
-    ),
-]
-
-
-@pytest.mark.parametrize(("nat", "policy", "relayed", "code", "level"), NATS)
-def test_nats(nat: NatFacts, policy: IcePolicy, relayed: bool, code: FindingCode, level: FindingLevel) -> None:
-    (found,) = judge_nat(nat, policy, relayed=relayed)
-    assert (found.code, found.level) == (code, level)
-    if code is not FindingCode.NAT_SYMMETRIC:
-        assert ("as your settings ask" in found.sentence) is (policy is IcePolicy.RELAY_ONLY)

@@ -1,4 +1,4 @@
-"""What the facts about the relays and the NAT mean. No I/O, no clock."""
+"""What the facts about the relays mean. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from ..config import IcePolicy
-from .facts import EndpointFacts, LoopFacts, NameProblem, NatFacts, RelayFacts, RelayProblem, TlsProblem, Way
+from .facts import EndpointFacts, LoopFacts, NameProblem, RelayFacts, RelayProblem, TlsProblem, Way
 from .findings import Finding, FindingCode, FindingLevel
+from .judge_loop import judge_loop, relay_works
 from .judge_machine import ipv6_broken
-
-LOSS_WARNING: Final = 0.08
-"""Above this, speech suffers in spite of what is done about losses. Of 50 packets on a line that loses two in a hundred
-there and back, so many are lost once in three hundred examinations.
-"""
-
-SLOW_MILLISECONDS: Final = 300.0
-"""To the relay and back; two callers who are that far from it interrupt each other."""
+from .judge_nat import judge_nat
 
 _UNAUTHORIZED: Final = 401
 _QUOTA_REACHED: Final = 486
@@ -62,10 +56,10 @@ def judge_relays(facts: RelayFacts, situation: Situation) -> Iterator[Finding]:
     for host in dict.fromkeys(end.host for end in considered):
         yield from _judge_relay(host, [end for end in considered if end.host == host], facts, level, situation)
     if working and facts.loop is not None:
-        broken = list(_judge_loop(facts.loop, udp_passes=_udp_passes(considered, facts.loop), host=working[0].host))
+        broken = list(judge_loop(facts.loop, udp_passes=_udp_passes(considered, facts.loop), host=working[0].host))
         yield from broken
         if not any(finding.level is FindingLevel.FAULT for finding in broken):
-            yield _works(facts.loop, working)
+            yield relay_works(facts.loop, working)
     if facts.nat is not None:
         yield from judge_nat(facts.nat, situation.policy, relayed=bool(working))
 
@@ -290,126 +284,6 @@ def _refused(host: str, code: int, facts: RelayFacts, level: FindingLevel) -> Fi
         f"The relay {host} refuses to relay (code {code}); its operator must look at its configuration.",
         details,
     )
-
-
-def _judge_loop(loop: LoopFacts, *, udp_passes: bool, host: str) -> Iterator[Finding]:
-    """What does not go round."""
-    if loop.refusal is not None:
-        yield Finding(
-            FindingCode.RELAY_LOOP_BROKEN,
-            FindingLevel.WARNING,
-            f"The relay {host} refuses to send to itself or to this network (code {loop.refusal}), so two callers who "
-            "both need it cannot meet; its operator must look at denied-peer-ip.",
-            {"refusal": loop.refusal},
-        )
-        return
-    blind = not udp_passes and not loop.received
-    if not loop.relayed_is_the_relays and ((udp_passes and not loop.inward) or blind):
-        yield Finding(
-            FindingCode.RELAY_WRONG_ADDRESS,
-            FindingLevel.FAULT,
-            f"The relay {host} hands out an address that does not lead to it; its operator must correct external-ip "
-            "(or relay-ip).",
-        )
-        return
-    if udp_passes and not loop.inward:
-        yield Finding(
-            FindingCode.RELAY_PORTS_CLOSED,
-            FindingLevel.FAULT,
-            f"The relay {host} answers, but nothing reaches the ports it relays with; its operator must open UDP "
-            "min-port to max-port in the firewall.",
-            {"outward": loop.outward},
-        )
-        return
-    if not loop.received:
-        yield Finding(
-            FindingCode.RELAY_LOOP_BROKEN,
-            FindingLevel.FAULT if blind else FindingLevel.WARNING,
-            f"Nothing goes from the relay {host} to itself, so two callers who both need it cannot meet; its operator "
-            "must let it reach its own external address.",
-        )
-        return
-    yield from _judge_quality(loop, host)
-
-
-def _judge_quality(loop: LoopFacts, host: str) -> Iterator[Finding]:
-    lost = 1 - loop.received / loop.sent
-    if lost > LOSS_WARNING:
-        yield Finding(
-            FindingCode.RELAY_LOSES_PACKETS,
-            FindingLevel.WARNING,
-            f"{lost:.0%} of the packets are lost on the way to the relay {host} and back; go nearer to the Wi-Fi or "
-            "take a cable, and look what else uses the line.",
-            _figures(loop),
-        )
-    if loop.milliseconds is not None and loop.milliseconds > SLOW_MILLISECONDS:
-        yield Finding(
-            FindingCode.RELAY_SLOW,
-            FindingLevel.WARNING,
-            f"The relay {host} is {loop.milliseconds:.0f} ms away there and back, so people will interrupt each other; "
-            "look what else uses the line, or use a server nearer to you.",
-            _figures(loop),
-        )
-    if loop.large_sent and not loop.large_received:
-        yield Finding(
-            FindingCode.LARGE_PACKETS_LOST,
-            FindingLevel.WARNING,
-            "Small packets arrive and large ones do not, so pictures will not; lower the MTU of the VPN or router.",
-            _figures(loop),
-        )
-
-
-def _works(loop: LoopFacts, working: Sequence[EndpointFacts]) -> Finding:
-    ways = ", ".join(way.value for way in Way if any(end.way is way for end in working))
-    took = "" if loop.milliseconds is None else f", {loop.milliseconds:.0f} ms there and back"
-    through = f"; {loop.received} of {loop.sent} packets came round over {loop.way.value}{took}" if loop.sent else ""
-    return Finding(
-        FindingCode.RELAY_WORKS,
-        FindingLevel.OK,
-        f"The relay {working[0].host} works over {ways}{through}.",
-        {"urls": _urls(working), **_figures(loop)},
-    )
-
-
-def judge_nat(nat: NatFacts, policy: IcePolicy, *, relayed: bool) -> Iterator[Finding]:
-    """Whether calls will go direct."""
-    details: dict[str, object] = {"lets_strangers_in": nat.lets_strangers_in}
-    always = policy is IcePolicy.RELAY_ONLY
-    if not nat.translated:
-        yield Finding(
-            FindingCode.NAT_NONE,
-            FindingLevel.OK,
-            "This machine has an address of its own, without a NAT: "
-            + ("calls take the relay, as your settings ask." if always else "calls go direct where the other can."),
-            details,
-        )
-    elif nat.same_toward_others:
-        yield Finding(
-            FindingCode.NAT_ENDPOINT_INDEPENDENT,
-            FindingLevel.OK,
-            "The NAT here keeps one address toward all: "
-            + ("calls take the relay, as your settings ask." if always else "calls go direct with most people."),
-            details,
-        )
-    elif nat.same_toward_others is False:
-        level = FindingLevel.NOTE if always else FindingLevel.WARNING if relayed else FindingLevel.FAULT
-        yield Finding(
-            FindingCode.NAT_SYMMETRIC,
-            level,
-            "The NAT here shows another address toward everybody (symmetric): most calls need the relay; for direct "
-            "ones switch UPnP or a full-cone NAT on in the router, or use another network.",
-            details,
-        )
-
-
-def _figures(loop: LoopFacts) -> dict[str, object]:
-    return {
-        "sent": loop.sent,
-        "received": loop.received,
-        "milliseconds": None if loop.milliseconds is None else round(loop.milliseconds, 1),
-        "large_sent": loop.large_sent,
-        "large_received": loop.large_received,
-    }
 
 
 def _urls(ends: Sequence[EndpointFacts]) -> list[str]:
