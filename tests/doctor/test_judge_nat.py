@@ -43,6 +43,7 @@ def test_nothing_is_said_where_the_second_look_failed() -> None:
 
 
 @pytest.mark.parametrize("strangers", [False, True, None])
-def test_who_gets_in_unasked_is_for_scripts(strangers: bool | None) -> None:
+def test_who_gets_in_unasked_is_said(strangers: bool | None) -> None:
     (found,) = judge_nat(replace(CONE, lets_strangers_in=strangers), IcePolicy.DIRECT, relayed=True)
     assert found.details["lets_strangers_in"] is strangers
+    assert ("everybody in" in found.sentence) is (strangers is True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -13,6 +16,7 @@ from entrenous.doctor import look_sound
 from entrenous.doctor.facts import SoundFacts
 from entrenous.doctor.look_sound import decibels, look_at_sound
 from entrenous.media.streams import SoundBlock
+from lab import pulse
 
 MICROPHONE = SoundDevice(1, "Microphone", inputs=1, outputs=0, is_default_input=True, is_default_output=False)
 SPEAKER = SoundDevice(2, "Speaker", inputs=0, outputs=2, is_default_input=False, is_default_output=True)
@@ -101,3 +105,24 @@ async def test_no_sound_system(devices: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_levels() -> None:
     assert decibels(32768.0) == 0.0
     assert decibels(0.0) is None
+
+
+_LOOK = """
+import asyncio, dataclasses, json
+from entrenous.doctor.look_sound import look_at_sound
+print(json.dumps(dataclasses.asdict(asyncio.run(look_at_sound()))))
+"""
+
+
+@pytest.mark.skipif(pulse.MISSING is not None, reason=str(pulse.MISSING))
+def test_a_real_sound_card() -> None:
+    """Its microphone hears what its speaker plays: the doctor's own silence."""
+    with pulse.sound_card() as card:
+        done = subprocess.run(
+            [sys.executable, "-c", _LOOK], env=card.environment, capture_output=True, check=True, timeout=60
+        )
+    seen = json.loads(done.stdout)
+    assert seen["microphones"] > 0
+    assert seen["speakers"] > 0
+    assert (seen["system_problem"], seen["microphone_problem"], seen["speaker_problem"]) == (None, None, None)
+    assert seen["level_dbfs"] is None, "digital silence"

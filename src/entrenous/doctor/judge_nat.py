@@ -22,10 +22,11 @@ def judge_nat(nat: NatFacts, policy: IcePolicy, *, relayed: bool) -> Iterator[Fi
             details,
         )
     elif nat.same_toward_others:
+        who = "everybody in" if nat.lets_strangers_in else "in only whom we sent to"
         yield Finding(
             FindingCode.NAT_ENDPOINT_INDEPENDENT,
             FindingLevel.OK,
-            "The NAT here keeps one address toward all: "
+            f"The NAT here keeps one address toward all and lets {who}: "
             + ("calls take the relay, as your settings ask." if always else "calls go direct with most people."),
             details,
         )
