@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.clinic import CAROL, SERVER, Clinic, Scene, Setup, scene
+from bench.clinic import CAROL, RELAY_URLS, SERVER, Clinic, Scene, Setup, scene
 from entrenous import FindingCode
 from lab.coturn import SECRET
 from lab.network import Families, Link, Nat, why_unavailable
@@ -256,6 +256,38 @@ FAULTS: tuple[Fault, ...] = (
     Fault("large packets lost", FindingCode.LARGE_PACKETS_LOST, Setup(injure=lose_large_packets)),
     Fault("one packet in five lost", FindingCode.RELAY_LOSES_PACKETS, Setup(link=Link(loss=0.12))),
     Fault("a line by satellite", FindingCode.RELAY_SLOW, Setup(link=Link(delay=0.25))),
+    # two at a time: the one that stops calls comes first
+    Fault(
+        "UDP blocked, and a wrong secret",
+        FindingCode.RELAY_WRONG_SECRET,
+        Setup(nat=Nat.UDP_BLOCKED, relay_secret="quite-another-secret-of-the-relay"),
+    ),
+    Fault("UDP blocked, and no relay", FindingCode.NO_RELAY, Setup(nat=Nat.UDP_BLOCKED, relay_urls=())),
+    Fault(
+        "UDP blocked, and a relay for UDP only",
+        FindingCode.RELAY_DOWN,
+        Setup(nat=Nat.UDP_BLOCKED, relay_urls=RELAY_URLS[:1]),
+    ),
+    Fault(
+        "only TCP 443, and the relay's certificate run out",
+        FindingCode.RELAY_CERTIFICATE_EXPIRED,
+        Setup(nat=Nat.TCP_443, relay_certificate="expired"),
+    ),
+    Fault(
+        "symmetric NAT, and relay ports closed",
+        FindingCode.RELAY_PORTS_CLOSED,
+        Setup(nat=Nat.SYMMETRIC, injure=close_at_relay("udp dport 49152-65535")),
+    ),
+    Fault(
+        "symmetric NAT, and a wrong external address",
+        FindingCode.RELAY_WRONG_ADDRESS,
+        Setup(nat=Nat.SYMMETRIC, relay_text=external_address),
+    ),
+    Fault(
+        "server's certificate run out, own clock an hour behind",
+        FindingCode.SERVER_CERTIFICATE_EXPIRED,
+        Setup(server_certificate="expired", patient_shift=-3600),
+    ),
     # whom to call
     Fault("nobody of that name", FindingCode.PEER_UNKNOWN, Setup(arguments=(f"nobody@{SERVER}",))),
     Fault("no contact", FindingCode.PEER_NO_CONTACT, Setup(arguments=(CAROL,))),

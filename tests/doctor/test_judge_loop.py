@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous import FindingCode
+from entrenous import FindingCode, FindingLevel
 from entrenous.doctor.facts import EndpointFacts, LoopFacts, Way
 from entrenous.doctor.judge_loop import judge_loop, relay_works
 
@@ -33,7 +33,14 @@ def test_what_does_not_get_in_has_one_cause(received: int, outward: bool) -> Non
 
 def test_a_network_without_udp_blames_no_port() -> None:
     assert codes(BLIND, udp_passes=False) == []
-    assert codes(replace(BLIND, relayed_is_the_relays=False), udp_passes=False) == []
+
+
+def test_a_strange_address_that_cannot_be_tried_is_told_as_such() -> None:
+    (found,) = judge_loop(replace(BLIND, relayed_is_the_relays=False), udp_passes=False, host=HOST)
+    assert (found.code, found.level) == (FindingCode.RELAY_WRONG_ADDRESS, FindingLevel.WARNING)
+    silent = replace(BLIND, relayed_is_the_relays=False, received=0)
+    (found,) = judge_loop(silent, udp_passes=False, host=HOST)
+    assert (found.code, found.level) == (FindingCode.RELAY_WRONG_ADDRESS, FindingLevel.FAULT)
 
 
 def test_bad_lines_may_have_it_all() -> None:

@@ -43,6 +43,13 @@ def judge_loop(loop: LoopFacts, *, udp_passes: bool, host: str) -> Iterator[Find
             "(or relay-ip).",
         )
         return
+    if not loop.relayed_is_the_relays and not udp_passes:
+        yield Finding(
+            FindingCode.RELAY_WRONG_ADDRESS,
+            FindingLevel.WARNING,
+            f"The relay {host} hands out an address that its name does not have, and whether it leads there cannot be "
+            "tried without UDP; try from another network, or ask its operator for external-ip.",
+        )
     if udp_passes and not loop.inward:
         yield Finding(
             FindingCode.RELAY_PORTS_CLOSED,

@@ -9,8 +9,8 @@ from .facts import NatFacts
 from .findings import Finding, FindingCode, FindingLevel
 
 
-def judge_nat(nat: NatFacts, policy: IcePolicy, *, relayed: bool) -> Iterator[Finding]:
-    """Whether calls will go direct."""
+def judge_nat(nat: NatFacts, policy: IcePolicy) -> Iterator[Finding]:
+    """Whether calls will go direct. That the relay works is known: it is the one that saw the NAT."""
     details: dict[str, object] = {"lets_strangers_in": nat.lets_strangers_in}
     always = policy is IcePolicy.RELAY_ONLY
     if not nat.translated:
@@ -31,7 +31,7 @@ def judge_nat(nat: NatFacts, policy: IcePolicy, *, relayed: bool) -> Iterator[Fi
             details,
         )
     elif nat.same_toward_others is False:
-        level = FindingLevel.NOTE if always else FindingLevel.WARNING if relayed else FindingLevel.FAULT
+        level = FindingLevel.NOTE if always else FindingLevel.WARNING
         yield Finding(
             FindingCode.NAT_SYMMETRIC,
             level,

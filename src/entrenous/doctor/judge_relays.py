@@ -61,7 +61,7 @@ def judge_relays(facts: RelayFacts, situation: Situation) -> Iterator[Finding]:
         if not any(finding.level is FindingLevel.FAULT for finding in broken):
             yield relay_works(facts.loop, working)
     if facts.nat is not None:
-        yield from judge_nat(facts.nat, situation.policy, relayed=bool(working))
+        yield from judge_nat(facts.nat, situation.policy)
 
 
 def server_clock_is_off(facts: RelayFacts) -> bool:
