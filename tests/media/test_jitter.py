@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from entrenous.media.jitter import Conceal, Merge, Play, PlayoutBuffer, PlayoutCounters, Recover, Silence
@@ -311,13 +311,15 @@ def test_delay_and_invention_stay_small(name: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(lost=st.sets(st.integers(5, 290), max_size=120), phase=st.floats(0, 0.0199))
+@example(lost={26, 45}, phase=0.01)
 def test_without_jitter_losses_cost_one_block_each_and_never_delay(lost: set[int], phase: float) -> None:
     heard = listen(stream(300, lost=lost), 306, phase=phase)
     assert heard.numbers == [number for number in range(300) if number not in lost]
     spare = 4 + heard.counters.held_back  # turns after the end; one block is put in when losses repeat
     assert heard.counters.concealed + heard.counters.recovered <= len(lost) + spare
-    assert heard.counters.held_back <= 1
-    assert heard.delays[-1] <= 0.030 + heard.counters.held_back * TURN + 1e-6
+    lasting = heard.counters.held_back - heard.counters.merged  # what was put in and not taken out again
+    assert lasting <= 1
+    assert heard.delays[-1] <= 0.030 + max(0, lasting) * TURN + 1e-6
 
 
 @settings(max_examples=200, deadline=None)
