@@ -26,7 +26,8 @@ OUTAGE_SECONDS = 10.0
 CAP_SECONDS = 30.0
 """After which a call is taken for lost, or for one that does not connect."""
 LOSS = 0.2
-BURST = 5.0
+BURST = 0.1
+"""Seconds for which everything is lost, on the mean."""
 LOSSY_AT_ONCE = 4
 
 PAIRS = (

@@ -121,18 +121,27 @@ def _pass(link: Link, packets: int, *, size: int = 100, interval: float = 0.001)
     return direction, arrivals
 
 
-def test_loss_comes_in_bursts_of_the_wanted_length_and_share() -> None:
-    for burst in (1.0, 5.0):
-        direction = Direction(random.Random(2), Link(loss=0.2, burst=burst))
-        arrived = []
-        for number in range(50_000):
-            direction.accept(b"packet", float(number))
-            arrived.append(bool(direction.due(float(number))))
-        losses = arrived.count(False)
-        begins = sum(before and not after for before, after in itertools.pairwise(arrived))
-        assert 0.19 < losses / len(arrived) < 0.21
-        # Independent losses follow each other too: 1 / (1 - loss) in a row on the mean.
-        assert losses / begins == pytest.approx(max(burst, 1.25), rel=0.05)
+@pytest.mark.parametrize("burst", [0.0, 0.1])
+def test_loss_has_the_wanted_share_and_comes_in_bursts_of_the_wanted_length(burst: float) -> None:
+    direction, interval = Direction(random.Random(2), Link(loss=0.2, burst=burst)), 0.005
+    arrived = []
+    for number in range(100_000):
+        direction.accept(b"packet", number * interval)
+        arrived.append(bool(direction.due(number * interval)))
+    losses = arrived.count(False)
+    begins = sum(before and not after for before, after in itertools.pairwise(arrived))
+    assert 0.18 < losses / len(arrived) < 0.22
+    # Independent losses follow each other too: 1 / (1 - loss) in a row on the mean.
+    assert losses / begins == pytest.approx(burst / interval or 1.25, rel=0.1)
+
+
+def test_a_burst_is_over_when_a_rare_packet_comes_again() -> None:
+    direction = Direction(random.Random(4), Link(loss=0.2, burst=0.1))
+    arrived = 0
+    for number in range(2_000):
+        direction.accept(b"packet", 5.0 * number)
+        arrived += len(direction.due(5.0 * number))
+    assert 1_520 < arrived < 1_680
 
 
 def test_a_rate_spaces_packets_and_a_full_queue_drops() -> None:

@@ -20,7 +20,7 @@ An example, whole:
             print(await lab.host("alice").run("ip", "address"))    # a program's output
             process = await lab.host("alice").start("sleep", "60") # an asyncio process, ended with the lab
             command = lab.host("alice").command("sleep", "60")     # to start it by other means
-            await lab.home("alice").shape(loss=0.2, burst=3)       # both ways, from now on
+            await lab.home("alice").shape(loss=0.2, burst=0.1)     # both ways, from now on
             await lab.home("alice").shape(up=False)                # a silent outage, until up=True
             await lab.home("alice").handoff()                      # new public and new private address
             await lab.home("alice").handoff(lan=False)             # new public address only

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ class Link:
         delay: seconds.
         jitter: seconds, uniform, either side of `delay`; packets stay in order.
         loss: share of the packets that is lost, 0 to 1.
-        burst: mean number of packets lost in a row; 1 means independent losses.
+        burst: mean seconds for which everything is lost, again and again; 0 means independent losses.
         reorder: share of the packets that is held back by `REORDER_SECONDS` more, so that others overtake them.
         rate: bits a second, 0 for no limit.
         queue: with a rate, a packet that would wait for longer than these seconds is dropped.
@@ -32,15 +33,15 @@ class Link:
     delay: float = 0.0
     jitter: float = 0.0
     loss: float = 0.0
-    burst: float = 1.0
+    burst: float = 0.0
     reorder: float = 0.0
     rate: float = 0.0
     queue: float = 0.2
     up: bool = True
 
     def __post_init__(self) -> None:
-        if not (0 <= self.loss <= 1 and 0 <= self.reorder <= 1 and self.burst >= 1):
-            raise ValueError(f"loss and reorder are shares of 1, and a burst is at least one packet: {self}")
+        if not (0 <= self.loss <= 1 and 0 <= self.reorder <= 1):
+            raise ValueError(f"loss and reorder are shares of 1: {self}")
 
 
 @dataclass(slots=True)
@@ -70,11 +71,12 @@ class Direction:
     _busy_until: float = 0.0
     _last_due: float = 0.0
     _losing: bool = False
+    _asked_at: float = -math.inf
 
     def accept(self, packet: bytes, now: float) -> None:
         """Take a packet in at `now`, or lose it."""
         link, start = self.link, max(now, self._busy_until)
-        if not link.up or self._loses_next():
+        if not link.up or self._loses(now):
             self.counts.lost += 1
             return
         if link.rate and start - now > link.queue:
@@ -103,12 +105,12 @@ class Direction:
         """When the next packet arrives; None while none is under way."""
         return self._waiting[0][0] if self._waiting else None
 
-    def _loses_next(self) -> bool:
-        """Gilbert's model: two states, with the wanted mean loss and the wanted mean length of a burst."""
+    def _loses(self, now: float) -> bool:
+        """Gilbert's model: two states by turns, one loses everything; in time, so that a rare packet meets both."""
         loss, burst = self.link.loss, self.link.burst
-        if loss in (0.0, 1.0):
-            return loss == 1.0
-        stay = 1 - 1 / burst if burst > 1 else loss
-        enter = loss * (1 - stay) / (1 - loss)
-        self._losing = self.rng.random() < (stay if self._losing else enter)
+        if loss in (0.0, 1.0) or not burst:
+            return loss > 0.0 and self.rng.random() < loss
+        memory = math.exp((self._asked_at - now) / (burst * (1 - loss)))
+        self._asked_at = now
+        self._losing = self.rng.random() < loss + (self._losing - loss) * memory
         return self._losing
