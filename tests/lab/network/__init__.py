@@ -36,6 +36,9 @@ A home with cable, wireless and a VPN that is off, in both internets:
         Access(Nat.PORT_RESTRICTED, interface="vpn0", metric=50, plugged=False),       # home["vpn0"].plug_in()
     ))
 
+What runs in there: `programs` has the real servers and nodes, `town` all of it at once; `sound` tells what was heard
+while the network changed, `wire` whom a host exchanged packets with, and `probes` how the network itself behaves.
+
 As on any Linux machine, packets leave by the default route with the lowest metric, whatever address they are sent
 from, unless a socket is bound to a device.
 """
