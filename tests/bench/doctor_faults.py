@@ -424,7 +424,7 @@ async def main() -> int:
         named = ", ".join(sorted({run.first or "nothing" for run in mine}))
         right = sum(run.is_right for run in mine)
         seconds = max(run.seconds for run in mine)
-        print(f"{right}/{len(mine)}  {seconds:5.1f} s  {fault.name:44} {fault.code or 'nothing':32} {named}")
+        print(f"{right}/{len(mine)}  {seconds:5.1f} s  {fault.name:54} {fault.code or 'nothing':32} {named}")
     right = sum(run.is_right for run in runs)
     print(f"\n{right} of {len(runs)} right ({right / len(runs):.1%}; the goal is {GOAL:.0%})")
     if options.out:

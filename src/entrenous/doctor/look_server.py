@@ -31,7 +31,6 @@ CONNECT_SECONDS: Final = 3.0
 TLS_SECONDS: Final = 4.0
 HTTP_SECONDS: Final = 4.0
 PORTAL_SECONDS: Final = 2.0
-CLOSE_SECONDS: Final = 0.5
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_BODY_BYTES: Final = 2 * 1024
 
@@ -154,7 +153,6 @@ async def _ask(
             if answer.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
                 return facts
             hello = await _read_hello(reader)
-            await _say_goodbye(reader, writer)
     except _NO_ANSWER:
         return facts
     finally:
@@ -234,17 +232,6 @@ async def _read_hello(reader: asyncio.StreamReader) -> Hello | None:
     except (codec.WireError, UnicodeDecodeError):
         return None
     return message if isinstance(message, Hello) else None
-
-
-async def _say_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Close the WebSocket properly (RFC 6455 §5.5.1): a server that is nearly full has the place back at once."""
-    writer.write(bytes((0x88, 0x82)) + bytes(4) + (1000).to_bytes(2, "big"))
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            while await reader.read(MAX_BODY_BYTES):
-                pass
-    except (OSError, TimeoutError):
-        return
 
 
 async def _is_behind_portal(host: str, addresses: list[str]) -> bool:
