@@ -30,7 +30,14 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "entrenous_wire.limits",
     ),
     "entrenous.media": ("entrenous.crypto.sframe", "entrenous.config", "entrenous.errors", "entrenous.assets"),
-    "entrenous.link": ("entrenous_wire", "entrenous.protocol", "entrenous.config", "entrenous.errors"),
+    "entrenous.link": (
+        "entrenous_wire",
+        "entrenous.protocol",
+        "entrenous.config",
+        "entrenous.errors",
+        "entrenous.link_ways",
+    ),
+    "entrenous.link_ways": ("entrenous_wire", "entrenous.protocol", "entrenous.config", "entrenous.errors"),
     "entrenous": ("entrenous", "entrenous_wire"),
     "entrenous.doctor": (
         "entrenous.account",
@@ -53,7 +60,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "aioice": ("entrenous.media.transport",),
     "ifaddr": ("entrenous.network_watch",),
-    "aiohttp": ("entrenous.link", "entrenous_signaling.app"),
+    "aiohttp": ("entrenous.link", "entrenous.link_ways", "entrenous_signaling.app"),
     "sounddevice": ("entrenous.media.devices",),
     "sqlalchemy": ("entrenous_signaling.store",),
     "alembic": ("entrenous_signaling.store",),

@@ -165,7 +165,7 @@ async def test_a_connection_whose_own_address_is_gone_is_made_anew_at_once(
     server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(server, "alice") as (alice, user, profile), opened(server, "bob") as (bob, _, _):
-        monkeypatch.setattr(link, "_is_ours", lambda name: False)
+        monkeypatch.setattr(link, "is_ours", lambda name: False)
         alice.network_changed()
         assert alice._probing is None
         lost = await user.next()
@@ -216,7 +216,7 @@ async def test_the_name_is_looked_up_again_only_when_the_known_address_does_not_
     cleared: list[None] = []
     monkeypatch.setattr(aiohttp.TCPConnector, "clear_dns_cache", lambda *_: cleared.append(None))
     async with opened(server, "alice") as (alice, user, _):
-        monkeypatch.setattr(link, "_is_ours", lambda name: False)
+        monkeypatch.setattr(link, "is_ours", lambda name: False)
         alice.network_changed()
         assert isinstance(await user.next(), tuple)
         assert await user.next() == "up"
@@ -225,12 +225,6 @@ async def test_the_name_is_looked_up_again_only_when_the_known_address_does_not_
         for _ in range(3):  # the connection, then an attempt at the address that is known, then one at what it is now
             assert isinstance(await user.next(), tuple)
         assert cleared
-
-
-def test_whose_an_address_is() -> None:
-    assert link._is_ours(("127.0.0.1", 4242))
-    assert not link._is_ours(("192.0.2.77", 4242))
-    assert not link._is_ours(None)
 
 
 def link_to(settings: NodeConfig, *, name: str = "127.0.0.1") -> Link:

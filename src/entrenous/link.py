@@ -7,12 +7,9 @@ each input it drains everything the session asks for, then arms the timer anew.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import random
-import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,10 +20,11 @@ import aiohttp
 
 from entrenous_wire import codec, limits
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deliver, Devices, ErrorCode, FromNode, Kind, Send, Turn
+from entrenous_wire.messages import Deliver, Devices, FromNode, Kind, Send, Turn
 
 from .config import NodeConfig
-from .errors import ConfigError, RequestRefused, ServerUnreachable
+from .errors import ServerUnreachable
+from .link_ways import given_up, is_ours, is_without_network, refusal, tls_context, why_not_connected
 from .protocol import session_outputs as told
 from .protocol.credentials import Credentials
 from .protocol.deadlines import Timeouts
@@ -43,9 +41,6 @@ LAST_WORDS_SECONDS: Final = 1.0
 
 PROBE_SECONDS: Final = 1.0
 """How long the server may take to answer on a connection that the network may have changed under."""
-
-_NO_WAY_OUT: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
-"""What says something about our network and nothing about the server."""
 
 _NEXT_STEP: Final = "Check the address and your network, then try again."
 
@@ -86,7 +81,7 @@ class Link:
         self, config: NodeConfig, credentials: Credentials, user: LinkUser, *, timeouts: Timeouts | None = None
     ) -> None:
         self._url = config.url + limits.SIGNAL_PATH
-        self._tls = _tls_context(config)
+        self._tls = tls_context(config)
         self._user = user
         self._session = Session(credentials, draw=random.SystemRandom().random, timeouts=timeouts)
         self._server = credentials.server
@@ -210,7 +205,7 @@ class Link:
         if self._first_up is None or not self._first_up.done():
             return  # whoever opens the link waits for this one attempt
         self._fruitless = 0
-        if self._socket is None or not _is_ours(self._socket.get_extra_info("sockname")):
+        if self._socket is None or not is_ours(self._socket.get_extra_info("sockname")):
             self._reconnect("The network of this machine changed.")
         else:
             self.doubt()
@@ -282,7 +277,7 @@ class Link:
                     waiting.set_result(output.answer)
             case told.RequestFailed():
                 if (waiting := self._answers.get(output.request)) is not None and not waiting.done():
-                    waiting.set_exception(_refusal(output))
+                    waiting.set_exception(refusal(output))
             case told.SessionUp():
                 if self._first_up is not None and not self._first_up.done():
                     self._first_up.set_result(None)
@@ -294,7 +289,7 @@ class Link:
                 self._told.append(lambda: self._user.link_lost(output.sentence))
             case told.GaveUp():
                 if self._first_up is not None and not self._first_up.done():
-                    self._first_up.set_exception(_given_up(output))
+                    self._first_up.set_exception(given_up(output))
                 self._told.append(lambda: self._user.link_closed(output.sentence))
             case _:
                 assert_never(output)
@@ -375,9 +370,11 @@ class Link:
                     await self._say_last_words(used, outgoing)
             sentence = f"The connection to {self._server} was closed."
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            sentence = _why(error, self._server)
-            if isinstance(error, OSError) and error.errno in _NO_WAY_OUT:
+            sentence = why_not_connected(error, self._server)
+            if is_without_network(error):
                 self._fruitless = 0
+        if asyncio.current_task() is not self._connection:
+            return  # it was given up before, and ended badly: the next one stands already
         self._connection = self._socket = None
         self._session.transport_lost(sentence, time.monotonic())
         self._drain()
@@ -412,56 +409,3 @@ class Link:
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 while not outgoing.empty() and not used.closed:
                     await used.send_str(outgoing.get_nowait())
-
-
-def _tls_context(config: NodeConfig) -> ssl.SSLContext | bool:
-    if not config.url.startswith("wss://"):
-        return True
-    try:
-        # With a file of its own the context does not trust the system's authorities.
-        context = ssl.create_default_context(cafile=config.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"The certificate authorities in {config.ca_file} cannot be used: {error}.") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def _is_ours(name: tuple[str, int, *tuple[int, ...]] | None) -> bool:
-    """Whether the local address of a socket still belongs to this machine."""
-    if name is None:
-        return False
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in name[0] else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((name[0], 0, *name[2:]))
-    except OSError:
-        return False
-    return True
-
-
-def _why(error: Exception, server: str) -> str:
-    """One sentence for a connection that did not come about; the next step is the caller's to add."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return f"The certificate of {server} is not valid for it, or its authority is not trusted."
-        case aiohttp.ClientConnectorDNSError():
-            return f"The name {server} cannot be resolved."
-        case aiohttp.ClientSSLError():
-            return f"TLS with {server} failed."
-        case aiohttp.WSServerHandshakeError():
-            return f"{server} answers, but it is no entrenous server (HTTP {error.status})."
-        case TimeoutError():
-            return f"{server} did not answer in time."
-        case _:
-            return f"{server} cannot be reached."
-
-
-def _refusal(failed: told.RequestFailed) -> Exception:
-    if failed.code is ErrorCode.UNAVAILABLE:
-        return ServerUnreachable(failed.sentence)
-    return RequestRefused(failed.code.value, failed.sentence)
-
-
-def _given_up(output: told.GaveUp) -> Exception:
-    if output.code is None:
-        return ServerUnreachable(output.sentence)
-    return RequestRefused(output.code.value, output.sentence)

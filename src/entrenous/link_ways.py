@@ -1,0 +1,79 @@
+"""The ways to a signaling server: whom to trust, whether there is a way at all, and why one did not work."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from typing import Final
+
+import aiohttp
+
+from entrenous_wire.messages import ErrorCode
+
+from .config import NodeConfig
+from .errors import ConfigError, RequestRefused, ServerUnreachable
+from .protocol import session_outputs as told
+
+_NO_WAY_OUT: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+
+
+def tls_context(config: NodeConfig) -> ssl.SSLContext | bool:
+    """How to check the server's certificate; raises ConfigError when the file of authorities cannot be used."""
+    if not config.url.startswith("wss://"):
+        return True
+    try:
+        # With a file of its own the context does not trust the system's authorities.
+        context = ssl.create_default_context(cafile=config.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"The certificate authorities in {config.ca_file} cannot be used: {error}.") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def is_ours(name: tuple[str, int, *tuple[int, ...]] | None) -> bool:
+    """Whether the local address of a socket still belongs to this machine."""
+    if name is None:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in name[0] else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((name[0], 0, *name[2:]))
+    except OSError:
+        return False
+    return True
+
+
+def is_without_network(error: Exception) -> bool:
+    """Whether a failure says something about our network and nothing about the server."""
+    return isinstance(error, OSError) and error.errno in _NO_WAY_OUT
+
+
+def why_not_connected(error: Exception, server: str) -> str:
+    """One sentence for a connection that did not come about; the next step is the caller's to add."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"The certificate of {server} is not valid for it, or its authority is not trusted."
+        case aiohttp.ClientConnectorDNSError():
+            return f"The name {server} cannot be resolved."
+        case aiohttp.ClientSSLError():
+            return f"TLS with {server} failed."
+        case aiohttp.WSServerHandshakeError():
+            return f"{server} answers, but it is no entrenous server (HTTP {error.status})."
+        case TimeoutError():
+            return f"{server} did not answer in time."
+        case _:
+            return f"{server} cannot be reached."
+
+
+def refusal(failed: told.RequestFailed) -> Exception:
+    """The error that whoever made a request gets."""
+    if failed.code is ErrorCode.UNAVAILABLE:
+        return ServerUnreachable(failed.sentence)
+    return RequestRefused(failed.code.value, failed.sentence)
+
+
+def given_up(output: told.GaveUp) -> Exception:
+    """The error that whoever opened the link gets."""
+    if output.code is None:
+        return ServerUnreachable(output.sentence)
+    return RequestRefused(output.code.value, output.sentence)

@@ -1,0 +1,46 @@
+"""The ways to a server: whose an address is, and what is made of each failure; whole connections are in test_link."""
+
+from __future__ import annotations
+
+import errno
+
+import aiohttp
+import pytest
+
+from entrenous import NodeConfig, RequestRefused, ServerUnreachable
+from entrenous.link_ways import given_up, is_ours, is_without_network, refusal, tls_context, why_not_connected
+from entrenous.protocol.session_outputs import GaveUp, RequestFailed
+from entrenous_wire.messages import ErrorCode
+
+
+def test_whose_an_address_is() -> None:
+    assert is_ours(("127.0.0.1", 4242))
+    assert not is_ours(("192.0.2.77", 4242))
+    assert not is_ours(None)
+
+
+def test_a_missing_network_says_nothing_about_the_server() -> None:
+    assert is_without_network(OSError(errno.ENETUNREACH, "Network is unreachable"))
+    assert not is_without_network(OSError(errno.ECONNREFUSED, "Connection refused"))
+    assert not is_without_network(TimeoutError())
+    assert not is_without_network(aiohttp.ClientError())
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), OSError("x"), aiohttp.ClientError("x")])
+def test_every_failure_is_a_sentence_about_the_server(error: Exception) -> None:
+    text = why_not_connected(error, "calls.example.org")
+    assert text.startswith("calls.example.org")
+    assert text.endswith(".")
+
+
+def test_a_refusal_and_silence_are_told_apart() -> None:
+    assert isinstance(refusal(RequestFailed(1, ErrorCode.UNAVAILABLE, "x")), ServerUnreachable)
+    refused = refusal(RequestFailed(1, ErrorCode.NO_RELAY, "x"))
+    assert isinstance(refused, RequestRefused)
+    assert refused.code == "no-relay"
+    assert isinstance(given_up(GaveUp(None, "x")), ServerUnreachable)
+    assert isinstance(given_up(GaveUp(ErrorCode.UNKNOWN_USER, "x")), RequestRefused)
+
+
+def test_on_this_machine_there_is_nothing_to_check() -> None:
+    assert tls_context(NodeConfig(server="ws://127.0.0.1:8440")) is True
