@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ from entrenous import (
     Call,
     CallEnded,
     CallState,
+    Cause,
     ConfigError,
     ContactError,
     EndReason,
@@ -27,12 +29,14 @@ from entrenous import (
     LocalProtocolError,
     MissedCall,
     Node,
+    PathChanged,
     PeerMuted,
     Rekeyed,
     RequestRefused,
     ServerBack,
     ServerLost,
     ServerUnreachable,
+    Side,
     Stage,
     Strangers,
     StreamKind,
@@ -44,6 +48,10 @@ from entrenous import (
 from entrenous.crypto import call_secrets
 from entrenous.crypto.identity import CERTIFICATE_SECONDS, RENEW_SECONDS
 from entrenous.crypto.sframe import FrameSealer
+from entrenous.link import Link
+from entrenous.media.events import LegPath, LegStage, PathFailure, PathKind
+from entrenous.media.events import PathChanged as LegMoved
+from entrenous.media.transport.leg import TransportLeg
 from lab.calls import until
 from world.nodes import (
     PATIENCE,
@@ -415,3 +423,71 @@ async def _settled(before: tuple[int, int, int], process: psutil.Process) -> Non
         return [now - then for now, then in zip(after, before, strict=True) if now > then]
 
     await until(lambda: not grown(), PATIENCE)
+
+
+async def test_what_the_network_does_is_told_to_the_legs_and_the_link(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(TransportLeg, "network_changed", lambda leg: told.append("leg"))
+    monkeypatch.setattr(Link, "network_changed", lambda link: told.append("link"))
+    async with two_nodes(server) as (alice, bob):
+        await connected(alice, bob)
+        alice._network._on_change()
+        assert told == ["leg", "link"], "media first"
+
+
+async def test_a_leg_that_moves_is_told_and_makes_the_link_prove_itself(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubted: list[Link] = []
+    monkeypatch.setattr(Link, "doubt", lambda link: doubted.append(link))
+    async with two_nodes(server) as (alice, bob):
+        there, _ = await connected(alice, bob)
+        (conversation,) = alice._conversations.values()
+        used = conversation._media_leg
+        assert used is not None
+        relayed = LegPath(PathKind.RELAY, "relay", "host", "udp")
+        conversation._legs._event(used, LegMoved(relayed))
+        assert there.path == "relay"
+        assert (await event_of(there, PathChanged)).path == "relay"
+        conversation._legs._event(used._replace(generation=7), LegMoved(replace(relayed, kind=PathKind.DIRECT)))
+        assert there.path == "relay", "another leg than the one that carries media"
+        assert doubted[0] is alice._link
+
+
+async def test_dialling_without_a_server_fails_with_the_reason_and_not_before_it_had_a_chance(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrenous.node.AWAY_SECONDS", 0.2)
+    async with two_nodes(server) as (alice, bob):
+        await server.stop()
+        await until(lambda: alice._away, PATIENCE)
+        there = await alice.call(bob.address)
+        async with asyncio.timeout(PATIENCE):
+            outcome = await there.wait_ended()
+        assert (outcome.reason, outcome.stage) == (EndReason.FAILED, Stage.KEYS)
+        assert (outcome.cause, outcome.side) == (Cause.SERVER_UNREACHABLE, Side.HERE)
+        assert "Check your network" in outcome.sentence
+
+
+async def test_both_ends_of_a_failed_call_name_stage_and_cause(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that finds it out says so, and whose side it is on."""
+
+    async def never(leg: TransportLeg, fingerprint: str) -> None:
+        leg._fail(LegStage.PATH, "It cannot be.", PathFailure.RELAY_REFUSED)
+
+    monkeypatch.setattr(TransportLeg, "_connect", never)
+    async with two_nodes(server) as (alice, bob):
+        there = await alice.call(bob.address, send=ToneSource(440))
+        here = await ringing(bob)
+        await here.accept(send=ToneSource(660))
+        async with asyncio.timeout(PATIENCE):
+            outcomes = await asyncio.gather(there.wait_ended(), here.wait_ended())
+    for outcome in outcomes:
+        assert (outcome.reason, outcome.stage) == (EndReason.FAILED, Stage.PATH)
+        assert outcome.cause is Cause.RELAY_REFUSED
+        assert "turned us away" in outcome.sentence or "was turned away" in outcome.sentence
+    assert Side.HERE in {outcome.side for outcome in outcomes}

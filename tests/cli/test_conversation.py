@@ -18,10 +18,12 @@ from entrenous import (
     Call,
     CallOutcome,
     CallStats,
+    Cause,
     Connecting,
     EndReason,
     MediaFileError,
     MediaProblem,
+    Side,
     Sink,
     Source,
     Stage,
@@ -119,10 +121,33 @@ async def test_a_script_gets_every_event_and_the_result(capsys: pytest.CaptureFi
     ]
     assert objects[1]["words"] == ["river", "lamp", "oak"]
     result = objects[-1]
-    assert result["outcome"] == {"reason": "remote", "stage": "media", "sentence": "It is over.", "seconds": 3.0}
+    assert result["outcome"] == {
+        "reason": "remote",
+        "stage": "media",
+        "sentence": "It is over.",
+        "seconds": 3.0,
+        "cause": None,
+        "side": None,
+    }
     assert result["peer"] == "bob@x.org"
     assert result["stats"]["seconds"] == 3.0
     assert (result["path"], result["words"]) == ("direct", ["river", "lamp", "oak"])
+
+
+async def test_a_script_reads_stage_cause_and_side_of_a_failed_call(capsys: pytest.CaptureFixture[str]) -> None:
+    line = Line()
+    held = Held(line, Output(as_json=True))
+    failed = CallOutcome(EndReason.FAILED, Stage.PATH, "No way.", None, Cause.NO_RELAY, Side.THERE)
+    line.call.finish(failed, CallStats())
+    await held.held
+    ended, result = (json.loads(text)["outcome"] for text in capsys.readouterr().out.splitlines())
+    assert ended == result
+    assert (result["reason"], result["stage"], result["cause"], result["side"]) == (
+        "failed",
+        "path",
+        "no-relay",
+        "there",
+    )
 
 
 async def test_without_a_terminal_each_change_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

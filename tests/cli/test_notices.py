@@ -29,6 +29,10 @@ def test_every_notice_has_its_sentence() -> None:
     assert all(notice_sentence(notice).endswith((".", str(BOB))) for notice in NOTICES)
 
 
+def test_a_call_that_could_not_ring_says_why() -> None:
+    assert notice_sentence(MissedCall(BOB, "You have no relay.")) == f"Missed a call of {BOB}. You have no relay."
+
+
 async def test_a_script_gets_each_as_an_object(capsys: pytest.CaptureFixture[str]) -> None:
     await watch(cast(Node, Announcing()), Output(as_json=True))
     lines = capsys.readouterr().out.splitlines()
