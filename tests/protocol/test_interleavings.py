@@ -41,6 +41,7 @@ from world.interleavings import (
     Pass,
     Repeat,
     Result,
+    Roam,
     Seat,
     Stall,
     Take,
@@ -194,6 +195,7 @@ RESTARTS: list[dict[Action, int]] = [
     {Improve(): 2, FailLeg(): 1},
     {Stall(): 1, FailLeg(Cause.NO_ANSWER): 2, Flow(): 1},
     {Improve(): 1, FailLeg(Cause.RELAY_REFUSED): 1, Stall(): 1},
+    {Stall(): 1, FailLeg(Cause.NO_NETWORK): 1, Roam(): 2},
 ]
 
 

@@ -40,6 +40,7 @@ from entrenous.protocol.inputs import (
     LegFailed,
     LegOffered,
     MediaOpened,
+    NetworkChanged,
     PleaseReceived,
     Rang,
     RingingReceived,
@@ -148,7 +149,12 @@ class Improve:
     """Some device in ACTIVE finds a better path."""
 
 
-Action = Dial | Take | Leave | Crash | Unreachable | Repeat | Pass | Stall | Flow | FailLeg | Improve
+@dataclass(frozen=True)
+class Roam:
+    """The network of some device in a call changes."""
+
+
+Action = Dial | Take | Leave | Crash | Unreachable | Repeat | Pass | Stall | Flow | FailLeg | Improve | Roam
 
 
 class _Numbers(Generic[T]):
@@ -498,6 +504,8 @@ def _acts(action: Action, seat: Seat) -> Fact | None:
             return LegFailed(call.id, call.pending_leg, Stage.PATH, action.cause, hidden=action.hidden)
         case Improve():
             return BetterPath(call.id) if call is not None and call.state is CallState.ACTIVE else None
+        case Roam():
+            return None if call is None else NetworkChanged()
 
 
 def _describe(seat: Seat) -> str:
