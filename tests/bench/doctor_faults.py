@@ -144,6 +144,7 @@ HEALTHY = Fault("nothing is wrong", None, Setup())
 FAULTS: tuple[Fault, ...] = (
     HEALTHY,
     Fault("nothing is wrong, IPv6 too", None, Setup(families=Families.DUAL)),
+    Fault("nothing is wrong, IPv6 alone", None, Setup(families=Families.V6)),
     Fault("no NAT at all", None, Setup(nat=Nat.NONE)),
     Fault("a NAT that lets everybody in", None, Setup(nat=Nat.FULL_CONE)),
     # this machine

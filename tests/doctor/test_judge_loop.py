@@ -31,6 +31,10 @@ def test_what_does_not_get_in_has_one_cause(received: int, outward: bool) -> Non
     assert codes(replace(shut, relayed_is_the_relays=False)) == [FindingCode.RELAY_WRONG_ADDRESS]
 
 
+def test_what_could_not_be_tried_from_outside_blames_nobody() -> None:
+    assert codes(replace(ROUND, inward=None)) == []
+
+
 def test_a_network_without_udp_blames_no_port() -> None:
     assert codes(BLIND, udp_passes=False) == []
 

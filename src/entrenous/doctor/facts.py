@@ -218,7 +218,8 @@ class LoopFacts:
         received: those that came out there.
         milliseconds: median time they took, to the relay and back.
         large_sent, large_received: the same with packets as large as those of a picture.
-        inward: a datagram of ours reached the relayed address before the relay had sent anything to us.
+        inward: a datagram of ours reached the relayed address before the relay had sent anything to us; None when it
+            could not be tried.
         outward: after that, a datagram from the relayed address reached us; None when nobody knew where to send it.
     """
 
@@ -230,7 +231,7 @@ class LoopFacts:
     milliseconds: float | None = None
     large_sent: int = 0
     large_received: int = 0
-    inward: bool = False
+    inward: bool | None = None
     outward: bool | None = None
 
 

@@ -35,7 +35,7 @@ def judge_loop(loop: LoopFacts, *, udp_passes: bool, host: str) -> Iterator[Find
         )
         return
     blind = not udp_passes and not loop.received
-    if not loop.relayed_is_the_relays and ((udp_passes and not loop.inward) or blind):
+    if not loop.relayed_is_the_relays and ((udp_passes and loop.inward is False) or blind):
         yield Finding(
             FindingCode.RELAY_WRONG_ADDRESS,
             FindingLevel.FAULT,
@@ -50,7 +50,7 @@ def judge_loop(loop: LoopFacts, *, udp_passes: bool, host: str) -> Iterator[Find
             f"The relay {host} hands out an address that its name does not have, and whether it leads there cannot be "
             "tried without UDP; try from another network, or ask its operator for external-ip.",
         )
-    if udp_passes and not loop.inward:
+    if udp_passes and loop.inward is False:
         yield Finding(
             FindingCode.RELAY_PORTS_CLOSED,
             FindingLevel.FAULT,

@@ -215,7 +215,7 @@ def _udp_passes(ends: Sequence[EndpointFacts], loop: LoopFacts | None) -> bool:
     for end in ends:
         if end.way is Way.UDP and (end.answers or end.problem is RelayProblem.REFUSED):
             return True
-    return loop is not None and (loop.inward or loop.outward is True)
+    return loop is not None and (loop.inward is True or loop.outward is True)
 
 
 def _certificates(host: str, ends: Sequence[EndpointFacts], level: FindingLevel) -> Iterator[Finding]:

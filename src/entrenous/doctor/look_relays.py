@@ -178,42 +178,63 @@ async def _look_at_loop(
 ) -> RelayFacts:
     """Send from outside to a relayed address, from there to us, and from one relayed address to another."""
     async with AsyncExitStack() as stack:
-        try:
-            one, other = await asyncio.gather(*(_allocate(best, context, stack) for _ in range(2)))
-            probe = await UdpProbe.open(one.relayed[0])
-        except (OSError, TimeoutError, NotTurn, AllocationRefused):
+        one, other = await asyncio.gather(_allocate(best, context, stack), _allocate(best, context, stack))
+        if one is None or other is None:
             return facts  # it relayed a moment ago, and does no more: there is nothing certain to say about it
-        stack.callback(probe.close)
         loop = LoopFacts(best.way, relayed_is_the_relays=one.relayed[0] in {end.address for end in ends})
-        mapped = await _ask_address(probe, _udp_beside(one.relayed[0], ends))
-        ourselves = one.mapped[0] if mapped is None else mapped[0]
         try:
-            await asyncio.gather(one.permit((ourselves, _ANY_PORT)), other.permit((ourselves, _ANY_PORT)))
-            strangers = None if mapped is None else await _knock_as_stranger(other, probe, mapped)
-            seen_as = await _knock_from_outside(one, probe)
-            target = seen_as or mapped
-            outward = None if target is None else await _knock_from_inside(one, probe, target)
-            loop = replace(loop, inward=seen_as is not None, outward=outward)
-        except AllocationRefused as error:
-            loop = replace(loop, refusal=error.code)
-            strangers, seen_as = None, None
-        except (OSError, TimeoutError):
-            strangers, seen_as = None, None
-        if mapped is not None:
-            facts = replace(facts, nat=_nat(probe.local, mapped, seen_as, strangers))
+            probe = await UdpProbe.open(one.relayed[0])
+        except OSError:
+            pass  # there is no way to addresses of that family from here: it is tried between the two alone
+        else:
+            stack.callback(probe.close)
+            mapped = await _ask_address(probe, _udp_beside(one.relayed[0], ends))
+            loop, nat = await _look_from_outside(loop, one, other, probe, mapped)
+            facts = replace(facts, nat=nat)
         try:
             loop = await _send_voice(loop, one, other)
         except AllocationRefused as error:
             loop = replace(loop, refusal=error.code)
         except (OSError, TimeoutError):
-            return replace(facts, loop=loop)
+            pass  # that nothing came round is what the facts say already
     return replace(facts, loop=loop)
 
 
-async def _allocate(endpoint: _Endpoint, context: ssl.SSLContext, stack: AsyncExitStack) -> Allocation:
-    allocation = await Allocation.open(endpoint.server, endpoint.address, context, ALLOCATE_SECONDS)
+async def _allocate(endpoint: _Endpoint, context: ssl.SSLContext, stack: AsyncExitStack) -> Allocation | None:
+    try:
+        allocation = await Allocation.open(endpoint.server, endpoint.address, context, ALLOCATE_SECONDS)
+    except (OSError, TimeoutError, NotTurn, AllocationRefused):
+        return None
     stack.push_async_callback(allocation.close)
     return allocation
+
+
+async def _look_from_outside(
+    loop: LoopFacts, one: Allocation, other: Allocation, probe: UdpProbe, mapped: tuple[str, int] | None
+) -> tuple[LoopFacts, NatFacts | None]:
+    """Whether a socket of this machine and the relayed addresses reach each other, and what the NAT does to it.
+
+    The order matters: a stranger is one to whom nothing was sent, and a firewall at the relay lets in what it has sent
+    something to before.
+    """
+    ourselves = (one.mapped if mapped is None else mapped)[0]
+    if (":" in ourselves) != (":" in one.relayed[0]):
+        return loop, None  # the relay knows us by an address of the other family only
+    strangers: bool | None = None
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            await asyncio.gather(one.permit((ourselves, _ANY_PORT)), other.permit((ourselves, _ANY_PORT)))
+        if mapped is not None:
+            strangers = await _knock_as_stranger(other, probe, mapped)
+        seen_as = await _knock_from_outside(one, probe)
+        target = seen_as or mapped
+        outward = None if target is None else await _knock_from_inside(one, probe, target)
+    except AllocationRefused as error:
+        return replace(loop, refusal=error.code), _nat(probe.local, mapped, None, None)
+    except (OSError, TimeoutError):
+        return loop, _nat(probe.local, mapped, None, None)
+    loop = replace(loop, inward=seen_as is not None, outward=outward)
+    return loop, _nat(probe.local, mapped, seen_as, strangers)
 
 
 async def _ask_address(probe: UdpProbe, udp: _Endpoint | None) -> tuple[str, int] | None:
@@ -228,8 +249,10 @@ async def _ask_address(probe: UdpProbe, udp: _Endpoint | None) -> tuple[str, int
 
 
 def _nat(
-    local: tuple[str, int], mapped: tuple[str, int], seen_as: tuple[str, int] | None, strangers: bool | None
-) -> NatFacts:
+    local: tuple[str, int], mapped: tuple[str, int] | None, seen_as: tuple[str, int] | None, strangers: bool | None
+) -> NatFacts | None:
+    if mapped is None:
+        return None
     return NatFacts(
         translated=mapped != local,
         same_toward_others=None if seen_as is None else seen_as == mapped,
