@@ -23,6 +23,7 @@ METHODS: tuple[tuple[type, tuple[str, ...]], ...] = (
             "_handle_data",
             "_mark_received",
             "_receive_data_chunk",
+            "_send_chunk",
             "_t1_expired",
             "_t3_expired",
         ),
@@ -33,7 +34,7 @@ ATTRIBUTES: tuple[tuple[type, tuple[str, ...]], ...] = (
     (rtcdtlstransport.RTCDtlsTransport, ("_rx_srtp", "_ssl", "_task", "_tx_srtp")),
     (
         rtcsctptransport.RTCSctpTransport,
-        ("_advertised_rwnd", "_rto", "_sack_needed", "_t1_failures", "_t3_handle"),
+        ("_advertised_rwnd", "_remote_verification_tag", "_rto", "_sack_needed", "_t1_failures", "_t3_handle"),
     ),
 )
 

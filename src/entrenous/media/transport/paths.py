@@ -50,8 +50,11 @@ _STRONG, _WEAK = 2, 4
 """Lost checks that condemn the pair in use: when media has stopped on it, and when there is less against it."""
 
 _DOUBT_INTERVAL, _TIRED_INTERVAL, _TIRED_AFTER = 0.2, 1.0, 10.0
-_RETRY, _MAX_RETRY = 0.1, 0.5
+_RETRY, _MAX_RETRY = 0.08, 0.2
 _CONSENT_INTERVAL, _WARM_INTERVAL, _OTHER_INTERVAL, _STREAK_INTERVAL = 2.5, 4.0, 10.0, 0.2
+_HALF_OPEN = 3
+"""How many times as patient one is while checks of the peer arrive: then there is a way, at least in one direction."""
+
 _UPGRADE_STREAK = 3
 _TICK = 0.02
 
@@ -91,6 +94,7 @@ class Paths:
         self._pairs: dict[tuple[Local, Address], Pair] = {}
         self._started_at: float | None = None
         self._news_at = 0.0
+        self._heard_check_at = float("-inf")
         self._complete = False
         self._next_slot = 0.0
         self._doubt_since: float | None = None
@@ -124,6 +128,8 @@ class Paths:
     def is_hopeless(self, now: float, patience: float) -> bool:
         """Whether all addresses of both ends are known and no pair of them has answered for `patience` seconds."""
         if self._started_at is None or not self._complete or any(pair.was_answered for pair in self.pairs):
+            return False
+        if now < self._heard_check_at + _HALF_OPEN * patience:
             return False
         return now >= max(self._started_at, self._news_at) + patience
 
@@ -181,8 +187,7 @@ class Paths:
         pair = self._meet(local, remote, now)
         if pair is None:
             return
-        if not pair.was_answered:
-            self._news_at = now
+        self._heard_check_at = now
         if now - pair.proven_by > _DOUBT_INTERVAL and (not pair.outstanding or now - pair.outstanding[-1] > _TICK):
             pair.triggered = True
             pair.next_check = now

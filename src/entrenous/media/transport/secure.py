@@ -7,17 +7,19 @@ Media does not pass through aiortc's reader: the ICE agent hands datagrams over 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pylibsrtp
 from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
-from aiortc.rtcsctptransport import DataChunk, RTCSctpCapabilities, RTCSctpTransport
+from aiortc.rtcsctptransport import Chunk, DataChunk, InitChunk, RTCSctpCapabilities, RTCSctpTransport
 from OpenSSL import SSL
 
 from entrenous.errors import LocalProtocolError
 from entrenous.media.description import MAX_MESSAGE, SCTP_PORT
 
+from .flights import Flights
 from .ice import IceAgent
 
 MAX_UNSENT = 256 * 1024
@@ -31,6 +33,49 @@ _CHANNEL = 0
 """The one stream of the data channel, agreed beforehand, so that it opens with the association."""
 
 
+class _Repeating:
+    """The path as DTLS sees it: what is asked of an RTCIceTransport, and lost flights are sent again.
+
+    Args:
+        path: the ICE agent.
+    """
+
+    def __init__(self, path: IceAgent) -> None:
+        self._path = path
+        self._flights = Flights()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def role(self) -> str:
+        return self._path.role
+
+    async def _recv(self) -> bytes:
+        data = await self._path._recv()
+        self._flights.received()
+        return data
+
+    async def _send(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._flights.sent(data, now)
+        self._path.send_now(data)
+        self._act()
+
+    def confirmed(self) -> None:
+        """What follows the handshake has arrived, or nothing will."""
+        self._flights.confirmed()
+        self._act()
+
+    def _act(self) -> None:
+        now = time.monotonic()
+        for datagram in self._flights.poll(now):
+            self._path.send_now(datagram)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flights.deadline < float("inf"):
+            self._timer = asyncio.get_running_loop().call_later(self._flights.deadline - now, self._act)
+
+
 class SecureTransport(RTCDtlsTransport):
     """DTLS-SRTP over a path.
 
@@ -40,9 +85,12 @@ class SecureTransport(RTCDtlsTransport):
     """
 
     def __init__(self, path: IceAgent, *, client: bool) -> None:
+        self._repeating = _Repeating(path)
         # It asks the path for `role`, `_recv` and `_send` and nothing else of an RTCIceTransport.
-        super().__init__(path, [RTCCertificate.generateCertificate()])  # type: ignore[arg-type]  # see above
+        certificates = [RTCCertificate.generateCertificate()]
+        super().__init__(self._repeating, certificates)  # type: ignore[arg-type]  # see above
         self._set_role("client" if client else "server")
+        self._is_confirmed = False
         self.fingerprint_refused = False
         """Whether the peer's certificate was not the one that its description announced."""
 
@@ -68,6 +116,7 @@ class SecureTransport(RTCDtlsTransport):
 
     async def part(self) -> None:
         """Tell the peer that this connection ends, also when it failed on our side only, and stop reading."""
+        self._repeating.confirmed()
         reader = self._task
         if self._ssl is not None and self.state == "failed":
             try:
@@ -95,10 +144,19 @@ class SecureTransport(RTCDtlsTransport):
         """Check and decrypt one SRTP or SRTCP packet; None when it is forged, repeated or malformed."""
         try:
             if is_rtcp(datagram):
-                return bytes(self._rx_srtp.unprotect_rtcp(datagram))
-            return bytes(self._rx_srtp.unprotect(datagram))
+                packet = bytes(self._rx_srtp.unprotect_rtcp(datagram))
+            else:
+                packet = bytes(self._rx_srtp.unprotect(datagram))
         except pylibsrtp.Error:
             return None
+        self.confirmed()
+        return packet
+
+    def confirmed(self) -> None:
+        """The peer has finished the handshake too: nothing of it needs to be repeated any more."""
+        if not self._is_confirmed:
+            self._is_confirmed = True
+            self._repeating.confirmed()
 
     @property
     def ready(self) -> bool:
@@ -129,6 +187,7 @@ class DataChannel(RTCSctpTransport):
         self, transport: SecureTransport, *, on_open: Callable[[], None], on_message: Callable[[bytes], None]
     ) -> None:
         super().__init__(transport, port=SCTP_PORT)
+        self._secure = transport
         self._on_message = on_message
         self._rto = _FIRST_RETRY
         parameters = RTCDataChannelParameters(label="call", negotiated=True, id=_CHANNEL)
@@ -162,8 +221,20 @@ class DataChannel(RTCSctpTransport):
         self._t1_failures = 0
         super()._t1_expired()
 
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        # An INIT goes out with tag 0 (RFC 9260 §8.5.1). The library puts the peer's tag into one that it sends again
+        # after the peer's own has arrived; two such ends would drop each other's for ever.
+        known = self._remote_verification_tag
+        if isinstance(chunk, InitChunk):
+            self._remote_verification_tag = 0
+        try:
+            await super()._send_chunk(chunk)  # nothing below waits for anything
+        finally:
+            self._remote_verification_tag = known
+
     async def _handle_data(self, data: bytes) -> None:
         # The library asserts what it expects of a well-behaved peer, and its reader would end with the assertion.
+        self._secure.confirmed()
         try:
             await super()._handle_data(data)
         except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError):
