@@ -78,12 +78,15 @@ class NodeProcess:
             TimeoutError: it did not come `within` these seconds.
             AssertionError: an `unless` came before it, or the process ended.
         """
-        async with asyncio.timeout(within):
-            while (said := await self._next()) is not None:
-                if said["event"] == event and all(said.get(name) == value for name, value in details.items()):
-                    return said
-                if said["event"] == unless:
-                    raise AssertionError(f"instead of {event} came {said}")
+        try:
+            async with asyncio.timeout(within):
+                while (said := await self._next()) is not None:
+                    if said["event"] == event and all(said.get(name) == value for name, value in details.items()):
+                        return said
+                    if said["event"] == unless:
+                        raise AssertionError(f"instead of {event} came {said}")
+        except TimeoutError:
+            raise TimeoutError(f"{event} did not come; the last was {self.said[-1:]}") from None
         raise AssertionError(f"the node ended without saying {event}")
 
     async def stats(self) -> dict[str, Any]:
