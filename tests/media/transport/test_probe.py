@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -78,11 +79,14 @@ async def test_two_allocations_reach_each_other(relay: Relay) -> None:
 
 @needs_coturn
 async def test_who_has_no_permission_does_not_get_in(relay: Relay) -> None:
-    async with allocated(relay) as allocation, probing() as outside, asyncio.timeout(SECONDS):
-        outside.send(b"uninvited", allocation.relayed)
-        await allocation.permit((HERE, 9))
-        outside.send(b"invited", allocation.relayed)
-        assert (await allocation.receive())[0] == b"invited"
+    friend = "127.0.0.2"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as invited:
+        invited.bind((friend, 0))
+        async with allocated(relay) as allocation, probing() as outside, asyncio.timeout(SECONDS):
+            await allocation.permit((friend, 9))
+            outside.send(b"uninvited", allocation.relayed)
+            invited.sendto(b"invited", allocation.relayed)  # behind it, on the same way
+            assert await allocation.receive() == (b"invited", invited.getsockname())
 
 
 @needs_coturn
