@@ -25,6 +25,8 @@ from entrenous import (
 from entrenous.crypto.messages import Accept, Candidate, InnerMessage, LegAnswer, LegOffer
 from entrenous.media.engine import IceServer
 from entrenous.peer import PeerDevice
+from entrenous.policies import early_leg
+from entrenous.protocol.inputs import EarlyLeg
 from entrenous.relays import Lease, Relays
 from lab.calls import until
 from lab.relay import HAS_COTURN, Relay, running_relay
@@ -135,6 +137,19 @@ def change_networks(*among: Node) -> None:
     """What the operating system would tell; the addresses are the same, and must stay as hidden as they were."""
     for node in among:
         node._network_changed()
+
+
+@pytest.mark.parametrize("policy", IcePolicy)
+@pytest.mark.parametrize("is_contact", [True, False])
+@pytest.mark.parametrize("lacks_relay", [True, False])
+def test_addresses_are_shown_before_accept_to_contacts_only_and_by_choice(
+    policy: IcePolicy, is_contact: bool, lacks_relay: bool
+) -> None:
+    leg = early_leg(policy, is_contact=is_contact, lacks_relay=lacks_relay)
+    if policy is IcePolicy.RELAY_ONLY or (policy is IcePolicy.DIRECT and is_contact):
+        assert leg is EarlyLeg.DIRECT
+    else:
+        assert leg is (EarlyLeg.NONE if lacks_relay else EarlyLeg.RELAY)
 
 
 @needs_coturn

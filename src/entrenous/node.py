@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, assert_never
+from typing import Any, Final, Self
 
 from entrenous_wire.addresses import Address
 from entrenous_wire.limits import CALL_ID_BYTES
@@ -41,12 +41,13 @@ from .link import Link
 from .media.engine import MediaEngine, MediaSettings
 from .media.streams import Sink, Source
 from .network_watch import NetworkWatch
-from .profile import Contact, Contacts, Profile, parse_address
+from .policies import early_leg
+from .profile import Contacts, Profile, parse_address
 from .protocol import inputs, outputs
 from .protocol.causes import Cause
 from .protocol.deadlines import Timeouts
 from .protocol.desk import Desk
-from .protocol.inputs import Device, EarlyLeg
+from .protocol.inputs import Device
 from .protocol.states import CallState, EndReason, Role, Stage
 from .relays import Lease, Relays
 
@@ -322,7 +323,9 @@ class Node:
         if device != (message.sender, message.device):
             raise VerificationError("A ring came from another device than it says.")
         contact = self._directory.known_caller(ring)
-        rang = inputs.Rang(ring.call_id, device, now - ring.sent_at, self._early_leg(contact))
+        known, lacks_relay = contact is not None, self._relays.absent
+        early = early_leg(self.config.ice_policy, is_contact=known, lacks_relay=lacks_relay)
+        rang = inputs.Rang(ring.call_id, device, now - ring.sent_at, early)
         if ring.call_id in self._conversations:
             self.report(rang)  # of the call that has this id: it keeps its conversation, whatever the desk decides
             return
@@ -336,18 +339,6 @@ class Node:
             conversation.cannot_connect(Cause.NO_RELAY)
         if call.state is CallState.NEW:
             self._conversations.pop(ring.call_id, None)  # busy, or refused as a repetition: it never rang
-
-    def _early_leg(self, contact: Contact | None) -> EarlyLeg:
-        """What may be prepared while it rings: a direct leg shows addresses, so only to contacts."""
-        match self.config.ice_policy:
-            case IcePolicy.DIRECT if contact is not None:
-                return EarlyLeg.DIRECT
-            case IcePolicy.DIRECT | IcePolicy.RELAY_UNTIL_ACCEPT:
-                return EarlyLeg.NONE if self._relays.absent else EarlyLeg.RELAY
-            case IcePolicy.RELAY_ONLY:
-                return EarlyLeg.DIRECT  # as direct as this node ever gets: nothing better follows after accept
-            case _:
-                assert_never(self.config.ice_policy)
 
     def message_failed(self, message: Send) -> None:
         """A message does not arrive: for a call that means that the device is offline."""
