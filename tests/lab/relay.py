@@ -38,8 +38,13 @@ class Relay:
 
 
 @contextmanager
-def running_relay(folder: Path) -> Iterator[Relay]:
-    """Start coturn on a free port and stop it at the end; it accepts connections when this is entered."""
+def running_relay(folder: Path, *more: str) -> Iterator[Relay]:
+    """Start coturn on a free port and stop it at the end; it accepts connections when this is entered.
+
+    Args:
+        folder: for its files.
+        more: further options.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -48,7 +53,7 @@ def running_relay(folder: Path) -> Iterator[Relay]:
         f"--allow-loopback-peers --log-file=stdout --listening-port={port} --user={USER}:{PASSWORD} "
         f"--pidfile={folder / 'turn.pid'} --userdb={folder / 'turn.db'}"
     )
-    command = ["turnserver", *options.split()]
+    command = ["turnserver", *options.split(), *more]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _await_listening(port)

@@ -340,7 +340,8 @@ class TurnClient:
         return channel.bound_at is not None and channel.used_at > channel.bound_at
 
     def _renewal_at(self, channel: _Channel) -> float:
-        return max((channel.bound_at or 0.0) + BINDING_LIFE, channel.asked_at + _BINDING_PATIENCE)
+        bound_at = channel.bound_at or 0.0
+        return bound_at + BINDING_LIFE if bound_at >= channel.asked_at else channel.asked_at + _BINDING_PATIENCE
 
     def _indicate(self, payload: bytes, peer: Address) -> None:
         message = Message(Method.SEND, Class.INDICATION, self._draw())
