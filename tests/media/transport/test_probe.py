@@ -143,7 +143,7 @@ async def talking(answer: bytes | None) -> AsyncIterator[ServerAddress]:
 async def test_what_speaks_something_else_is_no_relay(answer: bytes | None) -> None:
     async with talking(answer) as web:
         with pytest.raises(NotTurn):
-            await Allocation.open(web, HERE, None, 0.5)
+            await Allocation.open(web, HERE, None, SECONDS)
 
 
 async def test_who_says_nothing_is_waited_for_as_long_as_agreed() -> None:

@@ -81,10 +81,8 @@ class Allocation:
             try:
                 allocation.relayed = await protocol.answered(protocol.connect())
                 allocation.mapped = protocol.mapped_address or ("", 0)
-            except BaseException as error:
+            except BaseException:
                 protocol.transport.close()
-                if isinstance(error, TimeoutError | asyncio.CancelledError) and protocol.heard_nonsense:
-                    raise NotTurn from None
                 raise
         return allocation
 
@@ -200,12 +198,10 @@ class _Answers:
     """What both clients add to those of aioice: data of any permitted peer, and an end to waiting when all is lost."""
 
     arrived: Callable[[bytes, tuple[str, int]], None]
-    heard_nonsense: bool
     _gone: asyncio.Future[BaseException]
 
     def prepare(self) -> None:
         """Called when the client is made."""
-        self.heard_nonsense = False
         self.arrived = lambda data, address: None
         self._gone = asyncio.get_running_loop().create_future()
 
@@ -229,6 +225,9 @@ class _Answers:
         finally:
             task.cancel()
 
+    def heard_nonsense(self) -> None:
+        """Something came that is no STUN; a datagram may come from anybody."""
+
     def take_data(self, data: bytes) -> bool:
         """Hand over what a peer sent; whether `data` was that."""
         if len(data) < stun.HEADER_LENGTH or turn.is_channel_data(data):
@@ -236,7 +235,7 @@ class _Answers:
         try:
             message = stun.parse_message(data)
         except ValueError:
-            self.heard_nonsense = True
+            self.heard_nonsense()
             return True
         if (message.message_method, message.message_class) != (stun.Method.DATA, stun.Class.INDICATION):
             return False
@@ -264,6 +263,9 @@ class _TcpClient(_Answers, turn.TurnClientTcpProtocol):
     def datagram_received(self, data: bytes | str, addr: tuple[str, int]) -> None:
         if isinstance(data, str) or not self.take_data(data):
             super().datagram_received(data, addr)
+
+    def heard_nonsense(self) -> None:
+        self.is_gone(NotTurn())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_gone(exc or NotTurn())
