@@ -23,12 +23,13 @@ from entrenous import (
     StreamKind,
     ToneSource,
 )
+from entrenous.call_mail import CallMail
 from entrenous.conversation import Conversation
 from entrenous.crypto.messages import LegAnswer
 from entrenous.errors import KeystoreError
 from entrenous.link import Link
-from entrenous.media.engine import IceServer
 from entrenous.protocol.inputs import Device
+from entrenous.relays import Lease
 from entrenous_wire.messages import Kind
 from lab.calls import until
 from lab.relay import HAS_COTURN, running_relay
@@ -135,10 +136,10 @@ async def test_a_hidden_caller_gets_a_direct_path_after_accept(
             alice.contacts.add(str(bob.card))
             bob.contacts.add(str(alice.card))
 
-            async def servers() -> list[IceServer]:
-                return [relay.server()]
+            async def lease() -> Lease:
+                return Lease((relay.server(),), 600.0)
 
-            monkeypatch.setattr(alice, "ice_servers", servers)
+            monkeypatch.setattr(alice, "lease_servers", lease)
             _, there, here = await said_while_ringing(alice, bob)
             await until(lambda: "secured" in there.timings and "secured" in here.timings, PATIENCE)
             await here.accept(send=ToneSource(660))
@@ -158,26 +159,6 @@ async def test_a_stranger_is_answered_without_a_relay(server: ServerProcess, pol
         here = await ringing(bob)
         await here.accept(send=ToneSource(660))
         await hears(there, here)
-
-
-async def test_a_new_leg_gets_fresh_relay_credentials(server: ServerProcess) -> None:
-    async with two_nodes(server) as (alice, bob):
-        asked = 0
-
-        async def servers() -> list[IceServer]:
-            nonlocal asked
-            asked += 1
-            return [IceServer("stun:127.0.0.1:9")]
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(alice, "ice_servers", servers)
-            await connected(alice, bob)
-            (conversation,) = alice._conversations.values()
-            await conversation._legs.learn_servers()
-            assert asked == 1, "they are still good"
-            conversation._legs._servers_good_until = 0.0
-            await conversation._legs.learn_servers()
-            assert asked == 2
 
 
 async def test_hanging_up_does_not_wait_for_a_server_that_is_away(server: ServerProcess) -> None:
@@ -235,7 +216,7 @@ async def test_a_message_that_breaks_what_takes_it_ends_one_call_and_no_more(ser
             raise ZeroDivisionError
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Conversation, "_take_media_state", broken)
+            patch.setattr(CallMail, "_take_media_state", broken)
             there.mute(StreamKind.AUDIO, True)
             assert await ended(here) is EndReason.FAILED
         await connected(alice, bob)

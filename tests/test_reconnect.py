@@ -38,8 +38,8 @@ def generation_of(node: Node) -> int:
 
 def deafen(leg: TransportLeg) -> None:
     """Nothing that is sent to this end of a leg arrives any more."""
-    for socket in leg._ice._protocols:
-        vars(socket)["datagram_arrived"] = lambda *_: None
+    for base in leg._ice._bases.values():
+        vars(base)["_on_datagram"] = lambda *_: None
 
 
 async def sound_goes_on(call: Call) -> None:
