@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import secrets
 import threading
 import time
 from dataclasses import replace
@@ -22,6 +23,8 @@ from entrenous.media.events import (
     LegClosed,
     LegFailed,
     LegStage,
+    PathChanged,
+    PathFailure,
     PathKind,
     Secured,
 )
@@ -81,7 +84,7 @@ async def test_a_wrong_fingerprint_fails_the_handshake() -> None:
     forged = re.sub(r"sha-256 ..:..", "sha-256 00:00", answer)
     await callee.leg.accept_answer(forged)
     failed = await callee.log.wait_for(LegFailed)
-    assert failed.stage is LegStage.HANDSHAKE
+    assert (failed.stage, failed.cause) == (LegStage.HANDSHAKE, PathFailure.FINGERPRINT)
     assert not callee.log.of(Secured)
     assert not callee.leg.send_packet(RTP)
     # The other side had verified us and is told that it is over.
@@ -95,7 +98,7 @@ async def test_without_a_path_the_leg_fails_in_its_time() -> None:
     answer = await caller.leg.answer(re.sub(r"a=candidate:.*\r\n", "", await callee.leg.offer()))
     assert answer
     failed = await caller.log.wait_for(LegFailed)
-    assert failed.stage is LegStage.PATH
+    assert (failed.stage, failed.cause) == (LegStage.PATH, PathFailure.TIMEOUT)
     await close(caller, callee)
 
 
@@ -290,6 +293,61 @@ async def test_a_direct_path_is_taken_where_there_is_one(tmp_path: Path) -> None
         await connect(caller, callee)
         secured = await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
         assert [each.path.kind for each in secured] == [PathKind.DIRECT, PathKind.DIRECT]
+        await close(caller, callee)
+
+
+async def test_a_leg_goes_on_from_another_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller, callee = await connected_legs()
+    await asyncio.gather(caller.log.wait_for(DataOpen), callee.log.wait_for(DataOpen))
+    trickle(caller, callee)
+    monkeypatch.setattr("entrenous.media.transport.gathering.host_addresses", lambda *, loopback_only: ["127.0.0.2"])
+    caller.leg.network_changed()
+    moved = await caller.log.wait_for(PathChanged)
+    assert moved.path.kind is PathKind.DIRECT
+    assert "127.0.0.2" in str(caller.log.of(CandidateGathered)[-1].line)
+    callee.leg.receive_into(lambda *_: None)
+    while not callee.log.of(PathChanged):
+        caller.leg.send_packet(RTP[:2] + secrets.token_bytes(2) + RTP[4:])
+        await asyncio.sleep(0.02)
+    for end, other in ((caller, callee), (callee, caller)):
+        end.leg.send_data(b"still here")
+        assert (await other.log.wait_for(Data)).message == b"still here"
+    await close(caller, callee)
+
+
+async def test_a_change_of_the_network_is_harmless_in_any_state() -> None:
+    caller, callee = make_leg(controlling=True), make_leg(controlling=False)
+    for step in ("new", "offered", "connecting", "closed"):
+        match step:
+            case "offered":
+                offer = await callee.leg.offer()
+            case "connecting":
+                await caller.leg.answer(offer)
+            case "closed":
+                await close(caller, callee)
+        for end in (caller, callee):
+            end.leg.network_changed()
+            end.leg.use_servers(())
+    assert len(asyncio.all_tasks()) == 1
+    with pytest.raises(ConfigError):
+        callee.leg.use_servers((IceServer("nonsense"),))
+
+
+@needs_coturn
+async def test_a_relayed_call_outlives_its_relay(tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    with running_relay(tmp_path) as first, running_relay(tmp_path / "second") as second:
+        caller = make_leg(controlling=True, relay_only=True, ice_servers=(first.server("tcp"),))
+        callee = make_leg(controlling=False, relay_only=True, ice_servers=(second.server(),))
+        trickle(caller, callee)
+        trickle(callee, caller)
+        await connect(caller, callee)
+        await asyncio.gather(caller.log.wait_for(DataOpen), callee.log.wait_for(DataOpen))
+        caller.leg.use_servers((second.server(),))
+        first.kill()
+        await caller.log.wait_for(PathChanged)
+        caller.leg.send_data(b"still here")
+        assert (await callee.log.wait_for(Data)).message == b"still here"
         await close(caller, callee)
 
 

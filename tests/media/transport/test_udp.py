@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.media.transport.udp import MAX_BURST, UdpTransport, arrival
+from entrenous.media.transport import udp
+from entrenous.media.transport.udp import MAX_BURST, LoopUdp, UdpTransport, arrival, open_udp
 
 
 class Keeper:
@@ -117,3 +118,46 @@ def test_the_stamp_of_the_kernel_becomes_monotonic_time() -> None:
 @pytest.mark.parametrize("control", [[], stamped(1001.0), stamped(900.0), [(socket.SOL_SOCKET, 35, b"short")]])
 def test_without_a_believable_stamp_it_is_now(control: list[tuple[int, int, bytes]]) -> None:
     assert arrival(control, now=50.0, wall=1000.0) == 50.0
+
+
+@pytest.mark.parametrize("loops_reader", [False, True])
+async def test_a_connected_socket_hears_its_server_only(loops_reader: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if loops_reader:
+
+        def refuse(*_: object) -> None:
+            raise NotImplementedError
+
+        monkeypatch.setattr(udp, "UdpTransport", refuse)
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger,
+    ):
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        keeper = Keeper()
+        opened = await open_udp(None, keeper, server.getsockname())
+        assert isinstance(opened, LoopUdp) == loops_reader
+        assert opened.try_send(b"question", ("192.0.2.1", 9)) is None  # goes where the socket is connected to
+        async with asyncio.timeout(5):
+            question, origin = await asyncio.get_running_loop().sock_recvfrom(server, 100)
+            assert question == b"question"
+            assert origin == opened.get_extra_info("sockname")
+            stranger.sendto(b"forged", origin)
+            server.sendto(b"answer", origin)
+            await keeper.changed.wait()
+        assert [data for data, _ in keeper.arrived] == [b"answer"]
+        opened.close()
+        async with asyncio.timeout(5):
+            await keeper.lost.wait()
+        assert opened.is_closing()
+        assert opened.try_send(b"late") is not None
+
+
+async def test_why_a_datagram_could_not_be_sent_is_told() -> None:
+    keeper = Keeper()
+    transport = UdpTransport("127.0.0.1", keeper)
+    error = transport.try_send(b"far", ("192.0.2.1", 9))
+    assert error is not None  # from a loopback address, nothing leaves the machine
+    transport.sendto(b"far", ("192.0.2.1", 9))
+    assert len(keeper.errors) == 1
+    transport.close()
