@@ -23,6 +23,7 @@ HANDOFF_ROUND_TRIP = 0.040
 RING_SECONDS = 1.0
 """How long it rings before it is answered: nobody is faster."""
 OUTAGE_SECONDS = 10.0
+BETWEEN_NETWORKS = 1.0
 CAP_SECONDS = 30.0
 """After which a call is taken for lost, or for one that does not connect."""
 LOSS = 0.2
@@ -100,6 +101,13 @@ async def _break(caller: Home, callee: Home, run: int) -> None:
     await broken.shape(up=True)
 
 
+async def _change_wireless(caller: Home, callee: Home, run: int) -> None:
+    mover = callee if run % 2 else caller
+    await mover.unplug()
+    await asyncio.sleep(BETWEEN_NETWORKS)
+    await mover.plug_in(public=True, lan=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Handoff:
     """A change of the network in the middle of calls.
@@ -118,6 +126,7 @@ HANDOFFS: Mapping[str, Handoff] = {
     "NAT rebinding": Handoff(_rebind),
     "both ends at once": Handoff(_move_both),
     "link down 10 s": Handoff(_break, from_its_end=True),
+    "another wireless": Handoff(_change_wireless, from_its_end=True),
 }
 
 

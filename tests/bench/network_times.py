@@ -53,6 +53,7 @@ SCENARIOS = (
     Scenario("NAT rebinding", "s gap", partial(network_runs.handoffs, "NAT rebinding"), 20, _GAP_GOAL),
     Scenario("both ends at once", "s gap", partial(network_runs.handoffs, "both ends at once"), 10),
     Scenario("link down 10 s", "s after it", partial(network_runs.handoffs, "link down 10 s"), 10, "≤ 0.5 s"),
+    Scenario("another wireless", "s after it", partial(network_runs.handoffs, "another wireless"), 10, "≤ 0.5 s"),
     Scenario("20 % loss", "s to sound", partial(network_runs.lossy, burst=0.0), 100, "≥ 99 % connect"),
     Scenario("20 % bursty loss", "s to sound", partial(network_runs.lossy, burst=network_runs.BURST), 100, "≥ 99 %"),
     Scenario("aiortc connect", "s to sound", network_aiortc.connects, 10),

@@ -20,6 +20,8 @@ from lab.network.town import Town, running_town
 pytestmark = [needs_network, pytest.mark.asyncio(loop_scope="module")]
 
 OUTAGE = 3.0
+BETWEEN_NETWORKS = 1.0
+"""Seconds without any interface, as when another wireless network is chosen."""
 
 HOMES: dict[str, Nat | tuple[Access, ...]] = {
     "direct_caller": Nat.PORT_RESTRICTED,
@@ -67,7 +69,20 @@ async def _outage(caller: Home, _: Home) -> None:
     await caller.shape(up=True)
 
 
-CHANGES: tuple[Change, ...] = (_new_address, _new_address_of_callee, _both_move, _rebound, _outage)
+async def _other_wireless(caller: Home, _: Home) -> None:
+    await caller.unplug()
+    await asyncio.sleep(BETWEEN_NETWORKS)
+    await caller.plug_in(public=True, lan=True)
+
+
+CHANGES: tuple[Change, ...] = (
+    _new_address,
+    _new_address_of_callee,
+    _both_move,
+    _rebound,
+    _outage,
+    _other_wireless,
+)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[change.__name__.strip("_") for change in CHANGES])
