@@ -56,8 +56,8 @@ SCENARIOS = (
     Scenario("another wireless", "s after it", partial(network_runs.handoffs, "another wireless"), 10, "≤ 0.5 s"),
     Scenario("20 % loss", "s to sound", partial(network_runs.lossy, burst=0.0), 100, "≥ 99 % connect"),
     Scenario("20 % bursty loss", "s to sound", partial(network_runs.lossy, burst=network_runs.BURST), 100, "≥ 99 %"),
-    Scenario("aiortc connect", "s to sound", network_aiortc.connects, 10),
-    Scenario("aiortc address change", "s gap", network_aiortc.handoffs, 10),
+    Scenario("aiortc connect", "s to sound", network_aiortc.connects, 5),
+    Scenario("aiortc address change", "s gap", network_aiortc.handoffs, 3),
 )
 
 
