@@ -37,6 +37,15 @@ def test_the_first_packet_has_more_time() -> None:
     assert liveness.poll(15.0) == Stalled(15.0)
 
 
+def test_the_first_packet_of_a_later_leg_has_less_time_since_the_gate_is_open() -> None:
+    liveness = Liveness(0.5, 1.0, grace=5.0)
+    liveness.restart(10.0)
+    liveness.heard(11.0)
+    liveness.restart(20.0)
+    assert liveness.poll(21.9) is None
+    assert liveness.poll(22.0) == Stalled(22.0)
+
+
 def test_a_new_leg_begins_anew() -> None:
     liveness = Liveness(0.5, 1.0)
     liveness.restart(0.0)

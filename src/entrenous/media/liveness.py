@@ -25,7 +25,8 @@ class Liveness:
     Args:
         suspect_after: seconds of silence.
         stalled_after: seconds of silence, more than `suspect_after`.
-        grace: seconds for the first packet.
+        grace: seconds for the first packet of the call; of a later leg it takes no longer than twice a stall, since
+            the gate of the peer is open.
     """
 
     def __init__(self, suspect_after: float, stalled_after: float, grace: float = FIRST_PACKET_GRACE) -> None:
@@ -43,6 +44,7 @@ class Liveness:
     def heard(self, now: float) -> Flowing | None:
         """A packet of the peer arrived; the event when that is news."""
         self._since = now
+        self._grace = min(self._grace, 2 * self._stalled_after)
         if self._state is _State.FLOWING:
             return None
         self._state = _State.FLOWING
