@@ -45,6 +45,8 @@ from, unless a socket is bound to a device.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from .homes import Access, Families, Home, Uplink, Way
@@ -69,5 +71,14 @@ __all__ = (
     "why_unavailable",
 )
 
-needs_network = pytest.mark.skipif(why_unavailable() is not None, reason=str(why_unavailable()))
-"""Marks tests that need a lab; they are skipped with one line of reason where there can be none."""
+if TYPE_CHECKING:
+    needs_network: pytest.MarkDecorator
+    """Marks tests that need a lab; they are skipped with one line of reason where there can be none."""
+
+
+def __getattr__(name: str) -> object:
+    """`needs_network` is made when it is asked for: finding out takes a moment, and programs in a lab need not know."""
+    if name != "needs_network":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    reason = why_unavailable()
+    return pytest.mark.skipif(reason is not None, reason=str(reason))

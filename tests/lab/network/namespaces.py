@@ -177,8 +177,10 @@ def _listed() -> list[Path]:
 
 def _inside(namespaces: Iterable[Path]) -> list[int]:
     """Processes in these namespaces: each of them was started by a lab."""
-    inodes = {path.stat().st_ino for path in namespaces}
-    found = []
+    inodes, found = set(), []
+    for path in namespaces:
+        with contextlib.suppress(OSError):  # somebody else sweeps too
+            inodes.add(path.stat().st_ino)
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):  # it ended meanwhile
