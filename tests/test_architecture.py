@@ -59,7 +59,7 @@ ARROWS: dict[str, tuple[str, ...]] = {
 # Libraries that one module alone may touch.
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "aioice": ("entrenous.media.transport",),
-    "ifaddr": ("entrenous.network_watch",),
+    "ifaddr": ("entrenous.network_watch", "entrenous.media.transport"),
     "aiohttp": ("entrenous.link", "entrenous.link_ways", "entrenous_signaling.app"),
     "sounddevice": ("entrenous.media.devices",),
     "sqlalchemy": ("entrenous_signaling.store",),
