@@ -33,7 +33,8 @@ class MediaSettings:
         gather_timeout: for each STUN or TURN server.
         tls_ca_file: certificates trusted for `turns:` servers, in place of those of the system.
         close_timeout: how long a TURN server may take to free an allocation before it is left to expire.
-        relay_hold: how long a direct path is waited for before one through a TURN server is taken.
+        relay_hold: how long a direct path is waited for before one through a TURN server is taken; a direct one that
+            comes later is moved to without a gap, so this only spares the detour.
         suspect_after: silence in RTP and RTCP after which a leg is doubted.
         stalled_after: and given up.
         rtcp_interval: between reports, also when muted; well under `suspect_after`.
@@ -49,7 +50,7 @@ class MediaSettings:
     gather_timeout: float = 5.0
     tls_ca_file: Path | None = None
     close_timeout: float = 1.0
-    relay_hold: float = 0.5
+    relay_hold: float = 0.15
     suspect_after: float = 0.5
     stalled_after: float = 1.0
     rtcp_interval: float = 0.2

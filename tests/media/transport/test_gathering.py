@@ -12,9 +12,9 @@ import pytest
 from aioice import Candidate
 
 from entrenous.media.events import PathFailure
-from entrenous.media.transport import gathering
-from entrenous.media.transport.bases import Base, RelayBase
-from entrenous.media.transport.gathering import Gatherer, GatheringPolicy
+from entrenous.media.transport import gathering, relays
+from entrenous.media.transport.bases import Base, GatheringPolicy, RelayBase
+from entrenous.media.transport.gathering import Gatherer
 from entrenous.media.transport.servers import ServerAddress, parse_server
 from entrenous.media.transport.stun import parse
 from lab.calls import until
@@ -128,15 +128,15 @@ async def test_the_first_relay_wins_and_the_reflexive_address_is_asked_for_as_we
 @needs_coturn
 async def test_one_over_udp_may_follow_one_over_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     late = asyncio.Event()
-    look_up = gathering._look_up
+    look_up = relays.look_up
 
     async def slow_for_udp(server: ServerAddress, family: int) -> list[str]:
         if server.transport == "udp":
             await late.wait()
         return await look_up(server, family)
 
-    monkeypatch.setattr(gathering, "_look_up", slow_for_udp)
-    monkeypatch.setattr(gathering, "UDP_GRACE", 10.0)
+    monkeypatch.setattr(relays, "look_up", slow_for_udp)
+    monkeypatch.setattr(relays, "UDP_GRACE", 10.0)
     with running_relay(tmp_path) as relay:
         owner = Owner(*(parse_server(relay.server(transport)) for transport in ("udp", "tcp")), relay_only=True)
         await owner.gatherer.start()

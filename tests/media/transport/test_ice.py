@@ -12,8 +12,7 @@ from aioice import Candidate
 
 from entrenous.media.events import PathFailure
 from entrenous.media.transport import udp
-from entrenous.media.transport.bases import HostSocket
-from entrenous.media.transport.gathering import GatheringPolicy
+from entrenous.media.transport.bases import GatheringPolicy, HostSocket
 from entrenous.media.transport.ice import MAX_PENDING_DATAGRAMS, IceAgent, NoPathError, Origin
 from entrenous.media.transport.stun import Address, Attribute, Class, Message, Method, parse
 from lab.calls import until

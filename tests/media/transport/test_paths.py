@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous.media.transport.pairs import CONSENT_LIFETIME, Local, Pair, Remote
-from entrenous.media.transport.paths import MAX_PAIRS, MAX_REMOTES, Paths
+from entrenous.media.transport.paths import Paths
 from entrenous.media.transport.stun import Address
+from entrenous.media.transport.table import MAX_PAIRS, MAX_REMOTES
 
 
 @dataclass

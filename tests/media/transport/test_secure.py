@@ -10,7 +10,7 @@ from aiortc.rtcsctptransport import DataChunk
 
 from entrenous.errors import LocalProtocolError
 from entrenous.media.description import MAX_MESSAGE
-from entrenous.media.transport.gathering import GatheringPolicy
+from entrenous.media.transport.bases import GatheringPolicy
 from entrenous.media.transport.ice import IceAgent
 from entrenous.media.transport.secure import MAX_UNSENT, DataChannel, SecureTransport, is_rtcp
 

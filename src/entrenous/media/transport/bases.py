@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import ifaddr
@@ -22,6 +24,25 @@ _COMPONENT = 1
 _HIDDEN = {False: "0.0.0.0", True: "::"}
 _ELSEWHERE = (("192.0.2.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6))
 """Addresses that nobody has (RFC 5737, RFC 3849): which of ours would the system send there from?"""
+
+
+@dataclass(frozen=True, slots=True)
+class GatheringPolicy:
+    """What may be gathered, and how long it may take.
+
+    Args:
+        relay_only: TURN servers only.
+        loopback_only: 127.0.0.1 only, beside TURN servers.
+        timeout: seconds for each server.
+        close_timeout: seconds for a server to take an allocation back.
+        tls_ca_file: what `turns:` servers are verified with, None: what the system trusts.
+    """
+
+    relay_only: bool
+    loopback_only: bool
+    timeout: float
+    close_timeout: float
+    tls_ca_file: Path | None = None
 
 
 class Base(Protocol):

@@ -23,8 +23,8 @@ from aioice import Candidate
 from entrenous.errors import RemoteProtocolError
 from entrenous.media.events import PathFailure
 
-from .bases import Base, priority
-from .gathering import Gatherer, GatheringPolicy
+from .bases import Base, GatheringPolicy, priority
+from .gathering import Gatherer
 from .pairs import Local, Pair, Remote
 from .paths import Check, Paths
 from .servers import ServerAddress

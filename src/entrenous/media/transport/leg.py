@@ -42,7 +42,7 @@ from entrenous.media.events import (
 from entrenous.media.identities import LocalStreams, RemoteStreams
 from entrenous.media.settings import IceServer, MediaSettings
 
-from .gathering import GatheringPolicy
+from .bases import GatheringPolicy
 from .ice import IceAgent, NoPathError, Origin
 from .secure import DataChannel, SecureTransport
 from .servers import parse_server

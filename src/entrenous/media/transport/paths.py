@@ -17,22 +17,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .pairs import CONSENT_LIFETIME, Local, Pair, Remote
+from .schedule import DOUBT_INTERVAL, STRONG_DOUBT, UPGRADE_STREAK, WEAK_DOUBT, Schedule
 from .stun import Address
-
-MAX_REMOTES = 40
-"""Addresses of the peer that are kept; those that were of no use for the longest go first."""
-
-MAX_PAIRS = 120
-"""Pairs that are kept; further ones are not made."""
+from .table import PairTable
 
 QUIET = 0.2
 """Seconds without media, where it flowed, that raise doubt."""
-
-CHECK_SPACING, NEW_CHECK_SPACING = 0.005, 0.02
-"""Seconds between checks of pairs that were ever answered, and of others (RFC 8445 §14.2: not below 5 ms)."""
-
-_BURST = 0.1
-"""Seconds of spacing that may be saved up: five checks of new pairs at once."""
 
 _FLOW = 5
 """Packets in close succession that make a flow, whose silence means something."""
@@ -46,16 +36,9 @@ _FRESH = 12.0
 _SETTLED = 0.3
 """Seconds after a move, beside two round trips, in which packets from the pair before are taken for late ones."""
 
-_STRONG, _WEAK = 2, 4
-"""Lost checks that condemn the pair in use: when media has stopped on it, and when there is less against it."""
-
-_DOUBT_INTERVAL, _TIRED_INTERVAL, _TIRED_AFTER = 0.2, 1.0, 10.0
-_RETRY, _MAX_RETRY = 0.08, 0.2
-_CONSENT_INTERVAL, _WARM_INTERVAL, _OTHER_INTERVAL, _STREAK_INTERVAL = 2.5, 4.0, 10.0, 0.2
 _HALF_OPEN = 3
 """How many times as patient one is while checks of the peer arrive: then there is a way, at least in one direction."""
 
-_UPGRADE_STREAK = 3
 _TICK = 0.02
 
 
@@ -84,21 +67,16 @@ class Paths:
         self.controlling = controlling
         self.selected: Pair | None = None
         """The pair in use; whether it may be sent to now, `Pair.may_send` says."""
-        self.moves = 0
-        """How often another pair was selected."""
         self._hold = hold
         self._hold_until = 0.0
-        self._spread = seed
-        self._locals: list[Local] = []
-        self._remotes: dict[Address, Remote] = {}
-        self._pairs: dict[tuple[Local, Address], Pair] = {}
+        self._schedule = Schedule(seed)
+        self._table = PairTable()
         self._started_at: float | None = None
         self._news_at = 0.0
         self._heard_check_at = float("-inf")
         self._complete = False
-        self._next_slot = 0.0
         self._doubt_since: float | None = None
-        self._doubt_needs = _STRONG
+        self._doubt_needs = STRONG_DOUBT
         self._heard_at = float("-inf")
         self._flow = 0
         self._elsewhere = 0
@@ -114,16 +92,11 @@ class Paths:
     @property
     def pairs(self) -> Iterable[Pair]:
         """All pairs."""
-        return self._pairs.values()
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether the pair in use is not trusted at this moment."""
-        return self._doubt_since is not None
+        return self._table.pairs
 
     def knows(self, address: Address) -> bool:
         """Whether this is an address that the peer has named or sent an authentic check from."""
-        return address in self._remotes
+        return self._table.knows(address)
 
     def is_hopeless(self, now: float, patience: float) -> bool:
         """Whether all addresses of both ends are known and no pair of them has answered for `patience` seconds."""
@@ -158,27 +131,36 @@ class Paths:
 
     def add_local(self, local: Local, now: float) -> None:
         """A socket of ours is open."""
-        self._locals.append(local)
-        for remote in self._remotes.values():
-            self._pair(local, remote, now)
+        if self._table.add_local(local, now):
+            self._news_at = now
 
     def drop_local(self, local: Local) -> None:
         """A socket of ours is closed for good."""
-        self._locals.remove(local)
-        for key in [key for key in self._pairs if key[0] is local]:
-            self._forget(key)
+        self._forget(self._table.drop_local(local))
 
     def add_remote(self, remote: Remote, now: float) -> None:
         """The peer has named an address."""
-        known = self._remotes.get(remote.address)
-        if known is not None:
-            known.kind, known.priority = remote.kind, remote.priority
-            return
-        if len(self._remotes) >= MAX_REMOTES:
-            self._forget_useless_remote()
-        self._remotes[remote.address] = remote
-        for local in self._locals:
-            self._pair(local, remote, now)
+        made, dropped = self._table.add_remote(remote, now, keep=self.selected)
+        self._forget(dropped)
+        if made:
+            self._news_at = now
+
+    def _forget(self, dropped: Iterable[Pair]) -> None:
+        """These pairs are in the table no more."""
+        for pair in dropped:
+            pair.broken = True
+            if pair is self._wanted:
+                self._wanted = None
+            if pair is self._tolerated:
+                self._tolerated = None
+            if pair is self._elsewhere_pair:
+                self._elsewhere_pair = None
+
+    def _meet(self, local: Local, remote: Remote, now: float) -> Pair | None:
+        """The pair that a packet came by, made when the peer's address is new (RFC 8445 §7.3.1.3)."""
+        if not self._table.knows(remote.address):
+            self.add_remote(remote, now)
+        return self._table.find(local, remote.address)
 
     def check_heard(
         self, local: Local, remote: Remote, now: float, *, nominated: bool = False, nomination: int | None = None
@@ -188,7 +170,7 @@ class Paths:
         if pair is None:
             return
         self._heard_check_at = now
-        if now - pair.proven_by > _DOUBT_INTERVAL and (not pair.outstanding or now - pair.outstanding[-1] > _TICK):
+        if now - pair.proven_by > DOUBT_INTERVAL and (not pair.outstanding or now - pair.outstanding[-1] > _TICK):
             pair.triggered = True
             pair.next_check = now
         if nominated and not self.controlling:
@@ -205,17 +187,16 @@ class Paths:
 
     def media_heard(self, local: Local, address: Address, now: float) -> bool:
         """A media packet arrived whose authenticity the owner has checked; whether it is time for `poll`."""
-        pair = self._pairs.get((local, address)) or self._meet(local, Remote(address, "prflx"), now)
+        pair = self._table.find(local, address) or self._meet(local, Remote(address, "prflx"), now)
         self._flow = min(self._flow + 1, _FLOW) if now - self._heard_at < QUIET else 1
         self._heard_at = now
-        if pair is None:
-            return False
-        pair.heard_at = now
+        if pair is not None:
+            pair.heard_at = now
         if pair is self.selected:
             self._elsewhere = 0
             self._tolerated = None
             return False
-        if self.selected is None or pair is self._tolerated or now < self._settled_at(self.selected):
+        if pair is None or self.selected is None or pair is self._tolerated or now < self._settled_at(self.selected):
             return False
         self._elsewhere += 1
         self._elsewhere_pair = pair
@@ -231,7 +212,7 @@ class Paths:
         for pair in self.pairs:
             pair.look_again(now)
         if self.selected is not None:
-            self._doubt(now, _WEAK)
+            self._doubt(now, WEAK_DOUBT)
 
     # What to do
 
@@ -241,12 +222,10 @@ class Paths:
             return []
         self._judge(now)
         checks = []
-        self._next_slot = max(self._next_slot, now - _BURST)
         due = sorted((pair for pair in self.pairs if pair.local.is_up and pair.next_check <= now), key=self._urgency)
         for pair in due:
-            if self._next_slot > now:
+            if not self._schedule.takes(pair, now):
                 break
-            self._next_slot += CHECK_SPACING if pair.was_answered else NEW_CHECK_SPACING
             pair.sent(now)
             pair.next_check = now + self._interval(pair, now)
             nominating = self.controlling and pair is self.selected
@@ -258,7 +237,7 @@ class Paths:
         if self._started_at is None:
             return now + 1.0
         due = min((pair.next_check for pair in self.pairs if pair.local.is_up), default=now + 1.0)
-        due = max(due, self._next_slot)
+        due = max(due, self._schedule.next_slot)
         if self.selected is None or self._doubt_since is not None:
             return min(due, now + _TICK)
         if self.selected.outstanding:
@@ -272,24 +251,15 @@ class Paths:
 
     def _interval(self, pair: Pair, now: float) -> float:
         """Seconds from one check of a pair to the next."""
-        if self.selected is None:
-            return _backoff(_RETRY, pair.tries, _MAX_RETRY)
+        selected = self.selected
+        if selected is None:
+            return self._schedule.connecting(pair)
         if self._doubt_since is not None:
-            if pair is self.selected and pair.tries <= _WEAK:
-                return 0.05
-            tired = now - self._doubt_since > _TIRED_AFTER and not pair.was_answered
-            return _TIRED_INTERVAL if tired else _DOUBT_INTERVAL
-        self._spread = (self._spread + 0.618) % 1.0
-        spread = 0.8 + 0.4 * self._spread
-        if pair is self.selected:
-            return _RETRY if pair.proven_by < self._moved_at else _CONSENT_INTERVAL * spread
-        if pair.rank > self.selected.rank and now >= pair.held_until:
-            if 0 < pair.streak < _UPGRADE_STREAK:
-                return _STREAK_INTERVAL
-            return _backoff(0.25, pair.tries, _WARM_INTERVAL) * spread
-        if pair is self._warm():
-            return (_STREAK_INTERVAL if pair.tries and pair.tries < 4 else _WARM_INTERVAL) * spread
-        return (_OTHER_INTERVAL if pair.was_answered else _backoff(0.5, pair.tries, _OTHER_INTERVAL)) * spread
+            return self._schedule.in_doubt(pair, now - self._doubt_since, is_used=pair is selected)
+        if pair is selected:
+            return self._schedule.in_use(pair, self._moved_at)
+        is_better = pair.rank > selected.rank and now >= pair.held_until
+        return self._schedule.in_reserve(pair, is_better=is_better, is_warm=pair is self._warm())
 
     def _warm(self) -> Pair | None:
         """The pair to fall back to: of another socket and kind than the one in use, where there is one."""
@@ -318,9 +288,9 @@ class Paths:
         elif self._doubt_since is not None:
             self._settle_doubt(selected, self._doubt_since, now)
         elif self._is_silent(now):
-            self._doubt(now, _STRONG)
+            self._doubt(now, STRONG_DOUBT)
         elif selected.lost_since(self._moved_at, now):
-            self._doubt(now, _WEAK)
+            self._doubt(now, WEAK_DOUBT)
         elif self.controlling:
             self._upgrade(selected, now)
 
@@ -335,7 +305,7 @@ class Paths:
             self._move(best, now)
 
     def _direct_is_plausible(self) -> bool:
-        if not self._complete and any(not local.relayed for local in self._locals):
+        if not self._complete and self._table.has_hosts:
             return True
         return any(pair.is_direct and not pair.broken for pair in self.pairs)
 
@@ -350,14 +320,14 @@ class Paths:
             selected.failed(now)
             self._move(self._best(fresh), now)
         elif self._doubt_since is None:
-            self._doubt(now, _STRONG)
+            self._doubt(now, STRONG_DOUBT)
 
     def _settle_doubt(self, selected: Pair, since: float, now: float) -> None:
         if selected.proven_by >= since:
             self._trust(now)
             return
         hears = selected.heard_at >= max(since, now - QUIET)
-        if selected.lost_since(since, now) < (_WEAK if hears else self._doubt_needs):
+        if selected.lost_since(since, now) < (WEAK_DOUBT if hears else self._doubt_needs):
             return
         proven = [pair for pair in self.pairs if pair.proven_by >= since and pair.may_send(now)]
         if proven:
@@ -369,7 +339,7 @@ class Paths:
             pair
             for pair in self.pairs
             if pair.rank > selected.rank
-            and pair.streak >= _UPGRADE_STREAK
+            and pair.streak >= UPGRADE_STREAK
             and now >= pair.held_until
             and pair.may_send(now)
             and not pair.lost_since(pair.proven_by, now)
@@ -384,7 +354,7 @@ class Paths:
             selected.failed(now)
             self._move(pair, now)
         elif self._doubt_since is None and self._elsewhere >= _DOUBT_AFTER:
-            self._doubt(now, _STRONG)
+            self._doubt(now, STRONG_DOUBT)
 
     def _settled_at(self, selected: Pair) -> float:
         """Until when packets from the pair before are taken for late ones: the peer has to follow a move first."""
@@ -395,7 +365,6 @@ class Paths:
 
     def _move(self, pair: Pair, now: float) -> None:
         self.selected = pair
-        self.moves += 1
         self._moved_at = now
         self._nomination += 1
         self._doubt_since = None
@@ -428,40 +397,3 @@ class Paths:
         """What silence is counted from: after a move, the peer needs a round trip to follow."""
         rtt = self.selected.rtt if self.selected is not None else None
         return max(self._heard_at, self._moved_at + (rtt or 0.0))
-
-    # The table
-
-    def _meet(self, local: Local, remote: Remote, now: float) -> Pair | None:
-        """The pair that a packet came by, made when the peer's address is new (RFC 8445 §7.3.1.3)."""
-        if remote.address not in self._remotes:
-            self.add_remote(remote, now)
-        return self._pairs.get((local, remote.address))
-
-    def _pair(self, local: Local, remote: Remote, now: float) -> None:
-        if local.is_ipv6 == remote.address.is_ipv6 and len(self._pairs) < MAX_PAIRS:
-            self._pairs[local, remote.address] = Pair(local, remote, now)
-            self._news_at = now
-
-    def _forget_useless_remote(self) -> None:
-        used: dict[Address, float] = dict.fromkeys(self._remotes, float("-inf"))
-        for pair in self.pairs:
-            kept = float("inf") if pair is self.selected else max(pair.answered_at, pair.heard_at)
-            used[pair.remote.address] = max(used[pair.remote.address], kept)
-        address = min(used, key=used.__getitem__)
-        del self._remotes[address]
-        for key in [key for key in self._pairs if key[1] == address]:
-            self._forget(key)
-
-    def _forget(self, key: tuple[Local, Address]) -> None:
-        pair = self._pairs.pop(key)
-        if pair is self._wanted:
-            self._wanted = None
-        if pair is self._tolerated:
-            self._tolerated = None
-        if pair is self._elsewhere_pair:
-            self._elsewhere_pair = None
-        pair.broken = True
-
-
-def _backoff(first: float, tries: int, most: float) -> float:
-    return min(most, first * 1.5 ** min(tries, 16))
