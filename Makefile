@@ -3,6 +3,7 @@
 #   make test    lint, types and all tests
 #   make bench   measures call set-up beside plain aiortc
 #   make bench-network   measures connecting and hand-off in a laboratory of namespaces (root)
+#   make bench-doctor    injects faults into that laboratory and counts how often the doctor names them (root)
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench bench-network clean system-run system-test
+.PHONY: demo test lint types bench bench-network bench-doctor clean system-run system-test
 
 demo: system-run $(STAMP)
 	$(BIN)/entrenous demo $(DEMO)
@@ -30,6 +31,9 @@ bench: system-test $(STAMP)
 
 bench-network: system-test $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m bench.network_times $(BENCH)
+
+bench-doctor: system-test $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m bench.doctor_faults $(BENCH)
 
 system-run:
 	@.ci/system-packages run
