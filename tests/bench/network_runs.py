@@ -24,6 +24,8 @@ RING_SECONDS = 1.0
 """How long it rings before it is answered: nobody is faster."""
 OUTAGE_SECONDS = 10.0
 BETWEEN_NETWORKS = 1.0
+REST_SECONDS = 3.0
+"""Before each change: nobody moves more often, and a call may put its house in order between."""
 CAP_SECONDS = 30.0
 """After which a call is taken for lost, or for one that does not connect."""
 LOSS = 0.2
@@ -142,7 +144,7 @@ async def handoffs(name: str, runs: int) -> AsyncIterator[Row]:
                 for run in range(runs):
                     if not in_call:
                         await talking(one, other, within=CAP_SECONDS)
-                        await asyncio.sleep(2.0)  # until the call has found its place
+                    await asyncio.sleep(REST_SECONDS)
                     row = await _hand_off(town, handoff, run)
                     in_call = bool(row["ok"])
                     if not in_call:
