@@ -99,6 +99,13 @@ class Gatherer:
         if not self._closing:
             self._spawn(self._look_again())
 
+    def refresh(self) -> None:
+        """The world may see our addresses differently, though they are the same: ask how, and try the relays."""
+        if not self._closing:
+            for each in self._relays.bases:
+                each.relay.probe()
+            self._ask_servers()
+
     def want_ipv6_relay(self) -> None:
         """The peer can only be reached over IPv6: get a relayed address of that kind too, unless there is one."""
         if not self._closing and not any(each.local.is_ipv6 for each in self._relays.bases):

@@ -38,6 +38,7 @@ MAX_CHECKS = 512
 
 _ALPHABET = string.ascii_letters + string.digits + "+/"
 _ROLE_CONFLICT = 487
+_REFRESH_SPACING = 2.0
 _RELAYED_PRIORITY = 1 << 24
 """Priorities below belong to relayed addresses: their type preference is 0 (RFC 8445 §5.1.2.2)."""
 
@@ -118,6 +119,7 @@ class IceAgent:
         self._peer_ended = False
         self._ipv4_remote = self._ipv6_remote = False
         self._used: Pair | None = None
+        self._alarms, self._refreshed_at = 0, float("-inf")
         self._lost = self._closing = False
 
     def __repr__(self) -> str:
@@ -187,8 +189,6 @@ class IceAgent:
         self._paths.network_changed(time.monotonic())
         self._act()
 
-    # The peer's addresses
-
     def take_candidate(self, candidate: Candidate) -> None:
         """Take an address of the peer, given as an IP address in its canonical form."""
         if self._closing:
@@ -209,8 +209,6 @@ class IceAgent:
     def _see_complete(self) -> None:
         self._paths.complete(time.monotonic(), complete=self._peer_ended and self._gatherer.complete)
         self._act()
-
-    # Checks
 
     async def connect(self) -> None:
         """Check pairs until one can be used; the peer's user name and password are known.
@@ -263,6 +261,9 @@ class IceAgent:
                 self._connected.set_result(None)
             else:
                 self._on_moved()
+        if self._paths.alarms > self._alarms and now >= self._refreshed_at + _REFRESH_SPACING:
+            self._alarms, self._refreshed_at = self._paths.alarms, now
+            self._gatherer.refresh()
         self._see_end(now)
         self._timer = asyncio.get_running_loop().call_later(max(0.001, self._paths.deadline(now) - now), self._act)
 
@@ -298,8 +299,6 @@ class IceAgent:
             self._checks.popitem(last=False)
         if not base.send(message.encode(self.remote_password.encode()), pair.remote.address):
             self._paths.send_failed(pair)
-
-    # What arrives
 
     def _datagram_arrived(self, base: Base, data: bytes, address: Address, at: float) -> None:
         if not data or self._closing:

@@ -67,6 +67,8 @@ class Paths:
         self.controlling = controlling
         self.selected: Pair | None = None
         """The pair in use; whether it may be sent to now, `Pair.may_send` says."""
+        self.alarms = 0
+        """How often media stopped or came from elsewhere: the world may see us at another address than before."""
         self._hold = hold
         self._hold_until = 0.0
         self._schedule = Schedule(seed)
@@ -112,8 +114,6 @@ class Paths:
             return False
         last = max((pair.answered_at for pair in self.pairs), default=float("-inf"))
         return now >= max(last, self.selected.answered_at) + CONSENT_LIFETIME
-
-    # What happens
 
     def start(self, now: float) -> None:
         """Checks may go out: the peer's credentials are known."""
@@ -211,10 +211,8 @@ class Paths:
         """Addresses or routes of this machine changed: nothing known before is certain."""
         for pair in self.pairs:
             pair.look_again(now)
-        if self.selected is not None:
+        if self.selected is not None and self._doubt_since is None:
             self._doubt(now, WEAK_DOUBT)
-
-    # What to do
 
     def poll(self, now: float) -> list[Check]:
         """Decide by what is known up to `now`; the checks to send."""
@@ -378,6 +376,7 @@ class Paths:
     def _doubt(self, now: float, needs: int) -> None:
         self._doubt_since = now
         self._doubt_needs = needs
+        self.alarms += needs == STRONG_DOUBT
         for pair in self.pairs:
             pair.look_again(now)
 

@@ -20,8 +20,8 @@ from .udp import LoopUdp, UdpTransport, open_udp
 MAX_UNSENT = 32 * 1024
 """Bytes that may wait for a stream to the server; more would be heard as delay, so newer datagrams are dropped."""
 
-PROBE_PATIENCE = 1.5
-"""Seconds that a server may take to answer after the network has changed, before another allocation is made."""
+PROBE_PATIENCE = 2.0
+"""Seconds after which a server that does not answer has lost our allocation; four round trips where that is less."""
 
 
 class Relay:
@@ -130,7 +130,7 @@ class Relay:
 
     def probe(self) -> None:
         """Make sure that the allocation still works; `on_gone` when it does not."""
-        self._client.probe(time.monotonic(), PROBE_PATIENCE)
+        self._client.probe(time.monotonic(), min(PROBE_PATIENCE, max(0.5, 4 * self._client.rtt)))
         self._act()
 
     async def close(self, timeout: float) -> None:

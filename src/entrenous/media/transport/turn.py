@@ -97,6 +97,8 @@ class TurnClient:
         """Where the peer reaches us."""
         self.mapped: Address | None = None
         """Where the server sees us."""
+        self.rtt = _MAX_RETRY
+        """Seconds that the server took for the last answer to a question that was asked once."""
         self.outgoing: list[bytes] = []
         """What is to be sent to the server now; the owner empties it."""
         self._username = username
@@ -117,8 +119,6 @@ class TurnClient:
 
     def __repr__(self) -> str:
         return f"<TurnClient {self.state.name}>"
-
-    # What the owner wants
 
     def allocate(self, now: float, patience: float) -> None:
         """Ask for an allocation; `state` tells what became of it, after `patience` seconds at the latest."""
@@ -163,8 +163,6 @@ class TurnClient:
             data = _CHANNEL_HEADER.pack(channel.number, len(payload)) + payload
             self.outgoing.append(data + bytes(-len(data) % 4) if self._reliable else data)
         return True
-
-    # What happens
 
     def receive(self, data: bytes, now: float) -> Relayed | None:
         """Take one message of the server.
@@ -253,6 +251,8 @@ class TurnClient:
         if request is None or request.method is not message.method:
             return
         code = message.error_code if message.kind is Class.ERROR else None
+        if request.interval == _FIRST_RETRY:
+            self.rtt = now - (request.next_at - _FIRST_RETRY)
         wants_credentials = code in (_UNAUTHORIZED, _STALE_NONCE)
         # These two errors cannot be signed; nothing else is believed without (RFC 8489 §9.2.5).
         if self._key is not None and not wants_credentials and not message.is_authentic(self._key):
