@@ -26,7 +26,7 @@ class MediaWatcher(Protocol):
         """Nothing has arrived for too long."""
 
     def media_flows(self) -> None:
-        """Something arrives again."""
+        """The peer is heard on the leg in use: for the first time, or again."""
 
     def first_media(self, kind: StreamKind, at: float) -> None:
         """The first sound or picture was handed to the sink at monotonic time `at`."""
@@ -58,7 +58,6 @@ class CallMedia:
         self._flowing = False
         self._opened = asyncio.Event()
         self._closed = False
-        self._stalled = False
         self._final = CallStats()
 
     def choose_like(self, other: CallMedia) -> None:
@@ -140,13 +139,10 @@ class CallMedia:
         watcher = self._watcher
         match event:
             case media.Flowing():
-                if self._stalled:
-                    self._stalled = False
-                    watcher.media_flows()
+                watcher.media_flows()
             case media.Suspect():
                 pass  # half a second of silence may still be one lost burst; the machine acts on a stall
             case media.Stalled():
-                self._stalled = True
                 watcher.media_stalled()
             case media.FirstAudio():
                 watcher.first_media(StreamKind.AUDIO, event.at)

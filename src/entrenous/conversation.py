@@ -300,7 +300,7 @@ class Conversation:
             self._around.report(inputs.Stalled(self.id, self._media_leg))
 
     def media_flows(self) -> None:
-        """Something arrives again."""
+        """The peer is heard on the leg in use: for the first time, or again."""
         if self._media_leg is not None:
             self._around.report(inputs.Flowed(self.id, self._media_leg))
 

@@ -614,6 +614,7 @@ def the_caller_leads_out_of_a_stall() -> None:
         play.on(Secured(ID, Leg(BOB, 1))).expect(
             MoveMedia(ID, Leg(BOB, 1)), changed(S.RECONNECTING, S.ACTIVE, Stage.MEDIA)
         )
+        play.on(Flowed(ID, Leg(BOB, 1))).expect_nothing()
         play.wait(TIMES.old_leg).expect(CloseLeg(ID, Leg(BOB, 0)))
         assert play.call.next_deadline() is None
 
@@ -670,6 +671,7 @@ def a_better_path_is_made_before_the_old_one_breaks() -> None:
         play.on(BetterPath(ID)).expect_nothing()
         play.on(PathFound(ID, Leg(BOB, 1))).expect_nothing()
         play.on(Secured(ID, Leg(BOB, 1))).expect(MoveMedia(ID, Leg(BOB, 1)))
+        play.on(Flowed(ID, Leg(BOB, 1))).expect_nothing()
         play.wait(TIMES.old_leg).expect(CloseLeg(ID, Leg(BOB, 0)))
     with active(Role.CALLEE) as play:
         play.on(BetterPath(ID)).expect(SendPlease(ID, Leg(ANNA, 0), stalled=False))
@@ -695,15 +697,22 @@ def a_better_path_that_fails_leaves_the_old_one() -> None:
 
 
 @script
-def the_old_leg_closes_a_moment_after_the_move() -> None:
+def the_old_leg_closes_a_moment_after_the_peer_has_moved_too() -> None:
     for role in Role:
         leg = Leg(peer(role), 1)
         offer = BetterPath(ID) if role is Role.CALLER else LegOffered(ID, leg)
         with active(role) as play:
             play.on(offer, Secured(ID, leg)).skip()
+            play.wait(TIMES.old_leg).expect_nothing()
+            play.on(Flowed(ID, Leg(peer(role), 0))).skip()
+            play.wait(TIMES.old_leg).expect_nothing()
+            play.on(Flowed(ID, leg)).expect_nothing()
             play.wait(TIMES.old_leg).expect(CloseLeg(ID, Leg(peer(role), 0)))
         with active(role) as play:
-            play.on(offer, Secured(ID, leg), Stalled(ID, leg)).skip()
+            play.on(offer, Secured(ID, leg)).skip()
+            play.wait(TIMES.attempt).expect(CloseLeg(ID, Leg(peer(role), 0)))
+        with active(role) as play:
+            play.on(offer, Secured(ID, leg), Stalled(ID, leg), Flowed(ID, leg), Stalled(ID, leg)).skip()
             play.wait(TIMES.old_leg).expect(CloseLeg(ID, Leg(peer(role), 0)))
 
 

@@ -85,6 +85,8 @@ class CallSession:
         self._gate = _Gate.SHUT
         self._opened_at: float | None = None
         self._legs: list[PacketPath] = []
+        self._heard = False
+        """Whether the peer was heard on the leg in use."""
         self._remote: RemoteStreams | None = None
         self._held: deque[tuple[PacketPath, bytes, float]] = deque(maxlen=MAX_HELD)
         self._routes: dict[int, Route] = {}
@@ -113,7 +115,10 @@ class CallSession:
         return self._legs[-1] if self._legs else None
 
     def attach(self, leg: PacketPath) -> None:
-        """Send over this leg from now on and receive from it too; the one before stays heard until it closes."""
+        """Send over this leg from now on and receive from it too; the one before stays heard until it closes.
+
+        Until the peer is heard on the new one it may not be able to hear us there: what is sent goes over both.
+        """
         if self._gate is _Gate.CLOSED:
             raise LocalProtocolError("This session is closed.")
         remote = leg.remote_streams
@@ -122,9 +127,13 @@ class CallSession:
         elif _ssrcs(remote) != _ssrcs(self._remote):
             raise RemoteProtocolError("The streams of the new connection are not those of the call.")
         self._remote = remote
-        for retired in self._legs[:-1]:
-            retired.receive_into(None)
-        self._legs = [*self._legs[-1:], leg]
+        # What carries the call is the leg on which the peer was heard, not one that it never came to.
+        proven = self._legs[-1:] if self._heard else self._legs[:1]
+        for retired in self._legs:
+            if retired not in proven:
+                retired.receive_into(None)
+        self._legs = [*proven, leg]
+        self._heard = False
         self._use_payload_types()
         self._liveness.restart(time.monotonic())
         leg.receive_into(lambda packet, at: self._packet_arrived(leg, packet, at))
@@ -240,8 +249,11 @@ class CallSession:
     # Out
 
     def _send(self, packet: bytes) -> bool:
-        leg = self.leg
-        return self._gate is _Gate.OPEN and leg is not None and leg.send_packet(packet)
+        if self._gate is not _Gate.OPEN:
+            return False
+        used = self._legs[-1:] if self._heard else self._legs
+        sent = [leg.send_packet(packet) for leg in used]
+        return any(sent)
 
     def _send_stream(self, packet: bytes) -> bool:
         sent = self._send(packet)
@@ -279,7 +291,10 @@ class CallSession:
         except RemoteProtocolError:
             self.packets_rejected += 1
             return
-        if leg is self.leg and (event := self._liveness.heard(at)) is not None:
+        if leg is not self.leg:
+            return
+        self._heard = True
+        if (event := self._liveness.heard(at)) is not None:
             self._on_event(event)
 
     def _handle_stream(self, data: bytes, at: float) -> None:

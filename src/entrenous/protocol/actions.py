@@ -209,6 +209,15 @@ def _resume(move: Move, _: object) -> None:
     move.disarm(CallDeadline.RECONNECT, CallDeadline.RETRY)
 
 
+def _resume_heard(move: Move, _: object) -> None:
+    _resume(move, None)
+    move.retire_old_leg()
+
+
+def _retire_old_leg(move: Move, _: object) -> None:
+    move.retire_old_leg()
+
+
 def _drop_leg(move: Move, fact: LegClosed | LegFailed) -> None:
     if isinstance(fact, LegFailed) and fact.stage is Stage.HANDSHAKE:
         move.set(paths=move.call.paths | {fact.leg})
@@ -383,7 +392,8 @@ ACTIONS: Final[dict[Action, Callable[[Move, Any], None]]] = {
     Action.DROP_LEG: _drop_leg,
     Action.RECONNECT: _reconnect,
     Action.NOTE_STALL: _note_stall,
-    Action.RESUME: _resume,
+    Action.RESUME: _resume_heard,
+    Action.RETIRE_OLD_LEG: _retire_old_leg,
     Action.LOSE: _lose,
     Action.TRY_LEG: _try_leg,
     Action.HURRY: _hurry,

@@ -32,7 +32,10 @@ class Timeouts:
     retry: float = 1.0
     """Pause after a failed leg, so that a leg that fails at once does not become a storm of legs."""
     old_leg: float = 2.0
-    """How long the previous leg stays open after media moved, until the other end has moved too."""
+    """How long the previous leg stays open once the other end is heard on the new one: for what is on its way.
+
+    An end that is not heard there may not have secured the new leg yet; it gets `attempt` for that.
+    """
     tombstone: float = 180.0
     """How long an ended call's id is remembered: longer than any ring for it can stay fresh."""
 

@@ -164,18 +164,23 @@ class Move:
             self.seek_leg()
 
     def carry_media(self, leg: Leg) -> None:
-        """Let media use `leg`; what it used before stays open until the other end has moved too."""
+        """Let media use `leg`; what it used before stays open until the other end is heard on it."""
         call = self.call
         self.ask(OpenGate(call.id, leg) if call.media is None else MoveMedia(call.id, leg))
         self.set(state=CallState.ACTIVE, media=leg.generation, deaf=False)
         self.disarm(CallDeadline.CONNECT, CallDeadline.RECONNECT, CallDeadline.ATTEMPT, CallDeadline.RETRY)
         if len(call.legs) > 1:
-            self.arm(CallDeadline.OLD_LEG, call.timeouts.old_leg)
+            self.arm(CallDeadline.OLD_LEG, call.timeouts.attempt)
         if call.role is Role.CALLEE and call.early_leg is EarlyLeg.RELAY and leg.generation == 0:
             self.ask(SendPlease(call.id, leg, stalled=False))
         if leg.generation == call.wish:
             self.set(wish=None)
             self.start_leg()
+
+    def retire_old_leg(self) -> None:
+        """The other end has moved to the leg in use: what else is open of this call is not needed for long."""
+        if any(leg.generation < (self.call.media or 0) for leg in self.call.legs):
+            self.arm(CallDeadline.OLD_LEG, self.call.timeouts.old_leg)
 
     def reconnect(self) -> None:
         """Enter RECONNECTING."""

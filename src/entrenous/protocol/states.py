@@ -161,7 +161,7 @@ class Event(StrEnum):
     SECURED = "secured(gen)"
     MEDIA_STALLED = "media leg stalled"
     MEDIA_LEG_DOWN = "media leg closed or failed"
-    MEDIA_FLOWED = "media leg flows again"
+    MEDIA_FLOWED = "media leg flows"
     SPARE_LEG_DOWN = "another leg closed or failed"
     LEG_HOPELESS = "a leg that hid nothing failed for certain"
     BETTER_PATH = "better path"
@@ -207,7 +207,8 @@ class Action(StrEnum):
     NOTE_PATH = "remember the stage"
     NOTE_SECURED = "remember that it is secured"
     CONNECT = "open the gate"
-    MOVE_MEDIA = "move media, keep the old leg for a moment"
+    MOVE_MEDIA = "move media, keep the old leg until the peer is heard on the new one"
+    RETIRE_OLD_LEG = "the peer has moved too: close the old leg in a moment"
     DROP_LEG = "close the leg; while no media flows, try another: after a pause, or at once after an early leg"
     FAIL_PATH = "end failed with the cause, end(failed, stage, cause)"
     RECONNECT = "caller starts a leg, callee says please(gen)"
@@ -301,6 +302,7 @@ TABLE: Final = (
     Row(_BOTH, (_S.ACTIVE,),      _V.BETTER_PATH,         _SAME,                    _A.IMPROVE),
     Row(_BOTH, _HAD_MEDIA,        _V.SECURED,             (_S.ACTIVE,),             _A.MOVE_MEDIA),
     Row(_BOTH, (_S.RECONNECTING,), _V.MEDIA_FLOWED,       (_S.ACTIVE,),             _A.RESUME),
+    Row(_BOTH, (_S.ACTIVE,),      _V.MEDIA_FLOWED,        _SAME,                    _A.RETIRE_OLD_LEG),
     Row(_BOTH, (_S.RECONNECTING,), _V.MEDIA_LEG_DOWN,     _SAME,                    _A.DROP_LEG),
     Row(_BOTH, (_S.RECONNECTING,), _V.RECONNECT_PASSED,   (_S.ENDED, _S.ACTIVE),    _A.LOSE),
     Row(_BOTH, _ANSWERED,         _V.PATH_FOUND,          _SAME,                    _A.NOTE_PATH),
