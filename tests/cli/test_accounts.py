@@ -9,7 +9,7 @@ from types import TracebackType
 import click
 import pytest
 
-from entrenous import Address, ContactError, NodeConfig, Notice, Profile, Strangers
+from entrenous import Address, ContactError, IcePolicy, NodeConfig, Notice, Profile, Strangers
 from entrenous.cli import accounts
 from entrenous.cli.accounts import Account, AccountChoice
 from entrenous.cli.output import Output
@@ -42,6 +42,20 @@ def test_the_account_of_a_folder(profile: Path, monkeypatch: pytest.MonkeyPatch)
     assert str(account.profile.address) == "bob@127.0.0.1:9"
     assert account.config.url == "ws://127.0.0.1:10"
     assert account.toward_strangers(Strangers.RING).config.strangers is Strangers.RING
+
+
+def test_the_policy_of_the_account_unless_another_one_is_asked_for(
+    profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four words in a row")
+    with (profile / "node.toml").open("a") as file:
+        file.write('ice_policy = "relay-only"\n')
+    assert AccountChoice(profile=profile).open().config.ice_policy is IcePolicy.RELAY_ONLY
+    assert AccountChoice(profile=profile, ice_policy="direct").open().config.ice_policy is IcePolicy.DIRECT
+    in_memory = AccountChoice(
+        profile=profile, in_memory=True, server=SERVER, username="echo", ice_policy="relay-until-accept"
+    )
+    assert in_memory.open().config.ice_policy is IcePolicy.RELAY_UNTIL_ACCEPT
 
 
 class OnlineNode:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from entrenous import Node, NodeConfig, Profile, Strangers
+from entrenous import IcePolicy, Node, NodeConfig, Profile, Strangers
 
 from .notices import watch
 from .options import in_memory_config, passphrase_option, profile_option, server_options
@@ -35,9 +35,18 @@ _MEMORY_OPTIONS = (
 )
 
 
+_POLICY_OPTION = click.option(
+    "--ice-policy",
+    type=click.Choice([policy.value for policy in IcePolicy]),
+    help="Which addresses of this machine the other end may learn: those it can be reached at, none until the call is "
+    "accepted, or none ever (calls then need the server's relay). By default the first, and for people who are not "
+    "contacts the second.",
+)
+
+
 def account_options(command: Command) -> Command:
     """Add everything that `AccountChoice` holds."""
-    plain = passphrase_option(profile_option(server_options(command)))
+    plain = passphrase_option(profile_option(server_options(_POLICY_OPTION(command))))
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_MEMORY_OPTIONS), plain)
 
 
@@ -50,6 +59,7 @@ class AccountChoice:
         passphrase_file: see `read_passphrase`.
         server: instead of the one that the account remembers; needed with `in_memory`.
         ca_file: certificate authorities to trust instead of the system's.
+        ice_policy: an `IcePolicy` by value, instead of the one that the account remembers.
         in_memory: make a new account that is never written anywhere.
         username, invite: of that account.
         extra_contacts: cards and addresses that it knows.
@@ -59,6 +69,7 @@ class AccountChoice:
     passphrase_file: Path | None = None
     server: str | None = None
     ca_file: Path | None = None
+    ice_policy: str | None = None
     in_memory: bool = False
     username: str | None = None
     invite: str | None = None
@@ -78,9 +89,12 @@ class AccountChoice:
         """
         if self.server is not None and self.username is not None:
             config = in_memory_config(self.server, self.username, ca_file=self.ca_file, invite=self.invite)
-            return Account(config, None, self.extra_contacts)
+            return Account(self._with_policy(config), None, self.extra_contacts)
         config, profile = open_account(self.profile, self.passphrase_file, server=self.server, ca_file=self.ca_file)
-        return Account(config, profile)
+        return Account(self._with_policy(config), profile)
+
+    def _with_policy(self, config: NodeConfig) -> NodeConfig:
+        return config if self.ice_policy is None else replace(config, ice_policy=IcePolicy(self.ice_policy))
 
 
 @dataclass(frozen=True, slots=True)
