@@ -85,8 +85,12 @@ def test_several_messages_come_in_one_read() -> None:
     assert state.take(address("192.0.2.7") + route("192.0.2.2"))
 
 
-def test_lost_news_are_news() -> None:
-    assert NetworkState().take(message(4, b""))
+def test_lost_news_are_news_and_what_they_may_have_been_is_not_taken_for_known() -> None:
+    for lose in (lambda state: state.take(message(4, b"")), lambda state: state.forget() or True):
+        state = NetworkState()
+        assert state.take(address("192.0.2.7"))
+        assert lose(state)
+        assert state.take(address("192.0.2.7")), "that it went was among what was lost: it has come back"
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -65,10 +65,15 @@ class NetworkState:
                 elif kind in (_NEW_ROUTE, _DEL_ROUTE):
                     changed |= self._take_route(body, gone=kind == _DEL_ROUTE)
                 elif kind == _OVERRUN:
+                    self.forget()
                     changed = True
             except struct.error:
                 changed = True  # a kernel that speaks otherwise than we know: look rather than miss something
         return changed
+
+    def forget(self) -> None:
+        """News were lost: what was known may be gone since, and its return would pass for a repetition."""
+        self._known.clear()
 
     def _take_link(self, body: bytes, *, gone: bool) -> bool:
         _, _, index, flags, _ = _LINK.unpack_from(body)
@@ -93,7 +98,7 @@ class NetworkState:
         if self._known.get(name) == value:
             return False
         if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
+            self.forget()
         self._known[name] = value
         return True
 

@@ -99,7 +99,8 @@ class NetworkWatch:
             except BlockingIOError:
                 break
             except OSError:
-                changed = True  # ENOBUFS: there was more news than the kernel keeps
+                self._state.forget()  # ENOBUFS: there was more news than the kernel keeps
+                changed = True
                 break
             changed |= self._state.take(data)
         if changed:
