@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from entrenous.errors import LocalProtocolError
@@ -331,6 +333,36 @@ def test_an_attempt_on_the_network_before_is_given_up(steps: int) -> None:
     assert play.session.phase is Phase.OPENING
     play.wait(TIMES.open_transport).session.drain()
     assert play.session.phase is Phase.PAUSED, "the new attempt has a time of its own"
+
+
+def test_a_network_that_changes_all_the_time_does_not_keep_a_slow_server_out_of_reach() -> None:
+    play = up()
+    play.session.reconnect("The network changed.", play.now)
+    attempts = [play.now]
+    for _ in range(300):  # half a minute
+        play.wait(0.1)
+        play.session.reconnect("The network changed.", play.now)
+        if OpenTransport() in play.session.drain():
+            attempts.append(play.now)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(attempts)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 0.11, "the first change is heeded at once"
+    assert max(pauses) >= 4.0, "four round trips of the slowest path that a call is made over"
+    assert play.session.phase is Phase.OPENING
+
+
+def test_a_network_that_changed_during_an_attempt_is_not_forgotten() -> None:
+    play = up()
+    for _ in range(3):
+        play.session.reconnect("The network changed.", play.now)
+    play.session.drain()
+    play.wait(TIMES.backoff).expect(CloseTransport(), SessionLost("The network changed.", play.now), OpenTransport())
+    play.wait(TIMES.backoff).expect()
+    play.session.reconnect("The network changed.", play.now)
+    play.session.transport_opened(play.now)
+    play.hear(HELLO, RESUMED).session.drain()
+    play.wait(TIMES.open_transport).expect()
+    assert play.session.phase is Phase.UP, "an attempt that came through is as good as one begun later"
 
 
 def test_another_network_ends_the_pause_and_its_doubling() -> None:

@@ -83,6 +83,7 @@ class _Wait(StrEnum):
     OPEN = "open"
     LOGIN = "login"
     ACK = "ack"
+    ANEW = "anew"
 
 
 class Session:
@@ -107,6 +108,10 @@ class Session:
         self._failures = 0
         self._up_since = 0.0
         self._unwelcome_until = 0.0
+        self._opened_at = 0.0
+        self._given_up = 0
+        """Attempts since the last session that were cut short because the network changed."""
+        self._because = ""
         self._outbox = Outbox(self._timeouts.hold)
         self._inbox = Inbox()
         self._requests = Requests(self._timeouts.request)
@@ -194,7 +199,9 @@ class Session:
     def reconnect(self, sentence: str, now: float) -> None:
         """The network is another one: give up what is open and connect anew at once, as if nothing had failed yet.
 
-        A pause that the server has asked for is kept. Harmless while there is nothing to connect.
+        A pause that the server has asked for is kept. Where the network changes again and again, each attempt that
+        is cut short gives the next one more time, or a slow way to the server would never be gone to its end.
+        Harmless while there is nothing to connect.
 
         Args:
             sentence: why, for people.
@@ -206,11 +213,16 @@ class Session:
                 if now >= self._unwelcome_until:
                     self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
                     self._open(now)
-            case Phase.OPENING | Phase.GREETING | Phase.LOGGING_IN | Phase.UP:
-                self._outputs.append(CloseTransport())
-                self._lose(sentence, now)
-                self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
-                self._open(now)
+            case Phase.OPENING | Phase.GREETING | Phase.LOGGING_IN:
+                self._because = sentence
+                patience = self._timeouts.backoff * (2.0**self._given_up - 1.0)
+                if now >= self._opened_at + patience:
+                    self._open_anew(now)
+                elif self._deadlines.at(_Wait.ANEW) is None:
+                    self._deadlines = self._deadlines.set(_Wait.ANEW, self._opened_at + patience)
+            case Phase.UP:
+                self._because = sentence
+                self._open_anew(now)
             case Phase.IDLE | Phase.OVER:
                 pass
             case _:
@@ -263,6 +275,8 @@ class Session:
                     self._pause(f"{self._credentials.server} did not let us in in time.", now)
                 case _Wait.ACK:
                     self._transmit(Ack(seq=self._inbox.last_seq))
+                case _Wait.ANEW:
+                    self._open_anew(now)
                 case _:
                     assert_never(name)
         for number in self._requests.take_expired(now):
@@ -278,8 +292,18 @@ class Session:
 
     def _open(self, now: float) -> None:
         self._phase = Phase.OPENING
+        self._opened_at = now
         self._deadlines = self._deadlines.set(_Wait.OPEN, now + self._timeouts.open_transport)
         self._outputs.append(OpenTransport())
+
+    def _open_anew(self, now: float) -> None:
+        """Leave the transport that there is, in whatever state, for one over the network as it is now."""
+        if self._phase is not Phase.UP:
+            self._given_up += 1
+        self._outputs.append(CloseTransport())
+        self._lose(self._because, now)
+        self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
+        self._open(now)
 
     def _pause(self, sentence: str, now: float, at_least: float = 0.0) -> None:
         """Wait before the next attempt: doubling, with half of it at random, so that a crowd spreads out."""
@@ -333,7 +357,8 @@ class Session:
     def _welcomed(self, welcome: Welcome, now: float) -> None:
         self._phase = Phase.UP
         self._up_since = now
-        self._deadlines = self._deadlines.cancel(_Wait.LOGIN)
+        self._given_up = 0
+        self._deadlines = self._deadlines.cancel(_Wait.LOGIN, _Wait.ANEW)
         self._make_register = None
         self._token = welcome.token
         if not welcome.resumed:
