@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenous.media.transport.pairs import CONSENT_LIFETIME, Local, Pair, Remote
+from entrenous.media.transport.pairs import CONSENT_LIFETIME, LEG_LIFETIME, Local, Pair, Remote
 from entrenous.media.transport.paths import Paths
 from entrenous.media.transport.stun import Address
 from entrenous.media.transport.table import MAX_PAIRS, MAX_REMOTES
@@ -290,13 +290,28 @@ def test_consent_ends_and_nothing_more_is_sent() -> None:
     world.start()
     world.run(5.0)
     world.cut(one, two)
-    world.run(CONSENT_LIFETIME - 3.0)
-    assert not world.a.paths.is_lost(world.now)
-    world.run(4.0)
+    world.run(CONSENT_LIFETIME + 1.0)
     for end in world.ends:
-        assert end.paths.is_lost(world.now)
+        assert not end.paths.is_lost(world.now)
         assert end.paths.selected is not None
         assert not end.paths.selected.may_send(world.now)
+    world.run(LEG_LIFETIME - CONSENT_LIFETIME)
+    assert all(end.paths.is_lost(world.now) for end in world.ends)
+
+
+@pytest.mark.parametrize("before", [0.5, 1.5, 2.5, 3.5])
+def test_after_half_a_minute_without_any_network_media_is_back_at_once(before: float) -> None:
+    world = World()
+    one, two = direct(world)
+    world.start()
+    world.run(5.0 + before)
+    world.cut(one, two)
+    world.run(33.0)
+    assert not any(end.paths.is_lost(world.now) for end in world.ends)
+    world.cut(one, two, up=True)
+    back_at = world.now
+    world.run(2.0)
+    assert all(next(at for at in end.heard if at >= back_at) - back_at < 0.5 for end in world.ends)
 
 
 def test_a_slow_path_with_jitter_and_loss_lives() -> None:

@@ -74,7 +74,7 @@ class IceAgent:
         on_media: told each datagram whose first byte is SRTP's, with its arrival in monotonic seconds and its origin.
         on_candidate: told each address that comes after the host addresses, and None at the end.
         on_moved: told when another pair is used than before.
-        on_consent_lost: told when the peer has answered nowhere for the lifetime of consent.
+        on_consent_lost: told when the peer has answered nowhere for the lifetime of a leg.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class IceAgent:
         self.local_password = "".join(secrets.choice(_ALPHABET) for _ in range(24))
         self.remote_username: str | None = None
         self.remote_password: str | None = None
-        self._patience = patience
+        self.patience = patience
         self._on_media = on_media
         self._on_candidate = on_candidate
         self._on_moved = on_moved
@@ -274,7 +274,7 @@ class IceAgent:
         if self._connected.done() or self.remote_password is None:
             return
         cause = self._gatherer.why_nothing()
-        if cause is None and self._paths.is_hopeless(now, self._patience):
+        if cause is None and self._paths.is_hopeless(now, self.patience):
             cause = PathFailure.NO_ANSWER
         if cause is not None:
             self._connected.set_exception(NoPathError(cause))

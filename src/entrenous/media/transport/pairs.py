@@ -10,6 +10,14 @@ from .stun import Address
 CONSENT_LIFETIME = 30.0
 """Seconds after the last answered check for which a pair may be sent to (RFC 7675 §5.1)."""
 
+LEG_LIFETIME = 40.0
+"""Seconds after the last answered check after which the leg is given up.
+
+More than consent lasts: from there on nothing but checks goes, as from a leg begun anew, and only over addresses that
+the peer has named. A network that comes back after half a minute then finds a leg that needs no signaling server. A
+regular check may have been answered up to three seconds before the network went.
+"""
+
 FIRST_PATIENCE = 0.4
 """Seconds that a check may take on a pair whose round trip is not known."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .pairs import CONSENT_LIFETIME, Local, Pair, Remote
+from .pairs import LEG_LIFETIME, Local, Pair, Remote
 from .schedule import DOUBT_INTERVAL, STRONG_DOUBT, UPGRADE_STREAK, WEAK_DOUBT, Schedule
 from .stun import Address
 from .table import PairTable
@@ -109,11 +109,11 @@ class Paths:
         return now >= max(self._started_at, self._news_at) + patience
 
     def is_lost(self, now: float) -> bool:
-        """Whether the peer has answered nowhere for the lifetime of consent, after having been reached."""
+        """Whether the peer has answered nowhere for the lifetime of a leg, after having been reached."""
         if self.selected is None:
             return False
         last = max((pair.answered_at for pair in self.pairs), default=float("-inf"))
-        return now >= max(last, self.selected.answered_at) + CONSENT_LIFETIME
+        return now >= max(last, self.selected.answered_at) + LEG_LIFETIME
 
     def start(self, now: float) -> None:
         """Checks may go out: the peer's credentials are known."""
