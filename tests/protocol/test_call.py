@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -496,6 +497,35 @@ def a_fresh_leg_that_cannot_work_ends_the_call_with_its_cause() -> None:
 
 
 @script
+def a_network_that_is_away_for_a_moment_ends_no_accepted_call() -> None:
+    for role in Role:
+        first, second = Leg(peer(role), 0), Leg(peer(role), 1)
+        again = StartLeg(ID, second) if role is Role.CALLER else SendPlease(ID, first, stalled=True)
+        with connecting(role) as play:
+            play.on(LegFailed(ID, first, Stage.PATH, Cause.NO_NETWORK)).expect(CloseLeg(ID, first))
+            play.wait(1.0).expect_nothing()
+            play.on(NetworkChanged()).expect(again)
+            if role is Role.CALLEE:
+                play.on(LegOffered(ID, second)).expect(AnswerLeg(ID, second))
+            play.wait(TIMES.offline).expect_nothing()
+            play.on(LegFailed(ID, second, Stage.PATH)).expect(CloseLeg(ID, second))
+            play.wait(TIMES.retry).skip()
+            assert play.call.state is S.CONNECTING, "it failed otherwise than for want of a network"
+        with connecting(role).on(LegFailed(ID, first, Stage.PATH, Cause.NO_NETWORK)).skip() as play:
+            play.wait(TIMES.offline / 2).expect_nothing()
+            play.on(NetworkChanged()).skip()
+            if role is Role.CALLER:
+                play.on(LegFailed(ID, second, Stage.PATH, Cause.NO_NETWORK)).expect(CloseLeg(ID, second))
+            told = failing(Stage.PATH, Cause.NO_NETWORK, peer(role))
+            ended = play.wait(TIMES.offline / 2).expect_end(told, CloseMedia(ID))
+            assert (ended.cause, ended.side) == (Cause.NO_NETWORK, Side.HERE)
+        with connecting(role).on(LegFailed(ID, first, Stage.PATH, Cause.NO_NETWORK)).skip() as play:
+            play.on(NetworkChanged(), LegOffered(ID, second)).skip()
+            play.wait(TIMES.attempt).skip()
+            assert play.call.state is S.CONNECTING, "what takes too long does so over a network"
+
+
+@script
 def no_cause_ends_a_call_that_had_media() -> None:
     for role in Role:
         leg = Leg(peer(role), 1)
@@ -550,6 +580,10 @@ def without_a_server_the_failure_names_it() -> None:
             play.on(SignalingLost()).expect_nothing()
             play.wait(TIMES.connect).skip()
             assert (play.call.reason, play.call.cause) == (EndReason.FAILED, Cause.SERVER_UNREACHABLE)
+        with connecting(role).on(PathFound(ID, Leg(peer(role), 0)), SignalingLost()).skip() as play:
+            play.call = dataclasses.replace(play.call, deadlines=play.call.deadlines.cancel(CallDeadline.ATTEMPT))
+            play.wait(TIMES.connect).skip()
+            assert (play.call.stage, play.call.cause) == (Stage.HANDSHAKE, Cause.TIMEOUT), "no fault of the server"
     with inviting() as play:
         play.on(SignalingLost()).expect_nothing()
         play.wait(TIMES.ring).skip()

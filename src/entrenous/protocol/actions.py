@@ -221,6 +221,7 @@ def _retire_old_leg(move: Move, _: object) -> None:
 def _drop_leg(move: Move, fact: LegClosed | LegFailed) -> None:
     if isinstance(fact, LegFailed) and fact.stage is Stage.HANDSHAKE:
         move.set(paths=move.call.paths | {fact.leg})
+    move.set(offline_until=None)
     was_pending = fact.leg == move.call.pending_leg
     move.close_legs(fact.leg)
     if was_pending:
@@ -246,13 +247,20 @@ def _try_leg(move: Move, _: DeadlinePassed) -> None:
     pending = move.call.pending_leg
     if pending is not None:
         move.close_legs(pending)
-    if move.call.state is not CallState.ACTIVE:
+        move.set(offline_until=None)
+    if move.call.state is CallState.CONNECTING and move.call.offline_until is not None:
+        move.say_failed(Stage.PATH, Cause.NO_NETWORK)
+        move.end(EndReason.FAILED, Stage.PATH, cause=Cause.NO_NETWORK)
+    elif move.call.state is not CallState.ACTIVE:
         move.seek_leg()
 
 
 def _hurry(move: Move, _: object) -> None:
-    if move.call.deadlines.at(CallDeadline.RETRY) is not None:
-        move.seek_leg()
+    if move.call.deadlines.at(CallDeadline.RETRY) is None:
+        return
+    move.seek_leg()
+    if move.call.state is CallState.CONNECTING and move.call.offline_until is not None and not move.call.legs:
+        move.awaits_network()
 
 
 def _lead(move: Move, _: object) -> None:
@@ -281,6 +289,7 @@ def _follow(move: Move, offer: LegOffered) -> None:
     pending = move.call.pending_leg
     if pending is not None:
         move.close_legs(pending)
+    move.set(offline_until=None)
     move.open_leg(offer.leg)
     move.ask(AnswerLeg(move.call.id, offer.leg))
     move.await_leg()
@@ -321,12 +330,18 @@ def _fail(move: Move, fact: LocalFailure | DeadlinePassed) -> None:
         move.say_failed(fact.stage, fact.cause)
         _fail_quietly(move, fact)
     else:
-        cause = Cause.SERVER_UNREACHABLE if move.call.server_away else Cause.TIMEOUT
+        # Once there is a path nobody needs the server.
+        needs_server = move.call.stage is not Stage.HANDSHAKE
+        cause = Cause.SERVER_UNREACHABLE if move.call.server_away and needs_server else Cause.TIMEOUT
         move.say_failed(move.call.stage, cause)
         move.end(EndReason.FAILED, cause=cause)
 
 
 def _fail_path(move: Move, fact: LegFailed) -> None:
+    if fact.cause is Cause.NO_NETWORK and move.awaits_network():
+        move.close_legs(fact.leg)
+        move.disarm(CallDeadline.ATTEMPT)
+        return
     move.say_failed(fact.stage, fact.cause)
     move.end(EndReason.FAILED, fact.stage, cause=fact.cause, relays=fact.relays)
 

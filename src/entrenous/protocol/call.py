@@ -105,6 +105,8 @@ class CallMachine:
     """Whether the leg of generation 0 was begun after accept, so that both ends show what they have."""
     deaf: bool = False
     """Whether this end hears nothing itself, since media flowed."""
+    offline_until: float | None = None
+    """When an accepted call that has no network here is given up, on the clock of `now`."""
     server_away: bool = False
     """Whether the session with the signaling server is gone for now."""
     media_open: bool = False

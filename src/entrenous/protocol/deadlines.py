@@ -31,6 +31,8 @@ class Timeouts:
     """For one leg of an answered call to become secured before the next generation is tried."""
     retry: float = 1.0
     """Pause after a failed leg, so that a leg that fails at once does not become a storm of legs."""
+    offline: float = 3.0
+    """How long an accepted call waits for a network where there is none: between two there is none for a moment."""
     old_leg: float = 2.0
     """How long the previous leg stays open once the other end is heard on the new one: for what is on its way.
 

@@ -149,6 +149,15 @@ class Move:
         self.disarm(CallDeadline.RETRY)
         self.arm(CallDeadline.ATTEMPT, self.call.timeouts.attempt)
 
+    def awaits_network(self) -> bool:
+        """Without any network at this end: wait for one, as long as that may take in all; False when it has."""
+        until = self.call.offline_until
+        if until is None:
+            until = self._now + self.call.timeouts.offline
+        self.set(offline_until=until)
+        self.arm(CallDeadline.RETRY, until - self._now)
+        return self._now < until
+
     def connect(self) -> None:
         """Enter ACTIVE if the leg of the pinned device is secured already, CONNECTING otherwise."""
         secured = [leg for leg in self.call.secured if leg.device == self.peer]

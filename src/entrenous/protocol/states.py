@@ -210,7 +210,7 @@ class Action(StrEnum):
     MOVE_MEDIA = "move media, keep the old leg until the peer is heard on the new one"
     RETIRE_OLD_LEG = "the peer has moved too: close the old leg in a moment"
     DROP_LEG = "close the leg; while no media flows, try another: after a pause, or at once after an early leg"
-    FAIL_PATH = "end failed with the cause, end(failed, stage, cause)"
+    FAIL_PATH = "end failed with the cause, end(failed, stage, cause); without any network only after a moment"
     RECONNECT = "caller starts a leg, callee says please(gen)"
     NOTE_STALL = "remember that this end hears nothing either"
     RESUME = "media flows on the old leg"
@@ -294,7 +294,7 @@ TABLE: Final = (
 
     Row(_BOTH, (_S.CONNECTING,),  _V.SECURED,             (_S.ACTIVE,),             _A.CONNECT),
     Row(_BOTH, (_S.CONNECTING,),  _V.CONNECT_PASSED,      (_S.ENDED,),              _A.FAIL),
-    Row(_BOTH, (_S.CONNECTING,),  _V.LEG_HOPELESS,        (_S.ENDED,),              _A.FAIL_PATH),
+    Row(_BOTH, (_S.CONNECTING,),  _V.LEG_HOPELESS,        (_S.ENDED, _S.CONNECTING), _A.FAIL_PATH),
     Row(_BOTH, _HAD_MEDIA,        _V.LEG_HOPELESS,        _SAME,                    _A.DROP_LEG),
     Row(_BOTH, (_S.ACTIVE,),      _V.MEDIA_STALLED,       (_S.RECONNECTING,),       _A.RECONNECT),
     Row(_CALLER, (_S.RECONNECTING,), _V.MEDIA_STALLED,      _SAME,                    _A.NOTE_STALL),
@@ -307,7 +307,8 @@ TABLE: Final = (
     Row(_BOTH, (_S.RECONNECTING,), _V.RECONNECT_PASSED,   (_S.ENDED, _S.ACTIVE),    _A.LOSE),
     Row(_BOTH, _ANSWERED,         _V.PATH_FOUND,          _SAME,                    _A.NOTE_PATH),
     Row(_BOTH, _ANSWERED,         _V.SPARE_LEG_DOWN,      _SAME,                    _A.DROP_LEG),
-    Row(_BOTH, _NO_MEDIA,         _V.RETRY_PASSED,        _SAME,                    _A.TRY_LEG),
+    Row(_BOTH, (_S.CONNECTING,),  _V.RETRY_PASSED,        (_S.CONNECTING, _S.ENDED), _A.TRY_LEG),
+    Row(_BOTH, (_S.RECONNECTING,), _V.RETRY_PASSED,       _SAME,                    _A.TRY_LEG),
     Row(_BOTH, _ANSWERED,         _V.ATTEMPT_PASSED,      _SAME,                    _A.TRY_LEG),
     Row(_BOTH, _HAD_MEDIA,        _V.OLD_LEG_PASSED,      _SAME,                    _A.CLOSE_OLD_LEG),
     Row(_CALLER, (_S.CONNECTING, _S.RECONNECTING), _V.PLEASE_LEAD, _SAME,           _A.LEAD),
