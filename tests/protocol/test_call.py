@@ -699,6 +699,46 @@ def the_old_leg_closes_while_the_new_one_is_under_way() -> None:
 
 
 @script
+def the_other_end_cannot_have_legs_begun_without_end() -> None:
+    for state in (active, reconnecting):
+        with state(Role.CALLER) as play:
+            for _ in range(100):
+                play.on(PleaseReceived(ID, Leg(BOB, play.call.newest), stalled=True)).skip()
+            begun = play.call.newest
+            assert 8 <= begun <= 10
+            play.wait(2 * TIMES.retry).skip()
+            play.on(PleaseReceived(ID, Leg(BOB, begun), stalled=True)).expect(
+                CloseLeg(ID, Leg(BOB, begun)), StartLeg(ID, Leg(BOB, begun + 1))
+            )
+            assert len(play.call.legs) == 2
+    with active(Role.CALLER) as play:
+        for _ in range(100):  # each of them fails before the next is asked for
+            play.on(PleaseReceived(ID, Leg(BOB, play.call.newest), stalled=True)).skip()
+            play.on(LegFailed(ID, Leg(BOB, play.call.newest), Stage.PATH)).skip()
+        assert play.call.newest <= 10
+        play.wait(TIMES.retry).expect(StartLeg(ID, Leg(BOB, play.call.newest)))
+    with active(Role.CALLEE) as play:
+        for generation in range(1, 101):
+            play.on(LegOffered(ID, Leg(ANNA, generation))).skip()
+        assert 8 <= play.call.newest <= 10
+        play.wait(2 * TIMES.retry).skip()
+        play.on(LegOffered(ID, Leg(ANNA, 101))).skip()
+        assert play.call.newest == 101
+
+
+@script
+def legs_that_nobody_is_heard_on_do_not_heap_up() -> None:
+    for role in Role:
+        with active(role).on(Flowed(ID, Leg(peer(role), 0))).skip() as play:
+            for generation in range(1, 6):
+                leg = Leg(peer(role), generation)
+                play.on(BetterPath(ID) if role is Role.CALLER else LegOffered(ID, leg), Secured(ID, leg)).skip()
+                assert play.call.legs == {Leg(peer(role), 0), leg}, "what the other end was heard on stays"
+            play.on(Flowed(ID, leg)).skip()
+            play.wait(TIMES.old_leg).expect(CloseLeg(ID, Leg(peer(role), 0)))
+
+
+@script
 def a_better_path_is_made_before_the_old_one_breaks() -> None:
     with active(Role.CALLER) as play:
         play.on(BetterPath(ID)).expect(StartLeg(ID, Leg(BOB, 1)))

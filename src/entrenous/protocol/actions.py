@@ -265,15 +265,18 @@ def _hurry(move: Move, _: object) -> None:
 
 def _lead(move: Move, _: object) -> None:
     pending = move.call.pending_leg
-    if pending is not None:
-        move.close_legs(pending)
     if move.call.state is CallState.ACTIVE:
         move.reconnect()
-    move.start_leg()
+    if move.affords_leg():
+        if pending is not None:
+            move.close_legs(pending)
+        move.start_leg()
+    elif pending is None:
+        move.arm(CallDeadline.RETRY, move.call.timeouts.retry)
 
 
 def _improve(move: Move, _: object) -> None:
-    if move.call.pending_leg is not None:
+    if move.call.pending_leg is not None or not move.affords_leg():
         return
     if move.call.role is Role.CALLER:
         move.start_leg()
@@ -286,6 +289,9 @@ def _note_wish(move: Move, please: PleaseReceived) -> None:
 
 
 def _follow(move: Move, offer: LegOffered) -> None:
+    if not move.affords_leg():
+        move.set(dropped=move.call.dropped + 1)
+        return
     pending = move.call.pending_leg
     if pending is not None:
         move.close_legs(pending)

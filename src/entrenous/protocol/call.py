@@ -99,6 +99,12 @@ class CallMachine:
     """The highest generation this end knows of."""
     media: int | None = None
     """The generation that media is sent on, once there was any."""
+    heard_on: int | None = None
+    """The generation that the other end was last heard on while media was sent there too."""
+    leg_debt: float = field(default=0.0, compare=False)
+    """How many legs the other end has had begun here of late; it wears off."""
+    owed_at: float = field(default=0.0, compare=False)
+    """When that was counted, on the clock of `now`."""
     wish: int | None = None
     """Caller: the generation beside which the callee wants a better leg, once it is secured."""
     first_is_fresh: bool = False

@@ -7,7 +7,7 @@ whole step worked.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .causes import Cause, side_of
 from .inputs import Device, EarlyLeg, Leg
@@ -24,6 +24,9 @@ from .outputs import (
 )
 from .sentences import sentence
 from .states import CallDeadline, CallState, EndReason, Role, Stage
+
+MAX_LEG_DEBT: Final = 8.0
+"""Legs that the other end may have begun here at once; from then on one for each pause after a failed leg."""
 
 if TYPE_CHECKING:
     from .call import CallMachine
@@ -144,6 +147,15 @@ class Move:
             self.disarm(CallDeadline.RETRY)
             self.ask(SendPlease(self.call.id, Leg(self.peer, self.call.newest), stalled=True))
 
+    def affords_leg(self) -> bool:
+        """Whether the other end may have one more leg begun here: each costs sockets, relays and a handshake."""
+        call = self.call
+        debt = max(0.0, call.leg_debt - (self._now - call.owed_at) / call.timeouts.retry)
+        if debt > MAX_LEG_DEBT:
+            return False
+        self.set(leg_debt=debt + 1.0, owed_at=self._now)
+        return True
+
     def await_leg(self) -> None:
         """Give the pending leg its time."""
         self.disarm(CallDeadline.RETRY)
@@ -178,16 +190,25 @@ class Move:
         self.ask(OpenGate(call.id, leg) if call.media is None else MoveMedia(call.id, leg))
         self.set(state=CallState.ACTIVE, media=leg.generation, deaf=False)
         self.disarm(CallDeadline.CONNECT, CallDeadline.RECONNECT, CallDeadline.ATTEMPT, CallDeadline.RETRY)
-        if len(call.legs) > 1:
-            self.arm(CallDeadline.OLD_LEG, call.timeouts.attempt)
+        self._keep_the_leg_before(call, leg)
         if call.role is Role.CALLEE and call.early_leg is EarlyLeg.RELAY and leg.generation == 0:
             self.ask(SendPlease(call.id, leg, stalled=False))
         if leg.generation == call.wish:
             self.set(wish=None)
             self.start_leg()
 
+    def _keep_the_leg_before(self, call: CallMachine, leg: Leg) -> None:
+        """Keep the one older leg on which the other end was heard, or media was sent, and close every other."""
+        before = (generation for generation in (call.heard_on, call.media) if generation is not None)
+        kept = next((generation for generation in before if Leg(leg.device, generation) in call.legs), None)
+        older = [each for each in call.legs if each.generation < leg.generation]
+        self.close_legs(*(each for each in older if each.generation != kept))
+        if kept is not None:
+            self.arm(CallDeadline.OLD_LEG, call.timeouts.attempt)
+
     def retire_old_leg(self) -> None:
         """The other end has moved to the leg in use: what else is open of this call is not needed for long."""
+        self.set(heard_on=self.call.media)
         if any(leg.generation < (self.call.media or 0) for leg in self.call.legs):
             self.arm(CallDeadline.OLD_LEG, self.call.timeouts.old_leg)
 
