@@ -141,7 +141,7 @@ async def test_a_step_that_breaks_ends_the_call_and_not_the_node(
 async def test_the_server_gets_nothing_but_accept_and_end_while_a_call_is_live(server: ServerProcess) -> None:
     async with two_nodes(server) as (alice, bob):
         there, here = await connected(alice, bob)
-        await until(lambda: conversation_of(alice).peers[Device(str(bob.address), bob.device)]._data_generation == 0)
+        await until(lambda: conversation_of(alice).peers[Device(str(bob.address), bob.device)]._data_open == {0})
         sent: list[Kind] = []
         genuine = Node.send
 

@@ -228,9 +228,14 @@ async def test_data_goes_over_the_newest_open_channel() -> None:
     assert peer.send_data(b"one")
     assert peer.send_data(b"two")
     assert made[1].data == [b"one", b"two"]
-    assert not peer.send_data(b"three"), "a full channel is no channel"
+    assert peer.send_data(b"three"), "a full channel is no channel, and an older leg may still have one"
     peer.take_leg(2)
-    assert not peer.send_data(b"four")
+    assert peer.send_data(b"four")
+    assert made[0].data == [b"three", b"four"]
+    assert not peer.send_data(b"five")
+    peer.take_leg(1)
+    peer.data_open(1)
+    assert not peer.send_data(b"six"), "a leg that was closed meanwhile has none"
 
 
 RELAYED = "1 1 udp 1 192.0.2.1 5000 typ relay raddr 0.0.0.0 rport 9"

@@ -61,7 +61,7 @@ class PeerDevice:
         self._offers: dict[int, str] = {}
         self._waiting: dict[int, deque[str | None]] = {}
         self._closed_up_to = -1
-        self._data_generation: int | None = None
+        self._data_open: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<PeerDevice, {len(self._legs)} legs, {self.failures} failures>"
@@ -102,15 +102,14 @@ class PeerDevice:
         return self.handshake.secrets.seal(message)
 
     def send_data(self, body: bytes) -> bool:
-        """Send a sealed body over the newest data channel; False when none is open or it is full."""
-        leg = None if self._data_generation is None else self._legs.get(self._data_generation)
-        if leg is None:
-            return False
-        try:
-            leg.connection.send_data(body)
-        except LocalProtocolError:
-            return False
-        return True
+        """Send a sealed body over the newest data channel that takes it; False when none does."""
+        for generation in sorted(self._data_open, reverse=True):
+            try:
+                self._legs[generation].connection.send_data(body)
+            except LocalProtocolError:
+                continue
+            return True
+        return False
 
     # --- legs ---
 
@@ -129,9 +128,9 @@ class PeerDevice:
         return leg is not None and leg.peer_hides
 
     def data_open(self, generation: int) -> None:
-        """The data channel of a leg works; the newest one is used."""
-        if self._data_generation is None or generation > self._data_generation:
-            self._data_generation = generation
+        """The data channel of a leg works; the newest one is used, and one before it where that fails."""
+        if generation in self._legs:
+            self._data_open.add(generation)
 
     def note_offer(self, offer: LegOffer) -> None:
         """Keep an offer until it is answered; the newest one only."""
@@ -215,8 +214,7 @@ class PeerDevice:
         self._closed_up_to = max(self._closed_up_to, generation)
         leg = self._legs.pop(generation, None)
         self._offers.pop(generation, None)
-        if self._data_generation == generation:
-            self._data_generation = None
+        self._data_open.discard(generation)
         return None if leg is None else leg.connection
 
     def forget(self) -> None:
