@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from entrenous import CallState, EndReason, LocalProtocolError, MediaFileError, Stage, StreamKind, ToneSource
+from entrenous import (
+    CallState,
+    Cause,
+    EndReason,
+    LocalProtocolError,
+    MediaFileError,
+    Side,
+    Stage,
+    StreamKind,
+    ToneSource,
+)
 from entrenous.call_legs import CallLegs
 from entrenous.conversation import Conversation
 from entrenous.node import Node
@@ -119,13 +129,12 @@ async def test_a_file_that_cannot_be_sent_ends_the_call_with_its_name(server: Se
         assert (heard.reason, heard.stage) == (EndReason.FAILED, Stage.MEDIA)
 
 
-async def test_a_step_that_breaks_ends_the_call_and_not_the_node(
-    server: ServerProcess,
-) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("secret detail"), LocalProtocolError("A step came too early.")])
+async def test_a_step_that_breaks_ends_the_call_and_not_the_node(server: ServerProcess, error: Exception) -> None:
     async with two_nodes(server) as (alice, bob):
 
         async def broken(*_: object) -> None:
-            raise ZeroDivisionError("secret detail")
+            raise error
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(CallLegs, "answer", broken)
@@ -133,6 +142,7 @@ async def test_a_step_that_breaks_ends_the_call_and_not_the_node(
             async with asyncio.timeout(PATIENCE):
                 outcome = await there.wait_ended()
         assert (outcome.reason, outcome.stage) == (EndReason.FAILED, Stage.MEDIA)
+        assert (outcome.cause, outcome.side) == (Cause.INTERNAL, Side.HERE), "nobody is sent to look at a microphone"
         assert "secret detail" not in outcome.sentence
         await until(lambda: not bob._conversations)
         await connected(alice, bob)

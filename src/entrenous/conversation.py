@@ -373,7 +373,7 @@ class Conversation:
     def broke(self, error: Exception) -> None:
         """A step did not work: the call ends with a reason, never silently, and never the node with it."""
         if isinstance(error, EntrenousError):
-            self._fail(str(error), Cause.MEDIA if isinstance(error, MediaError) else None)
+            self._fail(str(error), Cause.MEDIA if isinstance(error, MediaError) else Cause.INTERNAL)
             return
         # The type only: a message or a local variable might hold what no log may have.
         log.error("a step of a call broke: %s", type(error).__name__)

@@ -551,7 +551,8 @@ def the_other_end_says_what_did_not_work() -> None:
                 said = EndReceived(ID, peer(role), EndReason.FAILED, None, Stage.PATH, Cause.NO_RELAY)
                 play.on(said).skip()
                 assert (play.call.stage, play.call.cause, play.call.side) == (Stage.PATH, Cause.NO_RELAY, Side.THERE)
-                assert play.call.sentence.startswith(f"The call could not be set up: {peer(role).address} allows")
+                what = "The call could not be set up" if state is connecting else "The call broke off"
+                assert play.call.sentence.startswith(f"{what}: {peer(role).address} allows")
             with state(role) as play:
                 said = EndReceived(ID, peer(role), EndReason.FAILED, None, Stage.PATH, Cause.NO_ANSWER, relays=False)
                 play.on(said).skip()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .causes import Cause, side_of
+from .causes import Cause, Side, side_of
 from .inputs import Device, EarlyLeg, Leg
 from .outputs import (
     CloseLeg,
@@ -108,7 +108,7 @@ class Move:
             state=CallState.ENDED,
             reason=reason,
             ended_at=reached,
-            sentence=words or sentence(reason, reached, call.address, cause, side, relays=relays),
+            sentence=words or self._sentence(reason, reached, cause, side, relays),
             cause=cause,
             side=side,
             legs=frozenset(),
@@ -116,6 +116,10 @@ class Move:
             media_open=False,
             deadlines=type(call.deadlines)(),
         )
+
+    def _sentence(self, reason: EndReason, stage: Stage, cause: Cause | None, side: Side | None, relays: bool) -> str:
+        had_media = self.call.media is not None
+        return sentence(reason, stage, self.call.address, cause, side, relays=relays, had_media=had_media)
 
     def open_leg(self, leg: Leg) -> None:
         """Count a leg as open."""

@@ -18,6 +18,7 @@ def sentence(
     side: Side | None = None,
     *,
     relays: bool = True,
+    had_media: bool = False,
 ) -> str:
     """Why the call ended, for the person at this end.
 
@@ -28,6 +29,7 @@ def sentence(
         cause: of a call that failed, what did not work.
         side: at whose end.
         relays: whether this end had a relay to offer.
+        had_media: whether the two could talk before.
     """
     match reason:
         case EndReason.LOCAL:
@@ -51,7 +53,8 @@ def sentence(
         case EndReason.UNKNOWN_USER:
             return f"There is no user {peer}: check the address."
         case EndReason.FAILED:
-            return f"The call could not be set up: {_failure(stage, peer, cause, side, relays)}"
+            what = "The call broke off" if had_media else "The call could not be set up"
+            return f"{what}: {_failure(stage, peer, cause, side, relays)}"
         case EndReason.LOST:
             return f"The connection with {peer} was lost and did not come back."
         case EndReason.CROSSED:
