@@ -108,6 +108,7 @@ class CallLegs:
             relay_only=relay_only,
             ice_servers=self._servers_for(leg),
             on_event=lambda event: self._event(leg, event),
+            peer_informed=lambda: self._around.has_delivered(device),
         )
 
     def network_changed(self) -> None:

@@ -160,6 +160,10 @@ class Link:
 
     # --- what the node asks for ---
 
+    def has_delivered(self, to: str, device: str) -> bool:
+        """Whether nothing that was sent to a device is still on its way."""
+        return not self._session.holds_for(to, device)
+
     def send(self, to: str, device: str, call: bytes, kind: Kind, body: bytes) -> None:
         """Route a sealed body, now or as soon as the session stands; a failure is told to the user."""
         record = os.urandom(limits.RECORD_TOKEN_BYTES) if kind is Kind.ACCEPT else None

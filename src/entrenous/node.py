@@ -392,6 +392,10 @@ class Node:
         """Hand a sealed body to the server, now or when it is back."""
         self._running_link().send(device.address, device.id, call, kind, body)
 
+    def has_delivered(self, device: Device) -> bool:
+        """Whether all that was handed to the server for a device has arrived there."""
+        return self._running_link().has_delivered(device.address, device.id)
+
     async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
         """The devices of a contact, each verified against the pinned identity key, or the first one ever seen."""
         try:

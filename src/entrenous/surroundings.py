@@ -39,6 +39,9 @@ class Surroundings(Protocol):
     def send(self, device: Device, call: bytes, kind: Kind, body: bytes) -> None:
         """Hand a sealed body to the signaling server, now or when it is back."""
 
+    def has_delivered(self, device: Device) -> bool:
+        """Whether all that was handed to the server for a device has arrived there."""
+
     async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
         """The verified devices of a contact; raises ServerError, IdentityChanged, VerificationError."""
 

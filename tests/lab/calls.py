@@ -78,12 +78,19 @@ def make_leg(
     ice_servers: tuple[IceServer, ...] = (),
     generation: int = 0,
     streams: LocalStreams | None = None,
+    peer_informed: Callable[[], bool] = lambda: True,
 ) -> LegEnd:
     engine = MediaEngine(settings)
     log = EventLog()
     streams = streams or engine.new_streams()
     leg = engine.leg(
-        generation, streams, controlling=controlling, relay_only=relay_only, ice_servers=ice_servers, on_event=log
+        generation,
+        streams,
+        controlling=controlling,
+        relay_only=relay_only,
+        ice_servers=ice_servers,
+        on_event=log,
+        peer_informed=peer_informed,
     )
     return LegEnd(leg, log, streams)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entrenous.protocol.outbox import MAX_HELD, MAX_REMEMBERED, Inbox, Outbox
+from entrenous.protocol.outbox import MAX_HELD, MAX_REMEMBERED, RESERVED, Inbox, Outbox
 from entrenous_wire.messages import Kind, Send
 
 
@@ -48,11 +48,27 @@ def test_a_later_refusal_does_not_shorten_an_earlier_one() -> None:
     assert outbox.take_sayable(2.0) == []
 
 
+def test_a_device_is_owed_something_until_all_of_it_is_delivered() -> None:
+    outbox = Outbox(60.0)
+    outbox.hold(message(1), 0.0)
+    outbox.hold(message(2), 0.0)
+    receiver = (message(1).to, message(1).device)
+    outbox.settle(message(1).id)
+    assert outbox.holds_for(receiver)
+    assert not outbox.holds_for((message(1).to, "another"))
+    outbox.settle(message(2).id)
+    assert not outbox.holds_for(receiver)
+
+
 def test_what_is_held_is_bounded_in_number_and_time() -> None:
     outbox = Outbox(60.0)
-    for number in range(MAX_HELD):
+    for number in range(MAX_HELD - RESERVED):
         assert outbox.hold(message(number), float(number))
     assert not outbox.hold(message(MAX_HELD), 0.0)
+    for number in range(MAX_HELD - RESERVED, MAX_HELD):
+        kind = (Kind.RING, Kind.ACCEPT, Kind.END)[number % 3]
+        assert outbox.hold(message(number, kind=kind), float(number)), "what calls begin and end with has room"
+    assert not outbox.hold(message(MAX_HELD, kind=Kind.END), 0.0)
     assert outbox.next_deadline() == 60.0
     assert outbox.take_expired(61.0) == [message(0), message(1)]
     assert len(outbox) == MAX_HELD - 2

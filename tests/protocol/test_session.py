@@ -9,7 +9,7 @@ import pytest
 from entrenous.errors import LocalProtocolError
 from entrenous.protocol.credentials import Credentials
 from entrenous.protocol.deadlines import Timeouts
-from entrenous.protocol.outbox import MAX_HELD
+from entrenous.protocol.outbox import MAX_HELD, RESERVED
 from entrenous.protocol.requests import MAX_REQUESTS
 from entrenous.protocol.session import Phase, Session
 from entrenous.protocol.session_outputs import (
@@ -452,7 +452,7 @@ def test_what_nobody_takes_is_given_up() -> None:
 
 def test_the_outbox_is_bounded() -> None:
     play = up()
-    for number in range(MAX_HELD):
+    for number in range(MAX_HELD - RESERVED):
         play.session.send(send(number), play.now)
     play.session.drain()
     play.session.send(send(MAX_HELD), play.now)

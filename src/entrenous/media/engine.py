@@ -197,6 +197,7 @@ class MediaEngine:
         relay_only: bool,
         ice_servers: Sequence[IceServer],
         on_event: Callable[[LegEvent], None],
+        peer_informed: Callable[[], bool] = lambda: True,
     ) -> Leg:
         """Make one connection of a call; nothing is sent and no socket is opened before `offer` or `answer`.
 
@@ -208,6 +209,8 @@ class MediaEngine:
             relay_only: reveal and use no address but those of TURN servers.
             ice_servers: STUN and TURN servers; none means host addresses only, never a public server.
             on_event: told what happens, on the event loop.
+            peer_informed: whether the peer has received all that was said to it; while it has not, a path that does
+                not answer is no reason to give up.
         """
         # Imported here: it takes a quarter of a second, which a command that makes no call need not wait for.
         from .transport import TransportLeg
@@ -220,6 +223,7 @@ class MediaEngine:
             ice_servers=ice_servers,
             settings=self.settings,
             on_event=on_event,
+            peer_informed=peer_informed,
         )
 
     def session(

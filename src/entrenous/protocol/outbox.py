@@ -22,6 +22,9 @@ from entrenous_wire.messages import Kind, Send
 MAX_HELD: Final = 256
 """Messages held at a time, to all devices together."""
 
+RESERVED: Final = 64
+"""Of those, how many are kept free for rings, accepts and ends."""
+
 MAX_REMEMBERED: Final = 4096
 """Ids of arrived messages that are remembered; more than a server queues for one device."""
 
@@ -54,11 +57,20 @@ class Outbox:
         return len(self._held)
 
     def hold(self, message: Send, now: float) -> bool:
-        """Keep a message until it is settled; False when there is no room."""
-        if len(self._held) >= MAX_HELD:
+        """Keep a message until it is settled; False when there is no room.
+
+        While a server is away, a live call whose network changes again and again fills much room with addresses.
+        They must not keep out what calls begin and end with.
+        """
+        room = MAX_HELD - RESERVED if message.kind is Kind.SIGNAL else MAX_HELD
+        if len(self._held) >= room:
             return False
         self._held[message.id] = _Held(message, now + self._hold_seconds)
         return True
+
+    def holds_for(self, receiver: Receiver) -> bool:
+        """Whether a message to that device is still on its way."""
+        return any((held.message.to, held.message.device) == receiver for held in self._held.values())
 
     def holds_end(self, call: bytes) -> bool:
         """Whether an `end` of that call is still on its way."""

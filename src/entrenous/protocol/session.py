@@ -131,6 +131,10 @@ class Session:
         """Messages that are not delivered yet."""
         return len(self._outbox)
 
+    def holds_for(self, to: str, device: str) -> bool:
+        """Whether a message to that device is not delivered yet."""
+        return self._outbox.holds_for((to, device))
+
     def drain(self) -> list[SessionOutput]:
         """Everything asked for and told since the last call, in order."""
         outputs, self._outputs = self._outputs, []

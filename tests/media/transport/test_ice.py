@@ -14,6 +14,7 @@ from entrenous.media.events import PathFailure
 from entrenous.media.transport import udp
 from entrenous.media.transport.bases import GatheringPolicy, HostSocket
 from entrenous.media.transport.ice import MAX_PENDING_DATAGRAMS, IceAgent, NoPathError, Origin
+from entrenous.media.transport.pairs import LEG_LIFETIME
 from entrenous.media.transport.stun import Address, Attribute, Class, Message, Method, parse
 from lab.calls import until
 
@@ -239,7 +240,7 @@ async def test_consent_that_ends_is_told_once(monkeypatch: pytest.MonkeyPatch) -
     one, two = await connected()
     real = time.monotonic
     await two.agent.close()
-    monkeypatch.setattr(time, "monotonic", lambda: real() + 31.0)
+    monkeypatch.setattr(time, "monotonic", lambda: real() + LEG_LIFETIME + 1.0)
     async with asyncio.timeout(5):
         await one.consent_lost.wait()
     assert one.agent.selected is not None  # nothing was closed behind the owner's back

@@ -46,13 +46,16 @@ async def close(*ends: LegEnd) -> None:
 
 async def test_an_answer_that_travels_longer_than_a_path_is_checked_for_still_connects() -> None:
     settings = replace(SETTINGS, path_patience=0.05)
-    caller, callee = make_leg(controlling=True, settings=settings), make_leg(controlling=False, settings=settings)
+    arrived = asyncio.Event()
+    caller = make_leg(controlling=True, settings=settings, peer_informed=arrived.is_set)
+    callee = make_leg(controlling=False, settings=settings)
     offer = await callee.leg.offer()
     agent = callee.leg._ice  # type: ignore[attr-defined]
     vars(agent)["_take_check"] = lambda *_: None  # a NAT that lets nothing in before something went out
     answer = await caller.leg.answer(offer)
     await asyncio.sleep(0.5)  # the answer, on a line that loses packets
     del vars(agent)["_take_check"]
+    arrived.set()
     await callee.leg.accept_answer(answer)
     await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
     await close(caller, callee)

@@ -71,6 +71,7 @@ class IceAgent:
         policy: what may be gathered.
         relay_hold: seconds for which a direct path is waited for although a relayed one works.
         patience: seconds for which all pairs of all addresses are checked before none of them works.
+        peer_informed: whether the peer has received what was said to it; before, its silence means nothing.
         on_media: told each datagram whose first byte is SRTP's, with its arrival in monotonic seconds and its origin.
         on_candidate: told each address that comes after the host addresses, and None at the end.
         on_moved: told when another pair is used than before.
@@ -84,6 +85,7 @@ class IceAgent:
         policy: GatheringPolicy,
         relay_hold: float,
         patience: float,
+        peer_informed: Callable[[], bool] = lambda: True,
         on_media: Callable[[bytes, float, Origin], None],
         on_candidate: Callable[[str | None], None],
         on_moved: Callable[[], None],
@@ -93,7 +95,8 @@ class IceAgent:
         self.local_password = "".join(secrets.choice(_ALPHABET) for _ in range(24))
         self.remote_username: str | None = None
         self.remote_password: str | None = None
-        self.patience = patience
+        self._patience = patience
+        self._peer_informed = peer_informed
         self._on_media = on_media
         self._on_candidate = on_candidate
         self._on_moved = on_moved
@@ -273,8 +276,10 @@ class IceAgent:
             self._on_consent_lost()
         if self._connected.done() or self.remote_password is None:
             return
+        if not self._peer_informed():
+            self._paths.peer_uninformed(now)
         cause = self._gatherer.why_nothing()
-        if cause is None and self._paths.is_hopeless(now, self.patience):
+        if cause is None and self._paths.is_hopeless(now, self._patience):
             cause = PathFailure.NO_ANSWER
         if cause is not None:
             self._connected.set_exception(NoPathError(cause))

@@ -50,10 +50,6 @@ from .servers import parse_server
 MAX_EARLY = 128
 """Packets kept for a session that is not attached yet, and for SRTP keys that are a moment away."""
 
-ANSWER_TRAVEL = 5.0
-"""Seconds that our answer may take to the peer on a bad line; only then does its silence mean anything. Where there
-really is no path, the peer knows first, and says so."""
-
 _MAX_CANDIDATE_LINE = 512
 
 CANDIDATE_RATE = 8.0
@@ -86,6 +82,7 @@ class TransportLeg:
         ice_servers: Sequence[IceServer],
         settings: MediaSettings,
         on_event: Callable[[LegEvent], None],
+        peer_informed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._generation = generation
         self._streams = streams
@@ -114,6 +111,7 @@ class TransportLeg:
             ),
             relay_hold=settings.relay_hold,
             patience=settings.path_patience,
+            peer_informed=peer_informed,
             on_media=self._media_arrived,
             on_candidate=lambda line: self._emit(CandidateGathered(line)),
             on_moved=self._moved,
@@ -186,7 +184,6 @@ class TransportLeg:
             if kind in remote.streams
         }
         self._local = replace(local, streams=answered, mids=remote.mids, data_mid=remote.data_mid)
-        self._ice.patience += ANSWER_TRAVEL
         self._connect_to(remote, client=True)
         return self._local.to_sdp()
 

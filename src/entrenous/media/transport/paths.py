@@ -129,6 +129,10 @@ class Paths:
             self._news_at = now
         self._complete = complete
 
+    def peer_uninformed(self, now: float) -> None:
+        """What we have said of ourselves is still on its way: the peer cannot check it yet."""
+        self._news_at = now
+
     def add_local(self, local: Local, now: float) -> None:
         """A socket of ours is open."""
         if self._table.add_local(local, now):
