@@ -69,6 +69,7 @@ def render(turn: TurnSettings, secrets: Sequence[str] = ()) -> str:
         ("where it listens", _listening(turn)),
         ("who may use it", _authentication(turn, secrets)),
         ("where it relays to", _peers(turn)),
+        ("callers that move", _mobility(turn)),
         ("how much", _quotas(turn)),
         ("TLS", _tls(turn)),
         ("what it tells about itself", _silence()),
@@ -160,6 +161,17 @@ def _below_global_unicast() -> Iterator[str]:
 def _ranges(kind: str, networks: Sequence[str]) -> Iterator[str]:
     for first, last in peer_ranges(networks):
         yield f"{kind}-peer-ip={first}" if first == last else f"{kind}-peer-ip={first}-{last}"
+
+
+def _mobility(turn: TurnSettings) -> Iterator[str]:
+    if not turn.mobility:
+        yield "# `mobility` stays unset: a caller whose address changes needs another relayed address."
+        return
+    yield "# A caller whose address changes takes the allocation along with a ticket (RFC 8016): the relayed address is"
+    yield "# the same, the other caller need not be told, and sound is back sooner. A ticket moves nothing without"
+    yield "# credentials of this relay. In 4.6.1 an answer to one is only whole with no-software-attribute, below, and"
+    yield "# who asked for a ticket over TCP and hangs up holds the allocation for its lifetime, outside of user-quota."
+    yield "mobility"
 
 
 def _quotas(turn: TurnSettings) -> Iterator[str]:

@@ -34,6 +34,7 @@ class TurnSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         tls_cert, tls_key: PEM files, readable by the relay's own user, of the certificate chain and its key; without
             them there is no TLS.
         min_port, max_port: the ports of the relayed addresses; an allocation takes one.
+        mobility: whether a caller whose address changes keeps the relayed one (RFC 8016).
         user_quota: allocations at a time for one set of credentials.
         total_quota: allocations at a time for everybody together.
         session_bytes_per_second: what one allocation may carry each way; 0 for no limit.
@@ -53,6 +54,7 @@ class TurnSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     tls_key: str = ""
     min_port: Port = 49152
     max_port: Port = 51151
+    mobility: bool = True
     user_quota: Count = 24
     total_quota: Count = 1500
     session_bytes_per_second: Bytes = 500_000

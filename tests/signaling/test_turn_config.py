@@ -47,7 +47,7 @@ def test_secrets_stand_in_the_file_in_their_order_or_are_left_out_of_what_is_sho
 def test_nothing_that_writes_or_shows_addresses_is_turned_on() -> None:
     names = {name for name, _ in directives(render(SETTINGS, ["one"]))}
     assert not names & {"verbose", "Verbose", "log-binding", "syslog", "web-admin", "redis-statsdb", "prometheus"}
-    assert not names & {"allow-loopback-peers", "server-relay", "no-auth", "cli-password", "mobility"}
+    assert not names & {"allow-loopback-peers", "server-relay", "no-auth", "cli-password"}
     assert {"no-cli", "no-stdout-log", "no-tcp-relay", "no-multicast-peers", "no-dtls", "use-auth-secret"} <= names
 
 
@@ -84,6 +84,13 @@ def test_what_the_operator_sets_is_in_it() -> None:
     ):
         assert pair in have
     assert len(values(text, "external-ip")) == 1
+
+
+def test_callers_may_move_unless_the_operator_says_otherwise() -> None:
+    names = [name for name, _ in directives(render(TurnSettings(host="r", addresses=("192.0.2.20",))))]
+    assert {"mobility", "no-software-attribute"} <= set(names)
+    settings = TurnSettings(host="r", addresses=("192.0.2.20",), mobility=False)
+    assert "mobility" not in [name for name, _ in directives(render(settings))]
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:

@@ -110,6 +110,124 @@ async def test_a_short_lived_allocation_is_kept_alive(tmp_path: Path, monkeypatc
         await owner.relay.close(1.0)
 
 
+MOBILITY = ("--mobility", "--no-software-attribute")
+"""Without the second, coturn 4.6.1 answers a ticket with the end of a message."""
+
+
+class Box:
+    """A NAT on loopback in front of a server, whose outer port can change."""
+
+    def __init__(self, server: Address) -> None:
+        self._server = server
+        self._inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._inner.bind(("127.0.0.1", 0))
+        self._inner.setblocking(False)
+        self._client: tuple[str, int] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._inner, self._out)
+        self._outer = self._map()
+
+    @property
+    def port(self) -> int:
+        return int(self._inner.getsockname()[1])
+
+    def _map(self) -> socket.socket:
+        outer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        outer.connect(self._server)
+        outer.setblocking(False)
+        self._loop.add_reader(outer, self._in)
+        return outer
+
+    def rebind(self) -> None:
+        self._loop.remove_reader(self._outer)
+        self._outer.close()
+        self._outer = self._map()
+
+    def _out(self) -> None:
+        data, self._client = self._inner.recvfrom(2000)
+        self._outer.send(data)
+
+    def _in(self) -> None:
+        assert self._client is not None
+        self._inner.sendto(self._outer.recv(2000), self._client)
+
+    def close(self) -> None:
+        for each in (self._inner, self._outer):
+            self._loop.remove_reader(each)
+            each.close()
+
+
+async def heard(owner: Owner, far: socket.socket) -> bytes:
+    far.sendto(b"to the same address", owner.relay.address)
+    async with asyncio.timeout(5):
+        return (await owner.arrived.get())[0]
+
+
+@needs_coturn
+async def test_an_allocation_outlives_the_mapping_that_it_was_made_through(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    with running_relay(tmp_path, *MOBILITY) as server, echo() as (far, address):
+        box = Box(Address("127.0.0.1", server.port))
+        owner = Owner(replace(parse_server(server.server()), port=box.port))
+        assert await owner.relay.open(None, 5.0)
+        before = owner.relay.address
+        for _ in range(3):
+            owner.relay.send(b"out", address)
+            await loop.sock_recv(far, 2000)
+            box.rebind()
+            owner.relay.probe()
+            far.sendto(b"lost", owner.relay.address)
+            async with asyncio.timeout(5):
+                while True:
+                    owner.relay.send(b"on", address)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.05):
+                            assert await loop.sock_recv(far, 2000) == b"on"
+                            break
+            assert await heard(owner, far) == b"to the same address"
+        assert owner.relay.address == before
+        assert not owner.gone.is_set()
+        await owner.relay.close(1.0)
+        box.close()
+
+
+@needs_coturn
+async def test_an_allocation_goes_on_from_another_socket(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    with running_relay(tmp_path, *MOBILITY) as server, echo() as (far, address):
+        owner = Owner(parse_server(server.server()))
+        assert await owner.relay.open(None, 5.0)
+        before = owner.relay.address
+        owner.relay.send(b"out", address)
+        await loop.sock_recv(far, 2000)
+        for _ in range(3):
+            assert await owner.relay.move()
+            async with asyncio.timeout(5):
+                while True:
+                    owner.relay.send(b"on", address)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.05):
+                            await loop.sock_recv(far, 2000)
+                            break
+            assert await heard(owner, far) == b"to the same address"
+        assert owner.relay.address == before
+        await owner.relay.close(1.0)
+        assert not owner.gone.is_set()
+    assert len(asyncio.all_tasks()) == 1
+
+
+@needs_coturn
+@pytest.mark.parametrize(("transport", "options"), [("udp", ()), ("tcp", MOBILITY)])
+async def test_without_mobility_nothing_is_moved(tmp_path: Path, transport: str, options: tuple[str, ...]) -> None:
+    with running_relay(tmp_path, *options) as server:
+        owner = Owner(parse_server(server.server(transport)))
+        assert await owner.relay.open(None, 5.0)
+        assert not await owner.relay.move()
+        owner.relay.probe()
+        await owner.relay.close(1.0)
+        assert not owner.gone.is_set()
+
+
 async def test_a_server_that_is_silent_or_not_there_costs_its_time_and_no_more() -> None:
     with echo() as (_, address):
         owner = Owner(ServerAddress(True, "127.0.0.1", address.port, username="u", password="p"))

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.errors import RemoteProtocolError
 from entrenous.media.transport.stun import Address, Attribute, Class, Message, Method, long_term_key, parse
-from entrenous.media.transport.turn import BINDING_LIFE, MAX_FRAME, MAX_PEERS, Framer, Relayed, TurnClient, TurnState
+from entrenous.media.transport.turn import BINDING_LIFE, MAX_PEERS, Relayed, TurnClient, TurnState
 
 RELAYED, MAPPED, PEER = Address("198.51.100.1", 50000), Address("203.0.113.1", 4711), Address("192.0.2.9", 1234)
 REALM, KEY = b"realm", long_term_key("user", b"realm", "word")
@@ -31,6 +31,11 @@ class Server:
         self.requests: list[Message] = []
         self.others: list[bytes] = []
         self.forges = False
+        self.ticket: bytes | None = None
+        """What the server gives for moving; None when it knows nothing of that."""
+        self.forbids_mobility = False
+        self.is_seen_elsewhere = False
+        """Whether what arrives comes from another address than the allocation was made from."""
 
     def exchange(self) -> None:
         """Carry everything both ways until nothing more is said."""
@@ -57,6 +62,13 @@ class Server:
             kind, code = Class.ERROR, 438
         elif request.method in self.refuses:
             kind, code = Class.ERROR, self.refuses[request.method]
+        elif Attribute.MOBILITY_TICKET in request.attributes and request.method is Method.REFRESH:
+            code = self._move(request.attributes[Attribute.MOBILITY_TICKET])
+        elif self.is_seen_elsewhere:
+            code = 437
+        elif Attribute.MOBILITY_TICKET in request.attributes and self.forbids_mobility:
+            code = 405
+        kind = Class.ERROR if code else kind
         answer = Message(request.method, kind, request.transaction)
         if code:
             answer.put_error(code, "no")
@@ -69,7 +81,24 @@ class Server:
             answer.put_address(Attribute.XOR_MAPPED_ADDRESS, MAPPED)
         if request.method in (Method.ALLOCATE, Method.REFRESH):
             answer.put_number(Attribute.LIFETIME, self.lifetime)
+            if self.ticket is not None:
+                answer.attributes[Attribute.MOBILITY_TICKET] = self.ticket
         return answer.encode(b"forged" if self.forges else KEY)
+
+    def _move(self, ticket: bytes) -> int:
+        """Let an allocation move with the right ticket, which is good for one time; the code of the error, or 0."""
+        if not self.is_seen_elsewhere:
+            return 400
+        if ticket != self.ticket:
+            return 404
+        self.is_seen_elsewhere = False
+        self.ticket = b"next " + ticket
+        return 0
+
+    def leave(self) -> None:
+        """The client is seen at another address from now on: the server knows no nonce of it."""
+        self.is_seen_elsewhere = True
+        self.nonce += b"+"
 
     def run(self, seconds: float, step: float = 0.05) -> None:
         until = self.now + seconds
@@ -77,6 +106,10 @@ class Server:
             self.now = max(self.now + 0.001, min(until, max(self.now + step, self.client.deadline())))
             self.client.poll(self.now)
             self.exchange()
+
+    def mobile(self) -> Server:
+        self.ticket = b"ticket"
+        return self.ready()
 
     def ready(self) -> Server:
         self.client.allocate(self.now, 5.0)
@@ -264,14 +297,110 @@ def test_a_release_tells_the_server() -> None:
     assert silent.client.state is TurnState.RELEASED
 
 
-def test_a_stream_is_cut_into_messages() -> None:
-    framer = Framer()
-    stun = Message(Method.BINDING, Class.SUCCESS, bytes(12)).encode()
-    channel = b"\x40\x00\x00\x05media\0\0\0"
-    stream = stun + channel + stun
-    got = [message for byte in stream for message in framer.feed(bytes([byte]))]
-    assert got == [stun, channel, stun]
-    assert Framer().feed(stream) == got
-    for nonsense in (b"\x80\0\0\0", b"\x40\0" + MAX_FRAME.to_bytes(2, "big")):
-        with pytest.raises(RemoteProtocolError):
-            Framer().feed(nonsense)
+def test_an_allocation_moves_to_a_new_socket_as_often_as_needed() -> None:
+    server = Server().mobile()
+    assert server.client.is_mobile
+    for _ in range(3):
+        server.leave()
+        server.client.move(server.now, 1.0)
+        server.exchange()
+        assert not server.is_seen_elsewhere
+        server.run(2.0)
+        assert (server.client.state, server.client.relayed) == (TurnState.READY, RELAYED)
+
+
+def test_it_goes_on_at_the_address_that_the_server_sees_without_being_told() -> None:
+    server = Server().mobile()
+    assert server.client.send(b"before", PEER, server.now)
+    server.exchange()
+    server.leave()
+    server.client.probe(server.now, 1.0)
+    server.exchange()
+    assert not server.is_seen_elsewhere
+    server.run(2.0)
+    assert server.client.state is TurnState.READY
+    server.others.clear()
+    assert server.client.send(b"after", PEER, server.now)
+    server.exchange()
+    assert server.others == [b"\x40\x00\x00\x05after"], "the channel is bound still"
+
+
+def test_a_probe_where_nothing_has_changed_changes_nothing() -> None:
+    server = Server().mobile()
+    for _ in range(3):
+        server.client.probe(server.now, 1.0)
+        server.exchange()
+        server.run(2.0)
+    assert (server.client.state, server.ticket) == (TurnState.READY, b"ticket")
+    assert methods(server).count(Method.REFRESH) == 6
+
+
+@pytest.mark.parametrize("lost", range(1, 5))
+def test_one_lost_message_does_not_end_a_move(lost: int) -> None:
+    server = Server().mobile()
+    seen = 0
+
+    def loses(_: bytes) -> bool:
+        nonlocal seen
+        seen += 1
+        return seen == lost
+
+    server.leave()
+    server.loses = loses
+    server.client.probe(server.now, 1.5)
+    server.run(3.0)
+    assert (server.client.state, server.is_seen_elsewhere) == (TurnState.READY, False)
+
+
+def test_the_lifetime_is_asked_for_anew_after_a_move() -> None:
+    server = Server().mobile()
+    server.run(200.0)
+    server.leave()
+    server.client.move(server.now, 1.0)
+    server.exchange()
+    server.requests.clear()
+    server.run(0.1)
+    assert [each for each in server.requests if Attribute.MOBILITY_TICKET not in each.attributes]
+    server.requests.clear()
+    server.run(250.0)
+    assert not server.requests
+
+
+@pytest.mark.parametrize("code", [400, 404, 441])
+def test_a_move_that_is_refused_or_not_answered_ends_the_allocation(code: int) -> None:
+    server = Server().mobile()
+    server.refuses[Method.REFRESH] = code
+    server.client.move(server.now, 1.0)
+    server.exchange()
+    assert server.client.state is TurnState.DEAD
+    silent = Server().mobile()
+    silent.loses = lambda _: True
+    silent.client.move(silent.now, 1.0)
+    states = []
+    for _ in range(2):
+        silent.run(0.55)
+        states.append(silent.client.state)
+    assert states == [TurnState.READY, TurnState.DEAD]
+
+
+def test_a_forged_success_gives_no_ticket() -> None:
+    server = Server().mobile()
+    server.leave()
+    server.forges = True
+    server.client.move(server.now, 1.0)
+    server.exchange()
+    server.run(1.5)
+    assert server.client.state is TurnState.DEAD
+
+
+@pytest.mark.parametrize("forbids", [False, True])
+def test_a_server_without_mobility_gives_an_allocation_all_the_same(forbids: bool) -> None:
+    server = Server()
+    server.forbids_mobility = forbids
+    server.ready()
+    assert not server.client.is_mobile
+
+
+def test_no_ticket_is_asked_for_over_a_stream() -> None:
+    server = Server(reliable=True).ready()
+    assert all(Attribute.MOBILITY_TICKET not in request.attributes for request in server.requests)

@@ -183,24 +183,26 @@ class Gatherer:
         now = time.monotonic()
         present = set(host_addresses(loopback_only=self._policy.loopback_only))
         for host, base in list(self._hosts.items()):
-            self._park(base, host in present, now)
+            self._park(base, now, is_present=host in present)
             if base.parked_at is not None and now - base.parked_at > CONSENT_LIFETIME:
                 del self._hosts[host]
                 base.close()
                 self._on_gone(base)
         for each in list(self._relays.bases):
             local_host = each.relay.local_host
-            self._park(each, local_host is None or local_host in present or self._policy.loopback_only, now)
-            if each.parked_at is None:
+            if local_host is None or local_host in present or self._policy.loopback_only:
+                self._park(each, now, is_present=True)
                 each.relay.probe()
-            elif now - each.parked_at > CONSENT_LIFETIME:
+                continue
+            self._park(each, now, is_present=await each.relay.move())
+            if each.parked_at is not None and now - each.parked_at > CONSENT_LIFETIME:
                 self._relays.drop(each)
         self._on_moved()
         await self._open_hosts()
         self._relays.stop_races()
         self._ask_servers()
 
-    def _park(self, base: HostSocket | RelayBase, is_present: bool, now: float) -> None:
+    def _park(self, base: HostSocket | RelayBase, now: float, *, is_present: bool) -> None:
         base.local.is_up = is_present
         if is_present:
             base.parked_at = None

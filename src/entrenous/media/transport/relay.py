@@ -12,9 +12,10 @@ from typing import Any
 
 from entrenous.errors import RemoteProtocolError
 
+from .frames import Framer
 from .servers import ServerAddress
 from .stun import TRANSACTION_BYTES, Address
-from .turn import Framer, TurnClient, TurnState
+from .turn import TurnClient, TurnState
 from .udp import LoopUdp, UdpTransport, open_udp
 
 MAX_UNSENT = 32 * 1024
@@ -22,6 +23,9 @@ MAX_UNSENT = 32 * 1024
 
 PROBE_PATIENCE = 2.0
 """Seconds after which a server that does not answer has lost our allocation; four round trips where that is less."""
+
+_ANSWER_PATIENCE, _MOVE_PATIENCE = 0.5, 1.0
+"""Never less than these many: two attempts to be answered; three to be moved, which takes two answers."""
 
 
 class Relay:
@@ -60,6 +64,8 @@ class Relay:
             draw=lambda: secrets.token_bytes(TRANSACTION_BYTES),
         )
         self._transport: UdpTransport | LoopUdp | asyncio.Transport | None = None
+        self._receiver: _Datagrams | _Stream | None = None
+        self._moving = False
         self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         self._was_ready = False
@@ -102,11 +108,13 @@ class Relay:
         """
         async with asyncio.timeout(timeout):
             if self.server.transport == "udp":
-                self._transport = await open_udp(None, _Datagrams(self), (self.host, self.server.port))
+                self._receiver = _Datagrams(self)
+                self._transport = await open_udp(None, self._receiver, (self.host, self.server.port))
             else:
+                stream = self._receiver = _Stream(self)
                 name = self.server.host if context is not None else None
                 self._transport, _ = await self._loop.create_connection(
-                    lambda: _Stream(self), self.host, self.server.port, ssl=context, server_hostname=name
+                    lambda: stream, self.host, self.server.port, ssl=context, server_hostname=name
                 )
             self._client.allocate(time.monotonic(), timeout)
             self._act()
@@ -129,9 +137,41 @@ class Relay:
         return True
 
     def probe(self) -> None:
-        """Make sure that the allocation still works; `on_gone` when it does not."""
-        self._client.probe(time.monotonic(), min(PROBE_PATIENCE, max(0.5, 4 * self._client.rtt)))
+        """Make sure that the allocation still works, wherever we are seen now; `on_gone` when it does not."""
+        self._client.probe(time.monotonic(), self._patience)
         self._act()
+
+    async def move(self) -> bool:
+        """Go on from another socket: the address that the server was spoken to from is not ours any more.
+
+        Returns:
+            Whether that is being tried; the relayed address is the same then, and `on_gone` follows if it fails. When
+            not, the server cannot move allocations, or there is no way to it now.
+        """
+        if self._moving or not self._client.is_mobile:
+            return False
+        self._moving = True
+        receiver = _Datagrams(self)
+        try:
+            transport = await open_udp(None, receiver, (self.host, self.server.port))
+        except OSError:
+            return False
+        finally:
+            self._moving = False
+        if not self._client.is_mobile:
+            transport.abort()
+            return False
+        old, self._transport, self._receiver = self._transport, transport, receiver
+        if old is not None:
+            old.abort()
+        self._client.move(time.monotonic(), self._patience)
+        self._act()
+        return True
+
+    @property
+    def _patience(self) -> float:
+        least = _MOVE_PATIENCE if self._client.is_mobile else _ANSWER_PATIENCE
+        return min(PROBE_PATIENCE, max(least, 4 * self._client.rtt))
 
     async def close(self, timeout: float) -> None:
         """Give the allocation back, within `timeout` seconds, and close the connection."""
@@ -164,8 +204,10 @@ class Relay:
         else:
             self._act()
 
-    def lost(self) -> None:
-        """The connection is gone, and the allocation with it."""
+    def lost(self, receiver: _Datagrams | _Stream) -> None:
+        """The connection is gone, and the allocation with it, unless that goes on from another socket."""
+        if receiver is not self._receiver:
+            return
         if self._client.state is not TurnState.RELEASED:
             self._client.state = TurnState.DEAD
         self._changed.set()
@@ -216,7 +258,7 @@ class _Datagrams:
         pass
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._relay.lost()
+        self._relay.lost(self)
 
     def error_received(self, exc: Exception) -> None:
         """An unreachable server is noticed by its silence; one error may be a moment without a route."""
@@ -237,7 +279,7 @@ class _Stream(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._relay.lost()
+        self._relay.lost(self)
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()

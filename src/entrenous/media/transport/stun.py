@@ -83,6 +83,7 @@ class Attribute(IntEnum):
     FINGERPRINT = 0x8028
     ICE_CONTROLLED = 0x8029
     ICE_CONTROLLING = 0x802A
+    MOBILITY_TICKET = 0x8030
     NOMINATION = 0xC001
     """Counts nominations, so that a late one does not undo a newer one (draft-thatcher-ice-renomination-01 §4)."""
 

@@ -4,6 +4,9 @@ A channel is bound for every address that is sent to, since that also installs t
 has confirmed it, datagrams go out as Send indications right behind the request, so that the first one costs no
 round trip more than on a direct path. Allocation, permissions and channels are renewed long before they end, while
 traffic goes on.
+
+An allocation belongs to the addresses and ports between which it was made. A server that knows mobility (RFC 8016)
+gives a ticket with it, which moves it, with its relayed address, permissions and channels, to where we are seen now.
 """
 
 from __future__ import annotations
@@ -21,9 +24,6 @@ from .stun import Address, Attribute, Class, Message, Method, long_term_key, par
 MAX_PEERS = 64
 """Addresses that one allocation may be used for at a time."""
 
-MAX_FRAME = 2048
-"""Bytes of one message on a stream to the server; media and checks are far smaller."""
-
 BINDING_LIFE = 120.0
 """Seconds after which a channel in use is bound again; its permission would end after 300 (RFC 8656 §9)."""
 
@@ -36,7 +36,7 @@ _CHANNELS = range(0x4000, 0x5000)
 _CHANNEL_HEADER = struct.Struct("!HH")
 _UDP = 17 << 24
 _IPV6 = 2 << 24
-_UNAUTHORIZED, _STALE_NONCE = 401, 438
+_UNAUTHORIZED, _MOBILITY_FORBIDDEN, _STALE_NONCE = 401, 405, 438
 
 
 class TurnState(Enum):
@@ -73,12 +73,14 @@ class _Request:
     method: Method
     attributes: dict[int, bytes]
     give_up_at: float
-    encoded: bytes
-    next_at: float
+    channel: _Channel | None = None
+    decides: bool = True
+    """Whether the allocation is lost when this is refused or not answered."""
+    encoded: bytes = b""
+    next_at: float = 0.0
     interval: float = _FIRST_RETRY
     authentications: int = 0
     signed: bool = False
-    channel: _Channel | None = None
 
 
 class TurnClient:
@@ -113,6 +115,7 @@ class TurnClient:
         self._by_peer: dict[Address, _Channel] = {}
         self._by_number: dict[int, _Channel] = {}
         self._next_number = _CHANNELS.start
+        self._ticket: bytes | None = None
         self._lifetime = 0.0
         self._expires_at = float("inf")
         self._refresh_at = float("inf")
@@ -125,13 +128,39 @@ class TurnClient:
         attributes = {int(Attribute.REQUESTED_TRANSPORT): _UDP.to_bytes(4, "big")}
         if self._ipv6:
             attributes[Attribute.REQUESTED_ADDRESS_FAMILY] = _IPV6.to_bytes(4, "big")
+        if not self._reliable:
+            # Over a stream, the server would hold for minutes what we left without a word.
+            attributes[Attribute.MOBILITY_TICKET] = b""
         self._ask(Method.ALLOCATE, attributes, now, now + patience)
 
+    @property
+    def is_mobile(self) -> bool:
+        """Whether the allocation can be moved to another socket."""
+        return self.state is TurnState.READY and self._ticket is not None
+
     def probe(self, now: float, patience: float) -> None:
-        """Find out whether the server still has the allocation and can be reached; `DEAD` when not."""
+        """Find out whether the server still has the allocation and can be reached; `DEAD` when not.
+
+        We may be seen at another address than before without knowing it: so the ticket goes out as well, which the
+        server refuses where nothing has changed.
+        """
         if self.state is TurnState.READY:
-            self._refresh_at = float("inf")
+            self._drop_refreshes()
             self._ask(Method.REFRESH, {}, now, now + patience)
+            if self._ticket is not None:
+                self._ask(Method.REFRESH, {Attribute.MOBILITY_TICKET: self._ticket}, now, now + patience, decides=False)
+
+    def move(self, now: float, patience: float) -> None:
+        """Take the allocation, which `is_mobile`, along to a new socket; `DEAD` after `patience` seconds if it fails."""
+        assert self._ticket is not None
+        self._drop_refreshes()
+        self._ask(Method.REFRESH, {Attribute.MOBILITY_TICKET: self._ticket}, now, now + patience)
+
+    def _drop_refreshes(self) -> None:
+        self._refresh_at = float("inf")
+        for transaction, request in list(self._requests.items()):
+            if request.method is Method.REFRESH:
+                del self._requests[transaction]
 
     def release(self, now: float, patience: float) -> None:
         """Give the allocation back; `state` is RELEASED when the server knows, or after `patience` seconds."""
@@ -217,34 +246,24 @@ class TurnClient:
     # Requests
 
     def _ask(
-        self,
-        method: Method,
-        attributes: dict[int, bytes],
-        now: float,
-        give_up_at: float,
-        channel: _Channel | None = None,
-        authentications: int = 0,
+        self, method: Method, attributes: dict[int, bytes], now: float, give_up_at: float, *, decides: bool = True
     ) -> None:
-        message = Message(method, Class.REQUEST, self._draw(), dict(attributes))
-        if channel is not None:
-            message.put_number(Attribute.CHANNEL_NUMBER, channel.number << 16)
-            message.put_address(Attribute.XOR_PEER_ADDRESS, channel.peer)
+        self._transmit(_Request(method, attributes, give_up_at, decides=decides), now)
+
+    def _transmit(self, request: _Request, now: float) -> None:
+        message = Message(request.method, Class.REQUEST, self._draw(), dict(request.attributes))
+        if request.channel is not None:
+            message.put_number(Attribute.CHANNEL_NUMBER, request.channel.number << 16)
+            message.put_address(Attribute.XOR_PEER_ADDRESS, request.channel.peer)
         if self._key is not None:
             message.attributes[Attribute.USERNAME] = self._username.encode()
             message.attributes[Attribute.REALM] = self._realm
             message.attributes[Attribute.NONCE] = self._nonce
-        encoded = message.encode(self._key)
-        self._requests[message.transaction] = _Request(
-            method,
-            attributes,
-            give_up_at,
-            encoded,
-            now + _FIRST_RETRY,
-            authentications=authentications,
-            signed=self._key is not None,
-            channel=channel,
-        )
-        self.outgoing.append(encoded)
+        request.signed = self._key is not None
+        request.encoded = message.encode(self._key)
+        request.interval, request.next_at = _FIRST_RETRY, now + _FIRST_RETRY
+        self._requests[message.transaction] = request
+        self.outgoing.append(request.encoded)
 
     def _answered(self, message: Message, now: float) -> None:
         request = self._requests.get(message.transaction)
@@ -259,18 +278,12 @@ class TurnClient:
             return
         if wants_credentials and self._authenticate(message, request):
             del self._requests[message.transaction]
-            self._ask(
-                request.method,
-                request.attributes,
-                now,
-                request.give_up_at,
-                request.channel,
-                request.authentications + 1,
-            )
+            request.authentications += 1
+            self._transmit(request, now)
             return
         del self._requests[message.transaction]
         if message.kind is Class.ERROR:
-            self._refused(request, now)
+            self._refused(request, code, now)
         else:
             self._granted(request, message, now)
 
@@ -292,6 +305,7 @@ class TurnClient:
             request.channel.refused_at = float("-inf")
             return
         lifetime = message.number(Attribute.LIFETIME)
+        self._ticket = message.attributes.get(Attribute.MOBILITY_TICKET) or self._ticket
         if request.method is Method.ALLOCATE:
             self.relayed = message.address(Attribute.XOR_RELAYED_ADDRESS)
             self.mapped = message.address(Attribute.XOR_MAPPED_ADDRESS)
@@ -302,20 +316,35 @@ class TurnClient:
         elif Attribute.LIFETIME in request.attributes:
             self.state = TurnState.RELEASED
             return
+        else:
+            self._drop_refreshes()
+            if Attribute.MOBILITY_TICKET in request.attributes:
+                # coturn 4.6.1 names a new lifetime and goes on with the old one: only a plain request prolongs it.
+                self._refresh_at = now
+                return
         self._lifetime = float(lifetime or self._lifetime)
         self._expires_at = now + self._lifetime
         self._refresh_at = now + self._lifetime / 2
 
-    def _refused(self, request: _Request, now: float) -> None:
+    def _refused(self, request: _Request, code: int | None, now: float) -> None:
         if request.channel is not None:
             request.channel.refused_at = now
         elif request.method is Method.ALLOCATE:
-            self.state = TurnState.REFUSED
-        else:
-            self.state = TurnState.RELEASED if Attribute.LIFETIME in request.attributes else TurnState.DEAD
+            if code == _MOBILITY_FORBIDDEN and request.attributes.pop(Attribute.MOBILITY_TICKET, None) is not None:
+                self._ask(request.method, request.attributes, now, request.give_up_at)
+            else:
+                self.state = TurnState.REFUSED
+        elif Attribute.LIFETIME in request.attributes:
+            self.state = TurnState.RELEASED
+        elif request.decides:
+            moving = next((each for each in self._requests.values() if not each.decides), None)
+            if moving is None:
+                self.state = TurnState.DEAD
+            else:
+                moving.decides = True
 
     def _gave_up(self, request: _Request) -> None:
-        if request.channel is None:
+        if request.channel is None and request.decides:
             releasing = request.method is Method.REFRESH and Attribute.LIFETIME in request.attributes
             self.state = TurnState.RELEASED if releasing else TurnState.DEAD
 
@@ -334,7 +363,7 @@ class TurnClient:
 
     def _bind(self, channel: _Channel, now: float) -> None:
         channel.asked_at = now
-        self._ask(Method.CHANNEL_BIND, {}, now, now + _BINDING_PATIENCE, channel)
+        self._transmit(_Request(Method.CHANNEL_BIND, {}, now + _BINDING_PATIENCE, channel), now)
 
     def _wants_renewal(self, channel: _Channel) -> bool:
         return channel.bound_at is not None and channel.used_at > channel.bound_at
@@ -367,31 +396,3 @@ class TurnClient:
         if not any(known.host == peer.host for known in self._by_peer):
             return None
         return Relayed(payload, peer)
-
-
-class Framer:
-    """Cuts a stream from the server into messages (RFC 8656 §12.5, §3.6)."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that are complete now; raises RemoteProtocolError when the stream makes no sense."""
-        self._buffer += data
-        messages = []
-        while len(self._buffer) >= 4:
-            first, length = _CHANNEL_HEADER.unpack_from(self._buffer)
-            match first >> 14:
-                case 0:
-                    whole = 20 + length
-                case 1:
-                    whole = 4 + length + (-length % 4)
-                case _:
-                    raise RemoteProtocolError("The stream of the relay makes no sense.")
-            if whole > MAX_FRAME:
-                raise RemoteProtocolError("The relay sent a message that is too long.")
-            if len(self._buffer) < whole:
-                break
-            messages.append(self._buffer[:whole])
-            self._buffer = self._buffer[whole:]
-        return messages
