@@ -101,7 +101,7 @@ class Uplink:
         if self._site_v6:
             away.append(f"route add {self._site_v6}::/48 dev {core}")
         await self.core.ip(*away)
-        settings = {"ipv4__ip_forward": 1, "ipv6__conf__all__forwarding": 1}
+        settings = {"ipv4__ip_forward": 1, "ipv4__conf__all__rp_filter": 1, "ipv6__conf__all__forwarding": 1}
         if not self.access.families.has_v6:
             settings["ipv6__conf__all__disable_ipv6"] = 1
         await asyncio.gather(self.router.sysctl(**settings), self._shape())
@@ -194,25 +194,30 @@ class Uplink:
             self._gateway_v6, self.lan_v6 = self.addresses.lan_v6(self._site_v6)
 
     async def _apply(self, *, public: bool, lan: bool) -> None:
+        """Set up the network, then the client: nobody is given an address before there is a router to ask for one.
+
+        The other way round, the client would look for its router in vain, and for the second time a second later.
+        """
         bits = 32 if self.nat is Nat.NONE else 24
         steps = [self._set_rules()]
-        wan: list[str] = []
+        router: list[str] = []
+        if lan:  # first, and with `rp_filter`: so that nothing from the old address goes out under the new one
+            router.append("addr flush dev lan scope global")
+        if lan and self.lan_v4:
+            router.append(f"addr add {self._gateway_v4}/{bits} dev lan")
+            if bits == 32:
+                router.append(f"route replace {self.lan_v4}/32 dev lan")
+        if lan and self.lan_v6:
+            router.append(f"addr add {self._gateway_v6}/64 dev lan nodad")
         if public and self.public_v4:
             steps.append(self.core.ip(f"route flush dev {self._core_device}", *self._core_routes()))
-            wan = ["addr flush dev wan scope global"]
+            router.append("addr flush dev wan scope global")
             if self.nat is not Nat.NONE:
-                wan.append(f"addr add {self.public_v4}/32 dev wan")
-            wan.append("route replace 0.0.0.0/0 dev wan")
+                router.append(f"addr add {self.public_v4}/32 dev wan")
+            router.append("route replace 0.0.0.0/0 dev wan")
+        await asyncio.gather(self.router.ip(*router), *steps)
         if lan:
-            wan.append("addr flush dev lan scope global")
-            steps.append(self._set_client(bits))
-        if lan and self.lan_v4:
-            wan.append(f"addr add {self._gateway_v4}/{bits} dev lan")
-            if bits == 32:
-                wan.append(f"route replace {self.lan_v4}/32 dev lan")
-        if lan and self.lan_v6:
-            wan.append(f"addr add {self._gateway_v6}/64 dev lan nodad")
-        await asyncio.gather(self.router.ip(*wan), *steps)
+            await self._set_client(bits)
 
     def _core_routes(self) -> list[str]:
         routes = [f"route add {self.public_v4}/32 dev {self._core_device}"]
