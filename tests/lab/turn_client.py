@@ -41,7 +41,7 @@ TIMEOUT: Final = 2.0
 _COOKIE: Final = 0x2112A442
 _INDICATION, _SUCCESS, _ERROR = 0x0010, 0x0100, 0x0110
 _USERNAME, _INTEGRITY, _ERROR_CODE, _CHANNEL, _LIFETIME, _PEER, _DATA = 0x06, 0x08, 0x09, 0x0C, 0x0D, 0x12, 0x13
-_REALM, _NONCE, _RELAYED, _FAMILY, _TRANSPORT = 0x14, 0x15, 0x16, 0x17, 0x19
+_REALM, _NONCE, _RELAYED, _FAMILY, _TRANSPORT, _TICKET = 0x14, 0x15, 0x16, 0x17, 0x19, 0x8030
 _CLONE_NEWNET: Final = 0x40000000
 
 
@@ -93,6 +93,16 @@ class TurnClient:
             attributes[_FAMILY] = struct.pack("!B3x", 2 if family == 6 else 1)
         answer, transaction = self.request(ALLOCATE, attributes)
         return _unpack_address(answer[_RELAYED], transaction)
+
+    def allocate_mobile(self) -> tuple[Address, bytes]:
+        """Ask for a relayed address that can be moved; returns the ticket as well (RFC 8016)."""
+        answer, transaction = self.request(ALLOCATE, {_TRANSPORT: struct.pack("!B3x", UDP), _TICKET: b""})
+        return _unpack_address(answer[_RELAYED], transaction), answer[_TICKET]
+
+    def take_over(self, ticket: bytes) -> bytes:
+        """Move an allocation to this connection; returns the next ticket."""
+        answer, _ = self.request(REFRESH, {_TICKET: ticket})
+        return answer[_TICKET]
 
     def refresh(self, lifetime: int = 600) -> int:
         """Ask for more time; returns the seconds that were given."""

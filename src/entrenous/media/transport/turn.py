@@ -151,7 +151,7 @@ class TurnClient:
                 self._ask(Method.REFRESH, {Attribute.MOBILITY_TICKET: self._ticket}, now, now + patience, decides=False)
 
     def move(self, now: float, patience: float) -> None:
-        """Take the allocation, which `is_mobile`, along to a new socket; `DEAD` after `patience` seconds if it fails."""
+        """Take the allocation, which `is_mobile`, along to a new socket; `DEAD` after `patience` seconds if not."""
         assert self._ticket is not None
         self._drop_refreshes()
         self._ask(Method.REFRESH, {Attribute.MOBILITY_TICKET: self._ticket}, now, now + patience)
