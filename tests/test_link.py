@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -225,6 +226,29 @@ async def test_the_name_is_looked_up_again_only_when_the_known_address_does_not_
         for _ in range(3):  # the connection, then an attempt at the address that is known, then one at what it is now
             assert isinstance(await user.next(), tuple)
         assert cleared
+
+
+async def test_a_connection_whose_first_packet_is_lost_does_not_wait_for_it(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    reach, lost = loop.sock_connect, set()
+
+    async def lose_the_first(sock: socket.socket, address: tuple[str, int]) -> None:
+        if address not in lost:
+            lost.add(address)
+            await asyncio.Event().wait()
+        await reach(sock, address)
+
+    async with opened(server, "alice") as (_, _, profile):
+        pass
+    monkeypatch.setattr(loop, "sock_connect", lose_the_first)
+    port = server.listening.rpartition(":")[2]
+    named = replace(config(server, None), server=f"ws://localhost:{port}")
+    again = Link(named, credentials_of(profile), User())
+    await again.open(PATIENCE)
+    await again.close()
+    assert lost
 
 
 def link_to(settings: NodeConfig, *, name: str = "127.0.0.1") -> Link:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import collections
 import errno
+import socket
 
 import aiohttp
 import pytest
 
 from entrenous import NodeConfig, RequestRefused, ServerUnreachable
-from entrenous.link_ways import given_up, is_ours, is_without_network, refusal, tls_context, why_not_connected
+from entrenous.link_ways import (
+    ATTEMPTS,
+    PersistentResolver,
+    given_up,
+    is_ours,
+    is_without_network,
+    refusal,
+    tls_context,
+    why_not_connected,
+)
 from entrenous.protocol.session_outputs import GaveUp, RequestFailed
 from entrenous_wire.messages import ErrorCode
 
@@ -17,6 +28,14 @@ def test_whose_an_address_is() -> None:
     assert is_ours(("127.0.0.1", 4242))
     assert not is_ours(("192.0.2.77", 4242))
     assert not is_ours(None)
+
+
+async def test_every_address_of_a_host_is_tried_more_than_once() -> None:
+    found = await PersistentResolver().resolve("localhost", 443, socket.AF_UNSPEC)
+    assert "127.0.0.1" in {each["host"] for each in found}
+    assert set(collections.Counter(each["host"] for each in found).values()) == {ATTEMPTS}
+    with pytest.raises(OSError, match=r"."):
+        await PersistentResolver().resolve("nobody.invalid", 443)
 
 
 def test_a_missing_network_says_nothing_about_the_server() -> None:

@@ -24,7 +24,15 @@ from entrenous_wire.messages import Deliver, Devices, FromNode, Kind, Send, Turn
 
 from .config import NodeConfig
 from .errors import ServerUnreachable
-from .link_ways import given_up, is_ours, is_without_network, refusal, tls_context, why_not_connected
+from .link_ways import (
+    PersistentResolver,
+    given_up,
+    is_ours,
+    is_without_network,
+    refusal,
+    tls_context,
+    why_not_connected,
+)
 from .protocol import session_outputs as told
 from .protocol.credentials import Credentials
 from .protocol.deadlines import Timeouts
@@ -121,7 +129,8 @@ class Link:
             RequestRefused: the server answered that it will not let this device in.
         """
         # A name is looked up once: finding the way back after a network change shall not wait for a name server.
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ttl_dns_cache=None))
+        connector = aiohttp.TCPConnector(ttl_dns_cache=None, resolver=PersistentResolver())
+        self._http = aiohttp.ClientSession(connector=connector)
         self._first_up = asyncio.get_running_loop().create_future()
         self._session.start(time.monotonic())
         self._drain()
