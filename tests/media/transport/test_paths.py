@@ -256,6 +256,44 @@ def test_a_new_address_is_followed_in_two_round_trips(controlling: bool) -> None
     assert {remote_of(world.other(mover)).host} == {"10.0.7.7"}
 
 
+@pytest.mark.parametrize("controlling", [True, False])
+def test_ends_that_move_again_and_again_are_followed_as_fast_as_at_first(controlling: bool) -> None:
+    world = World(delay=0.02)
+    one, two = direct(world)
+    relays(world)
+    mover, old = (world.a, one) if controlling else (world.b, two)
+    for number in range(3):  # as many more as make too many pairs before long
+        world.add(world.other(mover), f"10.0.8.{number}")
+    world.start()
+    world.run(5.0)
+    for number in range(25):
+        changed_at = world.now
+        world.take(mover, old)
+        old = world.add(mover, f"10.0.7.{number}")
+        world.changed(mover)
+        world.run(4.0)
+        assert world.gap(mover, changed_at) < 0.15
+        assert world.gap(world.other(mover), changed_at) < 0.15
+
+
+def test_a_better_pair_has_to_show_that_it_outlived_what_broke_the_one_before() -> None:
+    world = World(delay=0.02)
+    one, two = direct(world)
+    near, far = relays(world)
+    world.start()
+    world.run(60.0)
+    assert {remote_of(end) for end in world.ends} == {one, two}
+    changed_at = world.now
+    world.take(world.b, two)
+    world.take(world.b, far)  # the peer's relay goes with its address, and was proven often before
+    new = world.add(world.b, "10.9.0.3", "relay")
+    world.links[one, new] = world.links[new, one] = Link(up=False)
+    world.changed(world.b)
+    world.run(3.0)
+    assert [pair.remote.address for at, pair in world.a.moved if at >= changed_at] == [new]
+    assert {remote_of(end) for end in world.ends} == {near, new}
+
+
 def test_silence_moves_to_the_warm_pair() -> None:
     world = World(delay=0.02)
     one, two = direct(world)

@@ -63,6 +63,8 @@ class Remote:
     address: Address
     kind: str
     priority: int = 0
+    named_at: float = float("-inf")
+    """When it was last heard of, in monotonic seconds."""
 
 
 @dataclass(eq=False, slots=True)

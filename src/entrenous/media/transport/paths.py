@@ -135,7 +135,9 @@ class Paths:
 
     def add_local(self, local: Local, now: float) -> None:
         """A socket of ours is open."""
-        if self._table.add_local(local, now):
+        made, dropped = self._table.add_local(local, now, keep=self.selected)
+        self._forget(dropped)
+        if made:
             self._news_at = now
 
     def drop_local(self, local: Local) -> None:
@@ -224,8 +226,7 @@ class Paths:
             return []
         self._judge(now)
         checks = []
-        due = sorted((pair for pair in self.pairs if pair.local.is_up and pair.next_check <= now), key=self._urgency)
-        for pair in due:
+        for pair in self._table.due(now, self.selected):
             if not self._schedule.takes(pair, now):
                 break
             pair.sent(now)
@@ -247,9 +248,6 @@ class Paths:
         if self._flow >= _FLOW:
             due = min(due, max(now, self._silence_from() + QUIET))
         return min(due, now + 1.0)
-
-    def _urgency(self, pair: Pair) -> tuple[bool, bool, int, int, int]:
-        return (not pair.triggered, pair is not self.selected, pair.tries, -pair.rank, -pair.priority)
 
     def _interval(self, pair: Pair, now: float) -> float:
         """Seconds from one check of a pair to the next."""
@@ -342,6 +340,7 @@ class Paths:
             for pair in self.pairs
             if pair.rank > selected.rank
             and pair.streak >= UPGRADE_STREAK
+            and pair.proven_by >= self._moved_at  # what made us move may have broken it as well
             and now >= pair.held_until
             and pair.may_send(now)
             and not pair.lost_since(pair.proven_by, now)
