@@ -16,6 +16,7 @@ import pytest
 
 from lab.network import Access, Families, Link, Nat, Network, Way, needs_network
 from lab.network.links import Direction
+from lab.network.namespaces import Host
 from lab.network.probes import Prober, prober, start_responders
 
 pytestmark = needs_network
@@ -183,6 +184,21 @@ async def test_a_handoff_changes_the_addresses_that_it_should() -> None:
         await lab.home("alice").handoff(lan=False)
         assert prefix is not None
         assert (await probe.seen_from(server.ipv6) or prefix)[0] != prefix[0]
+
+
+async def test_a_client_gets_an_address_only_when_its_new_network_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    carry_out = Host.ip
+    standing: set[str] = set()
+
+    async def watched(host: Host, *lines: str) -> None:
+        assert host.name != "alice" or standing >= {"alice-router", "core"}
+        await carry_out(host, *lines)
+        standing.add(host.name)
+
+    async with Network(alice=Nat.PORT_RESTRICTED) as lab:
+        monkeypatch.setattr(Host, "ip", watched)
+        await lab.home("alice").handoff()
+    assert "alice" in standing
 
 
 @pytest.mark.parametrize("nat", [Nat.FULL_CONE, Nat.PORT_RESTRICTED, Nat.SYMMETRIC])
