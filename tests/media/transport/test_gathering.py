@@ -24,12 +24,14 @@ needs_coturn = pytest.mark.skipif(not HAS_COTURN, reason="coturn is not installe
 
 
 class Owner:
-    def __init__(self, *servers: ServerAddress, relay_only: bool = False, timeout: float = 2.0) -> None:
+    def __init__(
+        self, *servers: ServerAddress, relay_only: bool = False, loopback_only: bool = True, timeout: float = 2.0
+    ) -> None:
         self.bases: list[Base] = []
         self.lines: list[str | None] = []
         self.moves = 0
         self.gatherer = Gatherer(
-            GatheringPolicy(relay_only=relay_only, loopback_only=True, timeout=timeout, close_timeout=0.2),
+            GatheringPolicy(relay_only=relay_only, loopback_only=loopback_only, timeout=timeout, close_timeout=0.2),
             on_base=self.bases.append,
             on_gone=self.bases.remove,
             on_moved=self._moved,
@@ -178,6 +180,27 @@ async def test_a_relay_that_died_is_replaced_with_the_newest_servers(
         (new,) = owner.bases
         assert isinstance(new, RelayBase)
         assert new.relay.server.port == second.port
+        await owner.close()
+
+
+@needs_coturn
+@pytest.mark.parametrize("options", [("--mobility", "--no-software-attribute"), ()], ids=["mobile", "not mobile"])
+async def test_a_relayed_address_is_kept_when_ours_is_gone_and_the_relay_lets_us(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    present = ["127.0.0.1"]
+    monkeypatch.setattr(gathering, "host_addresses", lambda *, loopback_only: present)
+    with running_relay(tmp_path, *options) as server:
+        owner = Owner(parse_server(server.server()), relay_only=True, loopback_only=False)
+        await owner.gatherer.start()
+        await until(lambda: owner.kinds == ["relay"])
+        (old,) = owner.bases
+        present[:] = ["127.0.0.9"]
+        owner.gatherer.network_changed()
+        await until(lambda: owner.moves == 1)
+        assert old.local.is_up == bool(options)
+        await until(lambda: owner.kinds == (["relay"] if options else ["relay", "relay"]))
+        assert (owner.bases == [old]) == bool(options)
         await owner.close()
 
 
