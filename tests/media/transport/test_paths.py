@@ -294,6 +294,27 @@ def test_a_better_pair_has_to_show_that_it_outlived_what_broke_the_one_before() 
     assert {remote_of(end) for end in world.ends} == {near, new}
 
 
+def test_a_socket_that_goes_is_replaced_towards_where_the_peer_is_now() -> None:
+    world = World(delay=0.02)
+    one, two = direct(world)
+    near = world.add(world.a, "10.9.0.1", "relay")
+    world.links[one, two] = world.links[two, one] = Link(up=False)
+    world.start()
+    world.run(5.0)
+    assert {remote_of(end) for end in world.ends} == {near, two}
+    world.take(world.b, two)
+    new = world.add(world.b, "10.0.7.7")
+    world.changed(world.b)
+    world.run(5.0)
+    assert {remote_of(end) for end in world.ends} == {one, new}
+    world.take(world.a, one)
+    changed_at = world.now
+    world.changed(world.a)
+    world.run(2.0)
+    assert [pair.remote.address for at, pair in world.a.moved if at >= changed_at] == [new]
+    assert world.gap(world.b, changed_at) < 0.1
+
+
 def test_silence_moves_to_the_warm_pair() -> None:
     world = World(delay=0.02)
     one, two = direct(world)

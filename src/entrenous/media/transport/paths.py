@@ -314,11 +314,11 @@ class Paths:
         return pair.may_send(now) and pair.proven_by > pair.left_at and now - pair.answered_at < _FRESH
 
     def _replace_dead(self, selected: Pair, now: float) -> None:
-        """The pair in use cannot be sent to: whatever answered lately will do."""
+        """The pair in use cannot be sent to: of what answered lately, where the peer was last."""
         fresh = [pair for pair in self.pairs if pair.may_send(now) and now - pair.answered_at < _FRESH]
         if fresh:
             selected.failed(now)
-            self._move(self._best(fresh), now)
+            self._move(max(fresh, key=lambda pair: (pair.rank, pair.proven_by)), now)
         elif self._doubt_since is None:
             self._doubt(now, STRONG_DOUBT)
 
