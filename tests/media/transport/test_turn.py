@@ -352,6 +352,27 @@ def test_one_lost_message_does_not_end_a_move(lost: int) -> None:
     assert (server.client.state, server.is_seen_elsewhere) == (TurnState.READY, False)
 
 
+def test_alarms_while_it_moves_do_not_make_it_begin_again() -> None:
+    server = Server().mobile()
+    server.leave()
+    server.client.move(server.now, 1.0)
+    server.client.probe(server.now, 1.0)
+    server.exchange()
+    assert not server.is_seen_elsewhere
+    assert methods(server)[-2:] == [Method.REFRESH, Method.REFRESH], "with the old nonce and with the new one"
+    assert methods(server).count(Method.REFRESH) == 2
+
+
+def test_a_move_is_tried_again_sooner_than_other_things() -> None:
+    server = Server().mobile()
+    server.leave()
+    server.client.rtt = 0.02
+    server.loses = lambda _: server.now < 0.1
+    server.client.move(server.now, 1.0)
+    server.run(0.2)
+    assert not server.is_seen_elsewhere
+
+
 def test_the_lifetime_is_asked_for_anew_after_a_move() -> None:
     server = Server().mobile()
     server.run(200.0)

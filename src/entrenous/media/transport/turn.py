@@ -29,7 +29,7 @@ BINDING_LIFE = 120.0
 
 _CHANNEL_ENDS = 570.0
 _REFUSED_FOR = 10.0
-_FIRST_RETRY, _MAX_RETRY = 0.25, 2.0
+_URGENT_RETRY, _FIRST_RETRY, _MAX_RETRY = 0.05, 0.25, 2.0
 _BINDING_PATIENCE = 5.0
 _MAX_AUTHENTICATIONS = 3
 _CHANNELS = range(0x4000, 0x5000)
@@ -77,8 +77,9 @@ class _Request:
     decides: bool = True
     """Whether the allocation is lost when this is refused or not answered."""
     encoded: bytes = b""
+    sent_at: float = 0.0
     next_at: float = 0.0
-    interval: float = _FIRST_RETRY
+    interval: float = 0.0
     authentications: int = 0
     signed: bool = False
 
@@ -142,13 +143,15 @@ class TurnClient:
         """Find out whether the server still has the allocation and can be reached; `DEAD` when not.
 
         We may be seen at another address than before without knowing it: so the ticket goes out as well, which the
-        server refuses where nothing has changed.
+        server refuses where nothing has changed. While it is on its way, that is all that can be done.
         """
-        if self.state is TurnState.READY:
-            self._drop_refreshes()
-            self._ask(Method.REFRESH, {}, now, now + patience)
-            if self._ticket is not None:
-                self._ask(Method.REFRESH, {Attribute.MOBILITY_TICKET: self._ticket}, now, now + patience, decides=False)
+        moving = any(Attribute.MOBILITY_TICKET in each.attributes for each in self._requests.values())
+        if self.state is not TurnState.READY or moving:
+            return
+        self._drop_refreshes()
+        self._ask(Method.REFRESH, {}, now, now + patience)
+        if self._ticket is not None:
+            self._ask(Method.REFRESH, {Attribute.MOBILITY_TICKET: self._ticket}, now, now + patience, decides=False)
 
     def move(self, now: float, patience: float) -> None:
         """Take the allocation, which `is_mobile`, along to a new socket; `DEAD` after `patience` seconds if not."""
@@ -158,9 +161,7 @@ class TurnClient:
 
     def _drop_refreshes(self) -> None:
         self._refresh_at = float("inf")
-        for transaction, request in list(self._requests.items()):
-            if request.method is Method.REFRESH:
-                del self._requests[transaction]
+        self._requests = {key: each for key, each in self._requests.items() if each.method is not Method.REFRESH}
 
     def release(self, now: float, patience: float) -> None:
         """Give the allocation back; `state` is RELEASED when the server knows, or after `patience` seconds."""
@@ -218,7 +219,7 @@ class TurnClient:
             if now >= request.give_up_at:
                 del self._requests[transaction]
                 self._gave_up(request)
-            elif now >= request.next_at and not self._reliable:
+            elif now >= request.next_at:
                 self.outgoing.append(request.encoded)
                 request.interval = min(_MAX_RETRY, 2 * request.interval)
                 request.next_at = now + request.interval
@@ -236,8 +237,6 @@ class TurnClient:
     def deadline(self) -> float:
         """When to call `poll` at the latest."""
         times = [min(each.give_up_at, each.next_at) for each in self._requests.values()]
-        if self._reliable:
-            times = [each.give_up_at for each in self._requests.values()]
         if self.state is TurnState.READY:
             times += [self._expires_at, self._refresh_at]
             times += [self._renewal_at(each) for each in self._by_peer.values() if self._wants_renewal(each)]
@@ -261,7 +260,10 @@ class TurnClient:
             message.attributes[Attribute.NONCE] = self._nonce
         request.signed = self._key is not None
         request.encoded = message.encode(self._key)
-        request.interval, request.next_at = _FIRST_RETRY, now + _FIRST_RETRY
+        # A call waits for a refresh that moves it; the way there may have come into being only this moment.
+        first = max(_URGENT_RETRY, 2 * self.rtt) if request.method is Method.REFRESH else _FIRST_RETRY
+        request.interval = float("inf") if self._reliable else min(_FIRST_RETRY, first)
+        request.sent_at, request.next_at = now, now + request.interval
         self._requests[message.transaction] = request
         self.outgoing.append(request.encoded)
 
@@ -270,8 +272,8 @@ class TurnClient:
         if request is None or request.method is not message.method:
             return
         code = message.error_code if message.kind is Class.ERROR else None
-        if request.interval == _FIRST_RETRY:
-            self.rtt = now - (request.next_at - _FIRST_RETRY)
+        if request.next_at == request.sent_at + request.interval:
+            self.rtt = now - request.sent_at
         wants_credentials = code in (_UNAUTHORIZED, _STALE_NONCE)
         # These two errors cannot be signed; nothing else is believed without (RFC 8489 §9.2.5).
         if self._key is not None and not wants_credentials and not message.is_authentic(self._key):
@@ -327,21 +329,20 @@ class TurnClient:
         self._refresh_at = now + self._lifetime / 2
 
     def _refused(self, request: _Request, code: int | None, now: float) -> None:
+        waiting = next((each for each in self._requests.values() if not each.decides), None)
         if request.channel is not None:
             request.channel.refused_at = now
         elif request.method is Method.ALLOCATE:
+            self.state = TurnState.REFUSED
             if code == _MOBILITY_FORBIDDEN and request.attributes.pop(Attribute.MOBILITY_TICKET, None) is not None:
+                self.state = TurnState.ALLOCATING
                 self._ask(request.method, request.attributes, now, request.give_up_at)
-            else:
-                self.state = TurnState.REFUSED
         elif Attribute.LIFETIME in request.attributes:
             self.state = TurnState.RELEASED
+        elif request.decides and waiting is not None:
+            waiting.decides = True
         elif request.decides:
-            moving = next((each for each in self._requests.values() if not each.decides), None)
-            if moving is None:
-                self.state = TurnState.DEAD
-            else:
-                moving.decides = True
+            self.state = TurnState.DEAD
 
     def _gave_up(self, request: _Request) -> None:
         if request.channel is None and request.decides:
