@@ -73,6 +73,12 @@ def make_traffic(place: Place, relay: Host) -> list[str]:
                 client.send(b"data", (place.other.ipv4, 9))
                 with pytest.raises(TurnRefused):
                     client.permit(peer)
+    with place.client(who=users[0], relay=relay) as old, place.client(who=users[0], relay=relay) as new:
+        _, ticket = old.allocate_mobile()
+        for user, shown in ((users[2], ticket), (users[0], b"AAAAAAAAAAA=")):
+            with place.client(who=user, relay=relay) as stranger, pytest.raises(TurnRefused):
+                stranger.take_over(shown)
+        new.take_over(ticket)
     return [place.caller.ipv4, place.other.ipv4, peer, *(user.username for user in users)]
 
 
