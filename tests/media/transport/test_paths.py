@@ -256,6 +256,22 @@ def test_a_new_address_is_followed_in_two_round_trips(controlling: bool) -> None
     assert {remote_of(world.other(mover)).host} == {"10.0.7.7"}
 
 
+def test_ends_that_move_at_once_do_not_trust_what_worked_before() -> None:
+    world = World(delay=0.02)
+    olds = direct(world)
+    relays(world)
+    world.start()
+    world.run(5.0)
+    changed_at = world.now
+    for end, old in zip(world.ends, olds, strict=True):
+        end.locals[old].is_up = False
+    for end, host in zip(world.ends, ("10.0.7.7", "10.0.7.8"), strict=True):
+        world.add(end, host, tell=False)
+        world.changed(end)
+    world.run(3.0)
+    assert max(world.gap(end, changed_at) for end in world.ends) < 0.2
+
+
 @pytest.mark.parametrize("controlling", [True, False])
 def test_ends_that_move_again_and_again_are_followed_as_fast_as_at_first(controlling: bool) -> None:
     world = World(delay=0.02)

@@ -104,9 +104,8 @@ class Paths:
         """Whether all addresses of both ends are known and no pair of them has answered for `patience` seconds."""
         if self._started_at is None or not self._complete or any(pair.was_answered for pair in self.pairs):
             return False
-        if now < self._heard_check_at + _HALF_OPEN * patience:
-            return False
-        return now >= max(self._started_at, self._news_at) + patience
+        since = max(self._started_at, self._news_at, self._heard_check_at + (_HALF_OPEN - 1) * patience)
+        return now >= since + patience
 
     def is_lost(self, now: float) -> bool:
         """Whether the peer has answered nowhere for the lifetime of a leg, after having been reached."""
@@ -305,9 +304,8 @@ class Paths:
             self._move(best, now)
 
     def _direct_is_plausible(self) -> bool:
-        if not self._complete and self._table.has_hosts:
-            return True
-        return any(pair.is_direct and not pair.broken for pair in self.pairs)
+        awaited = not self._complete and self._table.has_hosts
+        return awaited or any(pair.is_direct and not pair.broken for pair in self.pairs)
 
     def _is_ready(self, pair: Pair, now: float) -> bool:
         """Whether the pair that the controlling end wants has shown to us too that it works, since it last failed."""
@@ -319,7 +317,7 @@ class Paths:
         if fresh:
             selected.failed(now)
             self._move(max(fresh, key=lambda pair: (pair.rank, pair.proven_by)), now)
-        elif self._doubt_since is None:
+        if self._doubt_since is None:  # what has ended the one may have ended the other
             self._doubt(now, STRONG_DOUBT)
 
     def _settle_doubt(self, selected: Pair, since: float, now: float) -> None:
