@@ -24,23 +24,23 @@ PASSPHRASE_VARIABLE: Final = "ENTRENOUS_PASSPHRASE"  # noqa: S105 - the name of 
 REGISTER_SECONDS: Final = 15.0
 
 
-class _Nobody:
-    """Uses the link of a registration: nothing arrives that early."""
+class Nobody:
+    """Uses a link on which there are no calls, of a registration or an examination."""
 
     def message_arrived(self, message: Deliver) -> None:
-        """A new account has no messages."""
+        """It is for a call, and there is none."""
 
     def message_failed(self, message: Send) -> None:
-        """It has sent none either."""
+        """Nothing was sent."""
 
     def link_up(self) -> None:
         """`Link.open` returns then."""
 
     def link_lost(self, sentence: str) -> None:
-        """`Link.open` tries again."""
+        """`Link.open` tries again, and what was asked fails."""
 
     def link_closed(self, sentence: str) -> None:
-        """`Link.open` raises then."""
+        """`Link.open` raises then, and what was asked fails."""
 
 
 async def register(config: NodeConfig, username: str, *, passphrase: str | None) -> Profile:
@@ -94,7 +94,7 @@ async def register(config: NodeConfig, username: str, *, passphrase: str | None)
         )
 
     try:
-        link = Link(config, replace(_credentials(stored), make_register=make_register), _Nobody())
+        link = Link(config, replace(_credentials(stored), make_register=make_register), Nobody())
         await link.open(REGISTER_SECONDS)
     except BaseException as error:
         if is_new and (isinstance(error, RequestRefused) or not asked):

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deliver, Devices, ErrorCode, Send, Turn
+from entrenous_wire.messages import Devices, ErrorCode, Turn
 
-from ..account import credentials_of
+from ..account import Nobody, credentials_of
 from ..config import NodeConfig
 from ..crypto.contacts import check_identity
 from ..crypto.identity import VerifiedDevice
@@ -29,25 +29,6 @@ from .facts import AccountFacts, AccountProblem, LoginFacts, PeerFacts, PeerProb
 
 LOGIN_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 4.0
-
-
-class _Nobody:
-    """Uses the link of an examination: whatever is sent to this device waits for who comes after."""
-
-    def message_arrived(self, message: Deliver) -> None:
-        """It is for a call, and there is none."""
-
-    def message_failed(self, message: Send) -> None:
-        """Nothing was sent."""
-
-    def link_up(self) -> None:
-        """`Link.open` returns then."""
-
-    def link_lost(self, sentence: str) -> None:
-        """What was asked fails then."""
-
-    def link_closed(self, sentence: str) -> None:
-        """What was asked fails then."""
 
 
 async def look_at_account(open_profile: Callable[[], Profile]) -> tuple[AccountFacts, Profile | None]:
@@ -77,7 +58,7 @@ async def log_in(config: NodeConfig, profile: Profile) -> AsyncIterator[tuple[Lo
     """
     try:
         await asyncio.to_thread(profile.refresh)
-        link = Link(config, credentials_of(profile), _Nobody())
+        link = Link(config, credentials_of(profile), Nobody())
         await link.open(LOGIN_SECONDS)
     except RequestRefused as error:
         yield LoginFacts(refusal=error.code, sentence=str(error)), None
