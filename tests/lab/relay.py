@@ -63,9 +63,16 @@ def running_relay(folder: Path, *more: str) -> Iterator[Relay]:
 
 
 def _await_listening(port: int) -> None:
+    """Wait until it takes TCP connections and answers over UDP, which it begins at different moments."""
     deadline = time.monotonic() + 10.0
+    request = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12)  # a STUN binding request (RFC 8489 §5)
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+                asking.connect(("127.0.0.1", port))
+                asking.settimeout(0.2)
+                asking.send(request)
+                asking.recv(2048)
             return
         time.sleep(0.02)  # a process that starts has no event to wait for
     raise TimeoutError("coturn did not start")
