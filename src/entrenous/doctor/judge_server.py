@@ -17,7 +17,6 @@ CLOCK_FAULT_SECONDS: Final = 30.0
 CLOCK_WARNING_SECONDS: Final = 10.0
 
 _DOWN_BEHIND_PROXY = (502, 503, 504)
-_NO_PAGE = 404
 
 
 def judge_server(facts: ServerFacts, account_host: str | None, *, registering: bool = False) -> Iterator[Finding]:
