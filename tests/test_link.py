@@ -23,6 +23,7 @@ from entrenous.link import Link
 from entrenous_wire import codec, limits
 from entrenous_wire.addresses import Address
 from entrenous_wire.messages import Deliver, Hello, Kind, RegistrationPolicy, Send
+from lab.certificates import self_signed, write
 from world.nodes import PATIENCE, config
 from world.serverproc import ServerProcess, running_server
 
@@ -306,7 +307,7 @@ async def test_a_web_server_that_is_something_else_is_named() -> None:
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) -> None:
-    certificate, key = self_signed(tmp_path)
+    certificate, key = write(tmp_path, self_signed("127.0.0.1"))
     async with running_server(tmp_path, tls_cert=certificate, tls_key=key) as server:
         trusting = NodeConfig(server=f"wss://{server.listening}", ca_file=certificate, loopback_only=True)
         with pytest.raises(ServerUnreachable, match="certificate"):
@@ -315,40 +316,8 @@ async def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) ->
         assert str(profile.address) == f"alice@{server.name}"
 
 
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 and its key, as PEM files."""
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = folder / "cert.pem", folder / "key.pem"
-    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_path, key_path
-
-
 def test_authorities_of_a_file_take_the_place_of_the_systems(tmp_path: Path) -> None:
-    certificate, _ = self_signed(tmp_path)
+    certificate, _ = write(tmp_path, self_signed("127.0.0.1"))
     context = link_to(NodeConfig(server="calls.example.org", ca_file=certificate))._tls
     assert isinstance(context, ssl.SSLContext)
     assert len(context.get_ca_certs()) == 1

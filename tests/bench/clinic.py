@@ -17,15 +17,11 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from lab.certificates import Authority, write
 from lab.coturn import SECRET, lab_settings, running_coturn
 from lab.network import Access, Families, Host, Link, Nat, Network
 
@@ -216,57 +212,7 @@ class Clinic:
             ):
                 folder = self.certificates / f"{host}-{kind}"
                 folder.mkdir(mode=0o755)
-                certificate, key = issuer.issue(name, begin, end)
-                (folder / "cert.pem").write_bytes(certificate)
-                (folder / "key.pem").write_bytes(key)
-
-
-class Authority:
-    """Issues certificates."""
-
-    def __init__(self, name: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        day = timedelta(days=1)
-        self._certificate = self._sign(self._name, self._key, -30 * day, 30 * day, x509.BasicConstraints(True, 0))
-
-    @property
-    def pem(self) -> bytes:
-        """Its own certificate."""
-        return self._certificate.public_bytes(serialization.Encoding.PEM)
-
-    def issue(self, name: str, begin: timedelta, end: timedelta) -> tuple[bytes, bytes]:
-        """Certificate and key for a host, valid from and to so far from now."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._sign(subject, key, begin, end, x509.BasicConstraints(False, None), name)
-        pem = serialization.Encoding.PEM
-        text = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        return certificate.public_bytes(pem), text
-
-    def _sign(
-        self,
-        subject: x509.Name,
-        key: ec.EllipticCurvePrivateKey,
-        begin: timedelta,
-        end: timedelta,
-        constraints: x509.BasicConstraints,
-        host: str | None = None,
-    ) -> x509.Certificate:
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now + begin)
-            .not_valid_after(now + end)
-            .add_extension(constraints, critical=True)
-        )
-        if host is not None:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        return builder.sign(self._key, hashes.SHA256())
+                write(folder, issuer.issue(name, begin=begin, end=end))
 
 
 @dataclass

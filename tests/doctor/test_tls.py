@@ -12,22 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.clinic import Authority
 from entrenous import ConfigError
 from entrenous.doctor import tls
 from entrenous.doctor.facts import TlsProblem
-
-DAY = timedelta(days=1)
+from lab.certificates import DAY, Authority, write
 
 
 @asynccontextmanager
 async def listening(folder: Path, issuer: Authority, name: str, begin: timedelta, end: timedelta) -> AsyncIterator[int]:
     """A TLS server on loopback; its port."""
-    certificate, key = issuer.issue(name, begin, end)
-    (folder / "cert.pem").write_bytes(certificate)
-    (folder / "key.pem").write_bytes(key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context.load_cert_chain(*write(folder, issuer.issue(name, begin=begin, end=end)))
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
     async with server:
         yield server.sockets[0].getsockname()[1]
@@ -79,7 +74,7 @@ def test_a_file_without_authorities_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_certificate_holds_within_its_time() -> None:
-    pem, _ = Authority("An authority").issue("calls.lab", -DAY, DAY)
+    pem, _ = Authority("An authority").issue("calls.lab")
     der = ssl.PEM_cert_to_DER_cert(pem.decode())
     day = DAY.total_seconds()
     assert [tls.holds_at(der, time.time() + days * day) for days in (-2, 0, 2)] == [False, True, False]

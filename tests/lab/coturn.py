@@ -12,20 +12,15 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from entrenous_signaling.turn import Relay, RelayCredentials, mint
 from entrenous_signaling.turn_config import render
 from entrenous_signaling.turn_settings import TurnSettings
 
+from .certificates import self_signed, write
 from .network import Host
 
 SECRET = "the-secret-of-the-relay-in-the-lab"
@@ -123,34 +118,9 @@ def credentials(age: float = 0.0, secret: str = SECRET) -> RelayCredentials:
 
 def make_certificate(folder: Path, *names: str) -> None:
     """Write `cert.pem`, self-signed for these names and addresses, and `key.pem`, which the relay may read."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    text = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(text)
+    _, key = write(folder, self_signed(*names))
     _give_to_relay(folder, 0o750)
-    _give_to_relay(folder / "key.pem", 0o640)
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
+    _give_to_relay(key, 0o640)
 
 
 def _give_to_relay(path: Path, mode: int) -> None:

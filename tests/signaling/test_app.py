@@ -11,16 +11,12 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from entrenous_signaling import logs
 from entrenous_signaling.app import Edge, Pages
@@ -49,6 +45,7 @@ from entrenous_wire.messages import (
     TurnRequest,
     Welcome,
 )
+from lab.certificates import self_signed, write
 from world.disk import fill, small_disk
 from world.serverproc import ServerProcess, running_server
 from world.wirenode import Account, Wire, connected
@@ -408,21 +405,8 @@ async def test_after_calls_nothing_about_them_is_left_but_start_and_duration(tmp
 
 
 @pytest.fixture
-def pem(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    cert_path, key_path = tmp_path / "cert.pem", tmp_path / "key.pem"
-    cert_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    yield cert_path, key_path
+def pem(tmp_path: Path) -> tuple[Path, Path]:
+    return write(tmp_path, self_signed("localhost"))
 
 
 async def test_tls_with_a_certificate_from_files(tmp_path: Path, pem: tuple[Path, Path]) -> None:

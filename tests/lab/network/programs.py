@@ -25,16 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab.certificates import Authority, write
 from world.hearing import heard_at
 from world.nodeproc import NodeProcess
 from world.nodeproc import running_node as running_node_process
 from world.serverproc import ServerProcess
 
-from .certificates import Authority
 from .namespaces import Host
 from .network import Network
 
 SIGNAL_NAME, TURN_NAME = "signal.lab", "turn.lab"
+AUTHORITY_FILE = "authority.pem"
 START_SECONDS = 20.0
 
 
@@ -103,13 +104,13 @@ async def running_relay(
         turn: changes to the `[turn]` table of the operator's settings.
     """
     host = lab.host("turn")
-    made = _authority(folder).certificate(TURN_NAME, (host.ipv4, host.ipv6))
+    chain, key = write(folder, _authority(folder).issue(TURN_NAME, host.ipv4, host.ipv6), TURN_NAME)
     secret, settings, config = folder / "turn.secret", folder / "server.toml", folder / "turnserver.conf"
     table: dict[str, object] = {
         "host": TURN_NAME,
         "addresses": [host.ipv4, host.ipv6],
-        "tls_cert": str(made.chain),
-        "tls_key": str(made.key),
+        "tls_cert": str(chain),
+        "tls_key": str(key),
         # What is public in the lab are ranges for documentation.
         "allowed_peers": ["198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"],
         # The files of a test are for its own user only.
@@ -148,15 +149,15 @@ async def running_server(
         relay: lends this one.
         options: of `entrenous-signaling serve`, with underscores.
     """
-    host, authority = lab.host("signal"), _authority(folder)
-    made = authority.certificate(SIGNAL_NAME, (host.ipv4, host.ipv6))
-    given: dict[str, object] = {"tls_cert": made.chain, "tls_key": made.key, "name": SIGNAL_NAME, **options}
+    host = lab.host("signal")
+    chain, key = write(folder, _authority(folder).issue(SIGNAL_NAME, host.ipv4, host.ipv6), SIGNAL_NAME)
+    given: dict[str, object] = {"tls_cert": chain, "tls_key": key, "name": SIGNAL_NAME, **options}
     if relay is not None:
         given["config"] = relay.settings
     process = ServerProcess(folder, given, prefix=host.command(), listening="[::]:443")
     try:
         await process.start()
-        yield LabServer(process, f"wss://{SIGNAL_NAME}:443", authority.file)
+        yield LabServer(process, f"wss://{SIGNAL_NAME}:443", folder / AUTHORITY_FILE)
     finally:
         await process.stop()
 
@@ -247,7 +248,8 @@ _authorities: dict[Path, Authority] = {}
 def _authority(folder: Path) -> Authority:
     """One for each folder, so that a node needs to trust one file only."""
     if folder not in _authorities:
-        _authorities[folder] = Authority(folder)
+        _authorities[folder] = Authority()
+        (folder / AUTHORITY_FILE).write_bytes(_authorities[folder].pem)
     return _authorities[folder]
 
 
