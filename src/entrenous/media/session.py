@@ -23,6 +23,8 @@ from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import LocalProtocolError, RemoteProtocolError
 
 from . import rtcp
+from .audio_receiver import AudioReceiver
+from .audio_sender import AudioSender
 from .clocksync import PlayoutClock
 from .codecs.opus import OpusDecoder, OpusEncoder
 from .codecs.vp8 import Vp8Decoder, Vp8Encoder
@@ -30,15 +32,15 @@ from .engine import PacketPath
 from .events import FirstAudio, FirstVideo, SessionEvent, SinkFailed
 from .identities import LocalStreams, RemoteStreams, StreamIdentity
 from .liveness import Liveness
-from .receiver import AudioReceiver, VideoReceiver
 from .reports import ReportExchange
 from .rtp import RtpPacket, is_rtcp, original_of, read_rtp
-from .sender import AudioSender, VideoSender
 from .settings import MediaSettings
 from .sinks.guarded import GuardedSink
 from .snapshot import snapshot
 from .stats import CallStats
 from .streams import Sink, Source, StreamKind
+from .video_receiver import VideoReceiver
+from .video_sender import VideoSender
 
 MAX_HELD = 256
 """Packets kept for the gate: the newest second or so, so that the first syllable is not lost."""

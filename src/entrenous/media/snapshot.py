@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
+from .audio_receiver import AudioReceiver
+from .audio_sender import AudioSender
 from .engine import PacketPath
-from .receiver import AudioReceiver, VideoReceiver
 from .reports import ReportExchange
-from .sender import AudioSender, VideoSender
 from .stats import AudioStats, CallStats, VideoStats
+from .video_receiver import VideoReceiver
+from .video_sender import VideoSender
 
 
 class Measured(Protocol):

@@ -1,4 +1,4 @@
-"""What leaves: sound in an unchanging beat, the newest picture, nothing without a key."""
+"""What leaves as pictures: the newest one, repaired on request, and nothing without a key."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import DeviceError
 from entrenous.media.codecs.base import EncodedPicture
-from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
 from entrenous.media.events import SourceEnded, SourceFailed
 from entrenous.media.identities import StreamIdentity
 from entrenous.media.payload import read_piece
 from entrenous.media.rtp import RtpPacket, read_rtp
-from entrenous.media.sender import AudioSender, VideoSender
-from entrenous.media.streams import Picture, SoundBlock, StreamKind
-from lab.calls import EventLog, SoundSource, until
+from entrenous.media.streams import Picture, StreamKind
+from entrenous.media.video_sender import VideoSender
+from lab.calls import EventLog, until
 
 KEY = bytes(range(32))
 AUDIO = StreamIdentity(1, 111)
@@ -45,169 +42,9 @@ class Wire:
         await until(lambda: len(self.packets) >= count)
 
 
-def audio_sender(source: Any, wire: Wire, log: EventLog, sealer: FrameSealer | None = None) -> AudioSender:
-    return AudioSender(AUDIO, sealer or FrameSealer(0, KEY), OpusEncoder(), source, wire, log)
-
-
 async def stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def loudness(wire: Wire) -> list[float]:
-    opener, decoder = FrameOpener(0, KEY), OpusDecoder()
-    blocks = [decoder.decode(opener.open(packet.payload, now=0.0)) for packet in wire.packets]
-    return [float(np.abs(block.astype(np.float64)).mean()) for block in blocks]
-
-
-def noise(blocks: int) -> SoundSource:
-    return SoundSource(np.random.default_rng(1).integers(-9000, 9000, 960 * blocks).astype(np.int16))
-
-
-async def test_talk_mute_the_end_and_silence_look_the_same() -> None:
-    wire, log, source = Wire(), EventLog(), noise(15)
-    await source.start()
-    sender = audio_sender(source, wire, log)
-    task = asyncio.create_task(sender.run())
-    await wire.has(5)
-    sender.muted = True
-    await wire.has(10)
-    sender.muted = False
-    await wire.has(25)
-    await stop(task)
-    assert log.events == [SourceEnded(StreamKind.AUDIO)]
-    steps = {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)}
-    assert steps == {960}
-    # The counter of the frame layer takes one more byte from the ninth frame on; nothing else may differ.
-    assert {len(packet.payload) for packet in wire.packets[9:]} == {len(wire.packets[9].payload)}
-    assert {packet.marker for packet in wire.packets} == {0}
-    heard = loudness(wire)
-    assert max(heard[1:4]) > 1000
-    assert min(heard[7:9]) < 100
-    assert max(heard[12:14]) > 1000
-    assert max(heard[20:]) < 100
-    # 24 beats; a shared machine delays single ones, never the sum.
-    assert wire.times[24] - wire.times[0] == pytest.approx(0.48, abs=0.1)
-
-
-async def test_without_a_source_silence_keeps_the_beat() -> None:
-    wire = Wire()
-    task = asyncio.create_task(audio_sender(None, wire, EventLog()).run())
-    await wire.has(10)
-    await stop(task)
-    assert max(loudness(wire)) < 10
-    assert wire.times[9] - wire.times[0] == pytest.approx(0.18, abs=0.08)
-
-
-class StallingSource:
-    """Captures without a break but hands nothing over from the fourth block on, until told to go on."""
-
-    def __init__(self) -> None:
-        self.go_on = asyncio.Event()
-        self.number = 0
-        self.begin = time.monotonic()
-        self.caught_up = asyncio.Event()
-
-    async def read(self) -> SoundBlock | None:
-        self.number += 1
-        captured_at = self.begin + self.number * 0.02
-        await asyncio.sleep(captured_at - time.monotonic())
-        if self.number == 4:
-            await self.go_on.wait()
-        if self.number > 4 and time.monotonic() - captured_at < 0.02:
-            self.caught_up.set()
-        late = time.monotonic() - captured_at > 0.1
-        return SoundBlock(np.full(960, 9000 if late else 0, np.int16), captured_at)
-
-
-async def test_a_stalled_source_does_not_stop_the_beat_and_what_silence_replaced_is_left_out() -> None:
-    wire, source = Wire(), StallingSource()
-    task = asyncio.create_task(audio_sender(source, wire, EventLog()).run())
-    await wire.has(15)
-    source.go_on.set()
-    async with asyncio.timeout(10):
-        await source.caught_up.wait()
-    count = len(wire.packets)
-    await wire.has(count + 3)
-    await stop(task)
-    # Of what was handed over late, only what silence had not yet stood in for was sent.
-    assert sum(loud > 100 for loud in loudness(wire)) <= 3
-    assert wire.times[-1] - wire.times[0] == pytest.approx(0.02 * (len(wire.times) - 1), abs=0.1)
-
-
-async def test_a_loop_that_was_held_up_sends_what_was_captured_and_no_silence_instead() -> None:
-    wire, source = Wire(), noise(40)
-    await source.start()
-    task = asyncio.create_task(audio_sender(source, wire, EventLog()).run())
-    await wire.has(5)
-    for _ in range(4):
-        time.sleep(0.1)  # noqa: ASYNC251 - as an encoder or a busy machine would
-        await asyncio.sleep(0)
-    await wire.has(35)
-    await stop(task)
-    assert min(loudness(wire)[1:35]) > 1000
-    assert {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)} == {960}
-
-
-class PausingSource:
-    """Captures without a break but for half a second after the fifth block."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.begin = time.monotonic()
-
-    async def read(self) -> SoundBlock | None:
-        self.number += 1
-        captured_at = self.begin + self.number * 0.02 + (0.5 if self.number > 5 else 0.0)
-        await asyncio.sleep(self.begin + self.number * 0.02 - time.monotonic())
-        return SoundBlock(np.zeros(960, np.int16), captured_at)
-
-
-async def test_timestamps_follow_a_pause_of_the_capture() -> None:
-    wire = Wire()
-    task = asyncio.create_task(audio_sender(PausingSource(), wire, EventLog()).run())
-    await wire.has(10)
-    await stop(task)
-    steps = [(b.timestamp - a.timestamp) % 2**32 // 960 for a, b in pairwise(wire.packets)]
-    assert max(steps) == 26
-    assert sorted(steps)[:-1] == [1] * (len(steps) - 1)
-
-
-class BrokenSource:
-    def __init__(self, block: SoundBlock | None = None) -> None:
-        self.block = block
-
-    async def read(self) -> SoundBlock | None:
-        if self.block is None:
-            raise DeviceError("The microphone is gone.")
-        return self.block
-
-
-@pytest.mark.parametrize(
-    "source", [BrokenSource(), BrokenSource(SoundBlock(np.zeros(7, np.int16), time.monotonic() + 60))]
-)
-async def test_a_broken_source_is_reported_and_silence_goes_on(source: BrokenSource) -> None:
-    wire, log = Wire(), EventLog()
-    task = asyncio.create_task(audio_sender(source, wire, log).run())
-    await wire.has(5)
-    await stop(task)
-    (event,) = log.of(SourceFailed)
-    assert event.kind is StreamKind.AUDIO
-    assert event.sentence
-
-
-async def test_without_a_key_nothing_leaves() -> None:
-    wire, sealer = Wire(), FrameSealer()
-    task = asyncio.create_task(audio_sender(None, wire, EventLog(), sealer).run())
-    await asyncio.sleep(0.1)  # the absence of packets has no event to wait for
-    assert wire.packets == []
-    sealer.rotate(0, KEY)
-    await wire.has(1)
-    sealer.forget()
-    count = len(wire.packets)
-    await asyncio.sleep(0.06)
-    await stop(task)
-    assert len(wire.packets) == count
 
 
 class Pictures:
