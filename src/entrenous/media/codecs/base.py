@@ -1,13 +1,14 @@
 """The one small interface that every codec has, so that senders and receivers know no codec by name.
 
-Sound is 48 kHz mono in blocks of exactly 20 ms: `numpy.int16` arrays of shape (960,). Pictures are
-`av.VideoFrame` in yuv420p. What a codec takes and gives are whole encoded frames; packets are the
+Sound is 48 kHz mono in blocks of 20 ms: `numpy.int16` arrays of shape (960,); a packet carries one, two or three of
+them. Pictures are `av.VideoFrame` in yuv420p. What a codec takes and gives are whole encoded frames; packets are the
 business of `payload` formats and senders.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import av
@@ -23,8 +24,37 @@ BLOCK_SAMPLES = 960
 BLOCK_SECONDS = 0.020
 """Length of one block."""
 
+MAX_PACKET_BLOCKS = 3
+"""Blocks in the longest packet of sound: 60 ms."""
+
 Samples = NDArray[np.int16]
-"""One block of sound, shape (960,)."""
+"""Sound: one block, shape (960,), or as many as a packet carries, shape (960 to 2880,)."""
+
+
+class VideoCodec(StrEnum):
+    """The video codecs of calls."""
+
+    VP8 = "vp8"
+    H264 = "h264"
+    VP9 = "vp9"
+
+
+class VideoCodec(StrEnum):
+    """What pictures are encoded with; the values are the names in `a=rtpmap`, in lower case."""
+
+    VP8 = "vp8"
+    H264 = "h264"
+    VP9 = "vp9"
+
+
+class Content(StrEnum):
+    """What pictures show, which encoders and the picture ladder treat differently."""
+
+    CAMERA = "camera"
+    """People and places: smooth movement matters more than the last detail."""
+
+    SCREEN = "screen"
+    """A shared screen: text must be sharp, and may come late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +71,29 @@ class EncodedPicture:
 
 
 class AudioEncoder(Protocol):
-    """Encodes one block after the other."""
+    """Encodes the sound of one packet after the other."""
 
-    def encode(self, block: Samples) -> bytes:
-        """Encode 20 ms; raises CodecError when the block has another shape or type."""
+    def arm_fec(self, expected_loss_percent: int) -> None:
+        """Let packets carry a copy of the sound before them, for a path that loses so many; 0: none."""
+
+    def encode(self, samples: Samples, size: int) -> bytes:
+        """Encode 20, 40 or 60 ms into exactly `size` bytes; raises CodecError for another shape, type or size."""
 
     def close(self) -> None:
         """Give the codec's memory back; further calls raise."""
 
 
 class AudioDecoder(Protocol):
-    """Decodes packets and conceals missing ones; every call yields exactly one block of 20 ms."""
+    """Decodes packets and conceals missing ones; each result is a new array."""
 
     def decode(self, packet: bytes) -> Samples:
-        """Decode one packet; raises CodecError when it is malformed or not 20 ms long."""
+        """The 20, 40 or 60 ms of one packet; raises CodecError when it is malformed or of another length."""
 
     def recover(self, next_packet: bytes) -> Samples:
-        """The lost block from the in-band FEC of the packet after it (concealment where it has none)."""
+        """The lost 20 ms before a packet, from its in-band FEC (concealment where it has none)."""
 
-    def conceal(self) -> Samples:
-        """A plausible block in place of a lost one (PLC)."""
+    def conceal(self, samples: int = BLOCK_SAMPLES) -> Samples:
+        """A plausible sound in place of a lost one (PLC), `samples` long: a multiple of 120 up to 5760."""
 
     def close(self) -> None:
         """Give the codec's memory back; further calls raise."""
