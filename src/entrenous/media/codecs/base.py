@@ -32,14 +32,6 @@ Samples = NDArray[np.int16]
 
 
 class VideoCodec(StrEnum):
-    """The video codecs of calls."""
-
-    VP8 = "vp8"
-    H264 = "h264"
-    VP9 = "vp9"
-
-
-class VideoCodec(StrEnum):
     """What pictures are encoded with; the values are the names in `a=rtpmap`, in lower case."""
 
     VP8 = "vp8"
