@@ -17,7 +17,7 @@ import pytest
 from lab.network import Access, Families, Link, Nat, Network, Way, needs_network
 from lab.network.links import Direction
 from lab.network.namespaces import Host
-from lab.network.probes import Prober, prober, start_responders
+from lab.network.probes import PORT, Prober, prober, start_responders
 
 pytestmark = needs_network
 
@@ -243,6 +243,27 @@ async def test_cable_wireless_and_vpn_take_turns() -> None:
         await home["vpn0"].unplug()
         await home.plug_in()
         assert await way_out() == "eth0"
+
+
+_SENDS_FROM = """
+import socket, sys
+udp = socket.socket(type=socket.SOCK_DGRAM)
+udp.bind((sys.argv[1], 0))
+udp.sendto(b"{}", (sys.argv[2], int(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("nat", [Nat.NONE, Nat.PORT_RESTRICTED])
+async def test_a_new_router_drops_what_comes_from_an_old_address_but_lets_itself_be_found(nat: Nat) -> None:
+    async with Network(alice=(Access(), Access(nat, interface="vpn0", metric=50, plugged=False))) as lab:
+        server, home = lab.host("signal").ipv4, lab.home("alice")
+        await start_responders(lab.host("signal"))
+        probe = await prober(home.host)
+        await home["vpn0"].plug_in()
+        # This is the packet that the client looks for the router for; it would do so again a second later.
+        await home.host.run(sys.executable, "-I", "-S", "-c", _SENDS_FROM, home.first.lan_v4, server, PORT)
+        assert await _default_interface(probe, server, lab) == "vpn0"
+        assert (await home["vpn0"].counts())["up"].packets == 1, "and both packets have waited for it"
 
 
 async def test_the_names_of_the_servers_resolve() -> None:

@@ -101,7 +101,7 @@ class Uplink:
         if self._site_v6:
             away.append(f"route add {self._site_v6}::/48 dev {core}")
         await self.core.ip(*away)
-        settings = {"ipv4__ip_forward": 1, "ipv4__conf__all__rp_filter": 1, "ipv6__conf__all__forwarding": 1}
+        settings = {"ipv4__ip_forward": 1, "ipv6__conf__all__forwarding": 1}
         if not self.access.families.has_v6:
             settings["ipv6__conf__all__disable_ipv6"] = 1
         await asyncio.gather(self.router.sysctl(**settings), self._shape())
@@ -201,7 +201,7 @@ class Uplink:
         bits = 32 if self.nat is Nat.NONE else 24
         steps = [self._set_rules()]
         router: list[str] = []
-        if lan:  # first, and with `rp_filter`: so that nothing from the old address goes out under the new one
+        if lan:  # first: from then on the router drops what comes from the old address, before the new one is seen
             router.append("addr flush dev lan scope global")
         if lan and self.lan_v4:
             router.append(f"addr add {self._gateway_v4}/{bits} dev lan")
