@@ -12,6 +12,7 @@ import pytest
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import DeviceError
+from entrenous.media.audio_plan import AudioPlan
 from entrenous.media.audio_sender import AudioSender
 from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
 from entrenous.media.events import SourceEnded, SourceFailed
@@ -40,7 +41,7 @@ class Wire:
 
 
 def audio_sender(source: Any, wire: Wire, log: EventLog, sealer: FrameSealer | None = None) -> AudioSender:
-    return AudioSender(AUDIO, sealer or FrameSealer(0, KEY), OpusEncoder(), source, wire, log)
+    return AudioSender(AUDIO, sealer or FrameSealer(0, KEY), OpusEncoder(), source, wire, log, AudioPlan(32_000))
 
 
 async def stop(task: asyncio.Task[None]) -> None:

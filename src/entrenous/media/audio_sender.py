@@ -13,9 +13,11 @@ from collections.abc import Callable
 from entrenous.crypto.sframe import FrameSealer
 from entrenous.errors import CodecError, LocalProtocolError, MediaError
 
+from .audio_plan import FEC_ARMED_FOR, AudioPlan
 from .blocks import silence
 from .clocksync import AUDIO_RATE
 from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, AudioEncoder, Samples
+from .codecs.opus import packet_bytes
 from .events import SessionEvent, SourceEnded, SourceFailed
 from .identities import StreamIdentity
 from .outgoing import OutgoingStream
@@ -46,6 +48,7 @@ class AudioSender:
         source: where blocks come from, None for silence.
         send: takes RTP packets.
         on_event: told when the source ends or fails.
+        plan: how sound is sent at first.
     """
 
     def __init__(
@@ -56,11 +59,14 @@ class AudioSender:
         source: AudioSource | None,
         send: Send,
         on_event: Callable[[SessionEvent], None],
+        plan: AudioPlan,
     ) -> None:
         self.stream = OutgoingStream(identity, AUDIO_RATE, repairable=False)
         self.muted = False
         self._sealer = sealer
         self._encoder = encoder
+        self._encoder.arm_fec(FEC_ARMED_FOR if plan.fec else 0)
+        self._size = packet_bytes(plan.bitrate, plan.frame_ms)
         self._source = source
         self._send = send
         self._on_event = on_event
@@ -144,9 +150,9 @@ class AudioSender:
 
     def _encode(self, samples: Samples) -> bytes:
         try:
-            return self._encoder.encode(samples)
+            return self._encoder.encode(samples, self._size)
         except CodecError as error:
             # A source that yields what is no block of ours is of no more use than one that has ended.
             self._source = None
             self._on_event(SourceFailed(StreamKind.AUDIO, str(error)))
-            return self._encoder.encode(silence())
+            return self._encoder.encode(silence(), self._size)

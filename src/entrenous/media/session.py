@@ -23,6 +23,7 @@ from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import LocalProtocolError, RemoteProtocolError
 
 from . import rtcp
+from .audio_plan import AudioPlan
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
 from .clocksync import PlayoutClock
@@ -98,7 +99,7 @@ class CallSession:
         self._tasks: set[asyncio.Task[None]] = set()
         self._encoding = _one_thread("entrenous-encode")
         self._decoding = _one_thread("entrenous-decode")
-        self._audio_encoder = OpusEncoder(settings.audio_bitrate)
+        self._audio_encoder = OpusEncoder()
         self._audio_decoder = OpusDecoder()
         self._video_decoder = Vp8Decoder()
         self._muted: set[StreamKind] = set()
@@ -217,6 +218,7 @@ class CallSession:
             self._source.audio,
             self._send_stream,
             self._on_event,
+            AudioPlan(self._settings.audio_bitrate, fec=True),
         )
         self.audio_sender.muted = StreamKind.AUDIO in self._muted
         self._spawn(self.audio_sender.run())

@@ -14,7 +14,15 @@ from pystoi import stoi
 
 from entrenous.assets import asset_path
 from entrenous.errors import CodecError
-from entrenous.media.codecs.opus import MAXIMUM_PACKET, OpusDecoder, OpusEncoder
+from entrenous.media.codecs import libopus
+from entrenous.media.codecs.opus import (
+    MAXIMUM_FRAME,
+    OpusDecoder,
+    OpusEncoder,
+    carries_fec,
+    packet_bytes,
+    packet_samples,
+)
 from lab.recordings import read_sound
 
 RATE, BLOCK = 48_000, 960
@@ -41,8 +49,8 @@ def decoder() -> Iterator[OpusDecoder]:
     codec.close()
 
 
-def packets_of(encoder: OpusEncoder, sound: NDArray[np.int16]) -> list[bytes]:
-    return [encoder.encode(block) for block in sound.reshape(-1, BLOCK)]
+def packets_of(encoder: OpusEncoder, sound: NDArray[np.int16], size: int = 80, blocks: int = 1) -> list[bytes]:
+    return [encoder.encode(part, size) for part in sound.reshape(-1, blocks * BLOCK)]
 
 
 def intelligibility(sent: NDArray[np.int16], heard: NDArray[np.int16]) -> float:
@@ -61,31 +69,109 @@ def test_speech_is_understood_after_a_round_trip(
 
 
 @pytest.mark.parametrize("expected_loss", [0, 10])
-def test_every_packet_has_one_size(speech: NDArray[np.int16], encoder: OpusEncoder, expected_loss: int) -> None:
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+@pytest.mark.parametrize("bitrate", [16_000, 32_000, 64_000])
+def test_every_packet_has_the_size_asked_for(
+    speech: NDArray[np.int16], encoder: OpusEncoder, expected_loss: int, blocks: int, bitrate: int
+) -> None:
     encoder.arm_fec(expected_loss)
-    noise = np.random.default_rng(1).integers(-32768, 32767, 50 * BLOCK).astype(np.int16)
-    quiet = np.zeros(50 * BLOCK, np.int16)
-    sizes = {len(packet) for sound in (speech, quiet, noise, quiet) for packet in packets_of(encoder, sound)}
-    assert sizes == {encoder.packet_size} == {80}
+    size = packet_bytes(bitrate, 20 * blocks)
+    noise = np.random.default_rng(1).integers(-32768, 32767, 30 * BLOCK).astype(np.int16)
+    quiet = np.zeros(30 * BLOCK, np.int16)
+    for sound in (speech[: 60 * BLOCK], quiet, noise, quiet):
+        assert {len(packet) for packet in packets_of(encoder, sound, size, blocks)} == {size}
 
 
-def test_the_size_stays_when_fec_is_switched(speech: NDArray[np.int16], encoder: OpusEncoder) -> None:
-    sizes = set()
-    for number, block in enumerate(speech.reshape(-1, BLOCK)):
-        if number % 20 == 0:
-            encoder.arm_fec(number // 20 % 2 * 10)
-        sizes.add(len(encoder.encode(block)))
-    assert sizes == {80}
+@pytest.mark.parametrize("size", [2, 39, 77, 80, 81, 160, 500, MAXIMUM_FRAME])
+def test_any_size_is_kept_to_the_byte(speech: NDArray[np.int16], encoder: OpusEncoder, size: int) -> None:
+    assert {len(encoder.encode(block, size)) for block in speech[: 40 * BLOCK].reshape(-1, BLOCK)} == {size}
 
 
-@pytest.mark.parametrize(("bitrate", "size"), [(16_000, 40), (33_000, 83), (64_000, 160)])
-def test_the_size_follows_the_bit_rate(bitrate: int, size: int) -> None:
-    encoder = OpusEncoder(bitrate)
-    assert encoder.packet_size == len(encoder.encode(np.zeros(BLOCK, np.int16))) == size
+@pytest.mark.parametrize("size", [-1, 0, 1, MAXIMUM_FRAME + 1])
+def test_a_size_that_no_packet_has_is_refused(encoder: OpusEncoder, size: int) -> None:
+    with pytest.raises(CodecError, match="bytes"):
+        encoder.encode(np.zeros(BLOCK, np.int16), size)
+
+
+@pytest.mark.parametrize(
+    ("bitrate", "frame_ms", "size"), [(16_000, 20, 40), (33_000, 20, 83), (64_000, 20, 160), (24_000, 60, 180)]
+)
+def test_the_size_at_a_bit_rate(bitrate: int, frame_ms: int, size: int) -> None:
+    assert packet_bytes(bitrate, frame_ms) == size
+
+
+def test_sound_stays_whole_while_rate_fec_and_length_change(
+    speech: NDArray[np.int16], encoder: OpusEncoder, decoder: OpusDecoder
+) -> None:
+    """Each change that a plan can bring, several times: no click, which would be a jump that speech does not have."""
+    at, change, heard = 0, 0, []
+    plans = [(160, 1, 0), (80, 1, 10), (40, 1, 0), (120, 3, 0), (80, 2, 0), (83, 1, 10), (160, 1, 0), (80, 1, 0)]
+    while at + 12 * BLOCK <= len(speech):
+        size, blocks, expected_loss = plans[change % len(plans)]
+        encoder.arm_fec(expected_loss)
+        for packet in packets_of(encoder, speech[at : at + 12 * BLOCK], size, blocks):
+            assert len(packet) == size
+            heard.append(decoder.decode(packet))
+        at, change = at + 12 * BLOCK, change + 1
+    sound = np.concatenate(heard)
+    assert change > 2 * len(plans)
+    assert len(sound) == at
+    assert intelligibility(speech[:at], sound) > 0.95
+    steps, natural = np.abs(np.diff(sound.astype(int))), np.abs(np.diff(speech.astype(int)))
+    assert steps.max() < 1.5 * natural.max()
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_a_packet_of_each_length_decodes(
+    speech: NDArray[np.int16], encoder: OpusEncoder, decoder: OpusDecoder, blocks: int
+) -> None:
+    packets = packets_of(encoder, speech, packet_bytes(32_000, 20 * blocks), blocks)
+    assert {packet_samples(packet) for packet in packets} == {blocks * BLOCK}
+    heard = [decoder.decode(packet) for packet in packets]
+    assert {sound.shape for sound in heard} == {(blocks * BLOCK,)}
+    assert intelligibility(speech, np.concatenate(heard)) > 0.97
+
+
+def test_what_was_decoded_is_the_callers_own(speech: NDArray[np.int16], encoder: OpusEncoder) -> None:
+    decoder = OpusDecoder()
+    first = [decoder.decode(packet) for packet in packets_of(encoder, speech[: 20 * BLOCK])][-1]
+    kept = first.copy()
+    decoder.conceal()
+    assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize("samples", [120, 480, 960, 1920, 2880, 5760])
+def test_any_length_of_sound_is_concealed(
+    speech: NDArray[np.int16], encoder: OpusEncoder, decoder: OpusDecoder, samples: int
+) -> None:
+    for packet in packets_of(encoder, speech[: 40 * BLOCK]):
+        decoder.decode(packet)
+    assert decoder.conceal(samples).shape == (samples,)
+
+
+@pytest.mark.parametrize("samples", [-120, 0, 100, 5880])
+def test_an_impossible_length_is_not_concealed(decoder: OpusDecoder, samples: int) -> None:
+    with pytest.raises(CodecError, match="multiples"):
+        decoder.conceal(samples)
+
+
+def test_fec_is_seen_where_it_is(speech: NDArray[np.int16], encoder: OpusEncoder) -> None:
+    assert not any(carries_fec(packet) for packet in packets_of(encoder, speech))
+    encoder.arm_fec(10)
+    armed = packets_of(encoder, speech)
+    told = libopus.load().opus_packet_has_lbrr
+    assert [carries_fec(packet) for packet in armed] == [told(packet, len(packet)) == 1 for packet in armed]
+    assert sum(carries_fec(packet) for packet in armed) > len(armed) / 2
+    assert not any(carries_fec(packet) for packet in packets_of(encoder, speech, 240, 3))
+
+
+@given(st.binary(max_size=60))
+def test_looking_for_fec_takes_any_bytes(packet: bytes) -> None:
+    assert carries_fec(packet) in (False, True)
 
 
 def test_fec_recovers_lost_speech_better_than_concealment(speech: NDArray[np.int16]) -> None:
-    encoder = OpusEncoder()
+    encoder = OpusEncoder(expected_loss_percent=10)
     packets = packets_of(encoder, speech)
     lost = set(np.random.default_rng(5).choice(np.arange(2, len(packets) - 1), len(packets) // 8, replace=False))
     heard = {}
@@ -121,20 +207,20 @@ def test_concealment_fades_and_does_not_roar(speech: NDArray[np.int16], encoder:
 
 @pytest.mark.parametrize(
     "packet",
-    [b"", b"\xff", bytes(MAXIMUM_PACKET + 1), b"\x03", b"\x00" + bytes(30), b"\x1b" + bytes(10)],
-    ids=["empty", "code 3 without its count", "too long", "no frames", "10 ms", "60 ms"],
+    [b"", b"\xff", bytes(MAXIMUM_FRAME + 1), b"\x03", b"\x00" + bytes(30), b"\x1b\x02" + bytes(10)],
+    ids=["empty", "code 3 without its count", "too long", "no frames", "10 ms", "120 ms"],
 )
-def test_a_packet_that_is_no_20_ms_is_refused(decoder: OpusDecoder, packet: bytes) -> None:
+def test_a_packet_of_no_length_of_ours_is_refused(decoder: OpusDecoder, packet: bytes) -> None:
     with pytest.raises(CodecError):
         decoder.decode(packet)
     with pytest.raises(CodecError):
         decoder.recover(packet)
 
 
-def test_two_blocks_in_one_packet_are_refused(decoder: OpusDecoder) -> None:
-    silk_20_ms_twice = b"\x09" + bytes(60)
-    with pytest.raises(CodecError, match="40 ms"):
-        decoder.decode(silk_20_ms_twice)
+def test_a_packet_of_four_blocks_is_refused(decoder: OpusDecoder) -> None:
+    silk_20_ms_four_times = b"\x0b\x04" + bytes(60)
+    with pytest.raises(CodecError, match="80 ms"):
+        decoder.decode(silk_20_ms_four_times)
 
 
 def test_a_refused_packet_leaves_the_decoder_as_it_was(speech: NDArray[np.int16], encoder: OpusEncoder) -> None:
@@ -154,7 +240,7 @@ _survivor = OpusDecoder()
 def test_arbitrary_bytes_give_a_block_or_a_codec_error(packet: bytes) -> None:
     for decode in (_survivor.decode, _survivor.recover):
         try:
-            assert decode(packet).shape == (BLOCK,)
+            assert decode(packet).shape in {(BLOCK,), (2 * BLOCK,), (3 * BLOCK,)}
         except CodecError:
             continue
 
@@ -164,19 +250,22 @@ def test_arbitrary_bytes_give_a_block_or_a_codec_error(packet: bytes) -> None:
     [
         np.zeros(480, np.int16),
         np.zeros((1, BLOCK), np.int16),
+        np.zeros((BLOCK, 1), np.int16),
+        np.zeros(0, np.int16),
+        np.zeros(4 * BLOCK, np.int16),
         np.zeros(BLOCK, np.float32),
         np.zeros(BLOCK, ">i2"),
     ],
-    ids=["10 ms", "two axes", "floats", "byte order"],
+    ids=["10 ms", "two axes", "a column", "nothing", "80 ms", "floats", "byte order"],
 )
 def test_a_block_of_another_kind_is_refused(encoder: OpusEncoder, block: NDArray[np.int16]) -> None:
     with pytest.raises(CodecError, match="960 int16"):
-        encoder.encode(block)
+        encoder.encode(block, 80)
 
 
 def test_a_strided_block_is_encoded_as_what_it_shows(speech: NDArray[np.int16]) -> None:
     stereo = np.repeat(speech[:BLOCK], 2).reshape(-1, 2)
-    assert OpusEncoder().encode(stereo[:, 0]) == OpusEncoder().encode(speech[:BLOCK])
+    assert OpusEncoder().encode(stereo[:, 0], 80) == OpusEncoder().encode(speech[:BLOCK], 80)
 
 
 @pytest.mark.parametrize("percent", [-1, 101])
@@ -186,13 +275,13 @@ def test_an_impossible_loss_is_refused(encoder: OpusEncoder, percent: int) -> No
 
 
 def test_a_closed_codec_refuses_and_closes_again(encoder: OpusEncoder, decoder: OpusDecoder) -> None:
-    packet = encoder.encode(np.zeros(BLOCK, np.int16))
+    packet = encoder.encode(np.zeros(BLOCK, np.int16), 80)
     encoder.close()
     encoder.close()
     decoder.close()
     decoder.close()
     with pytest.raises(CodecError, match="closed"):
-        encoder.encode(np.zeros(BLOCK, np.int16))
+        encoder.encode(np.zeros(BLOCK, np.int16), 80)
     for call in (lambda: decoder.decode(packet), lambda: decoder.recover(packet), decoder.conceal):
         with pytest.raises(CodecError, match="closed"):
             call()

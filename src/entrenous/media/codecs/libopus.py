@@ -23,10 +23,13 @@ APPLICATION_VOIP = 2048
 SIGNAL_VOICE = 3001
 BANDWIDTH_WIDEBAND = 1103
 BANDWIDTH_FULLBAND = 1105
+BITRATE_MAX = -1
+"""As many bits as the room given to each call of `opus_encode` holds: in constant bit rate the room is the size."""
 
 SET_BITRATE = 4002
 SET_MAX_BANDWIDTH = 4004
 SET_VBR = 4006
+SET_COMPLEXITY = 4010
 SET_INBAND_FEC = 4012
 SET_PACKET_LOSS_PERC = 4014
 SET_DTX = 4016
@@ -50,15 +53,18 @@ def _candidates() -> Iterator[str]:
 
 
 @functools.cache
-def load() -> ctypes.CDLL:
+def load() -> ctypes.PyDLL:
     """The library with every signature declared, loaded once per process.
+
+    Its calls keep the interpreter's lock: they are shorter than the time after which a thread that gave the lock up
+    for one gets it back from a busy other one (`sys.getswitchinterval`, 5 ms).
 
     Raises:
         CodecError: there is no libopus beside PyAV nor on the system.
     """
     for candidate in _candidates():
         try:
-            library = ctypes.CDLL(candidate)
+            library = ctypes.PyDLL(candidate)
         except OSError:
             continue
         _declare(library)
@@ -66,14 +72,14 @@ def load() -> ctypes.CDLL:
     raise CodecError("libopus was not found: install PyAV from its wheel (pip install av), or the system's libopus0")
 
 
-def _declare(library: ctypes.CDLL) -> None:
+def _declare(library: ctypes.PyDLL) -> None:
     """Give each function its C signature: without one, ctypes would cut pointers to 32 bits."""
     integer, handle = ctypes.c_int, ctypes.c_void_p
     octets, samples = ctypes.c_char_p, ctypes.c_void_p
     signatures = {
         "opus_encoder_create": (handle, [ctypes.c_int32, integer, integer, ctypes.POINTER(integer)]),
         "opus_encoder_destroy": (None, [handle]),
-        "opus_encode": (ctypes.c_int32, [handle, samples, integer, octets, ctypes.c_int32]),
+        "opus_encode": (ctypes.c_int32, [handle, samples, integer, samples, ctypes.c_int32]),
         "opus_decoder_create": (handle, [ctypes.c_int32, integer, ctypes.POINTER(integer)]),
         "opus_decoder_destroy": (None, [handle]),
         "opus_decode": (integer, [handle, octets, ctypes.c_int32, samples, integer, integer]),

@@ -1,7 +1,8 @@
-"""Opus (RFC 6716) for speech: mono, 48 kHz, 20 ms, every packet of one size.
+"""Opus (RFC 6716) for speech: mono, 48 kHz, packets of 20, 40 or 60 ms whose sizes the caller sets.
 
 Constant bit rate without silence suppression, so that the size and the cadence of encrypted packets say nothing
-about what is spoken or whether anything is (Wright et al. 2007, 2008).
+about what is spoken or whether anything is (Wright et al. 2007, 2008). The size may change from packet to packet
+without a click, and with it the bit rate: libopus smooths the change of its modes itself.
 """
 
 from __future__ import annotations
@@ -10,33 +11,46 @@ import ctypes
 import weakref
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import CodecError
 from . import libopus
-from .base import BLOCK_SAMPLES, SAMPLE_RATE, Samples
+from .base import BLOCK_SAMPLES, MAX_PACKET_BLOCKS, SAMPLE_RATE, Samples
 
-DEFAULT_BITRATE = 32_000
-"""Bits a second of sound: 80 bytes a packet. Measured: in-band FEC ruins constant 24 kbit/s, and needs 32."""
+COMPLEXITY = 9
+"""How hard libopus searches, 0 to 10."""
 
-DEFAULT_EXPECTED_LOSS = 10
-"""Per cent of loss that FEC is armed for: more costs quality on a clean path and gains nothing on a bad one."""
+MAXIMUM_FRAME = 1275
+"""Bytes of the longest Opus frame (RFC 6716, section 3.2.1); no packet of ours is longer."""
 
-MAXIMUM_PACKET = 1275
-"""Bytes of the longest Opus frame (RFC 6716, section 3.2.1); a 20 ms packet of ours is never longer."""
+MAXIMUM_CONCEALED = 5760
+"""Samples that may be concealed at once: 120 ms."""
+
+_LONGEST = MAX_PACKET_BLOCKS * BLOCK_SAMPLES
+_SILK_20_MS = frozenset((1, 5, 9, 13, 15))
+"""Configurations of 20 ms with a SILK layer, alone or under CELT (RFC 6716, table 2)."""
+
+_PLC_STEP = 120
+"""Concealed sound comes in multiples of 2.5 ms."""
+
+
+def packet_bytes(bitrate: int, frame_ms: int) -> int:
+    """The size of a packet of `frame_ms` milliseconds at `bitrate` bits a second, to the nearest byte."""
+    return (bitrate * frame_ms + 4000) // 8000
 
 
 class OpusEncoder:
-    """Encodes speech into packets of one size.
+    """Encodes speech into packets of the sizes asked for.
 
     Args:
-        bitrate: bits a second, 16,000 to 510,000; the size of each packet is `bitrate / 400` bytes.
         expected_loss_percent: what in-band FEC is armed for at the start; 0 is off. See `arm_fec`.
+        complexity: 0 to 10.
 
     Raises:
-        CodecError: libopus is missing, or refuses the bit rate.
+        CodecError: libopus is missing, or refuses a setting.
     """
 
-    def __init__(self, bitrate: int = DEFAULT_BITRATE, *, expected_loss_percent: int = DEFAULT_EXPECTED_LOSS) -> None:
+    def __init__(self, *, expected_loss_percent: int = 0, complexity: int = COMPLEXITY) -> None:
         self._library = libopus.load()
         error = ctypes.c_int()
         self._handle: int | None = self._library.opus_encoder_create(
@@ -44,21 +58,20 @@ class OpusEncoder:
         )
         libopus.check(error.value, "the Opus encoder could not be opened")
         self._destroy = weakref.finalize(self, self._library.opus_encoder_destroy, self._handle)
-        self._packet = ctypes.create_string_buffer(MAXIMUM_PACKET)
-        self._control(libopus.SET_BITRATE, bitrate)
+        # Both stay where they are for good, so that no call has to ask numpy or ctypes for an address.
+        self._sound: Samples = np.zeros(_LONGEST, np.int16)
+        self._sound_at = self._sound.ctypes.data
+        self._packet: NDArray[np.uint8] = np.zeros(MAXIMUM_FRAME, np.uint8)
+        self._packet_at = self._packet.ctypes.data
+        self._control(libopus.SET_BITRATE, libopus.BITRATE_MAX)
         self._control(libopus.SET_VBR, 0)
         self._control(libopus.SET_DTX, 0)
         self._control(libopus.SET_SIGNAL, libopus.SIGNAL_VOICE)
-        self._bitrate = bitrate
+        self._control(libopus.SET_COMPLEXITY, complexity)
         self.arm_fec(expected_loss_percent)
 
-    @property
-    def packet_size(self) -> int:
-        """Bytes of every packet: 20 ms at the bit rate, to the nearest byte."""
-        return (self._bitrate + 200) // 400
-
     def arm_fec(self, expected_loss_percent: int) -> None:
-        """Let each packet carry a coarse copy of the block before it, for a path that loses packets.
+        """Let each packet of 20 ms carry a coarse copy of the sound before it, for a path that loses packets.
 
         The copy lives in the SILK layer, so the band is held at wideband (8 kHz of sound) while it is armed; a
         clean path sounds better without. The size of packets stays the same.
@@ -74,28 +87,35 @@ class OpusEncoder:
         self._control(libopus.SET_INBAND_FEC, int(armed))
         self._control(libopus.SET_MAX_BANDWIDTH, libopus.BANDWIDTH_WIDEBAND if armed else libopus.BANDWIDTH_FULLBAND)
 
-    def encode(self, block: Samples) -> bytes:
-        """Encode one block.
+    def encode(self, samples: Samples, size: int) -> bytes:
+        """Encode the sound of one packet.
 
         Args:
-            block: int16, shape (960,): 20 ms at 48 kHz.
+            samples: int16, shape (960,), (1920,) or (2880,): 20, 40 or 60 ms at 48 kHz.
+            size: bytes of the packet, 2 to 1275; see `packet_bytes` for the size at a bit rate.
 
         Returns:
-            One packet of `packet_size` bytes.
+            One packet of exactly `size` bytes.
 
         Raises:
-            CodecError: another shape or type, or the encoder is closed.
+            CodecError: another shape, type or size, or the encoder is closed.
         """
-        if block.dtype != np.int16 or block.shape != (BLOCK_SAMPLES,):
-            raise CodecError(f"Opus encodes blocks of {BLOCK_SAMPLES} int16 samples, not {block.dtype}{block.shape}")
-        block = np.ascontiguousarray(block)
-        size = libopus.check(
-            self._library.opus_encode(
-                self._open_handle(), block.ctypes.data, BLOCK_SAMPLES, self._packet, MAXIMUM_PACKET
-            ),
-            "a block could not be encoded",
+        count = len(samples)
+        if samples.dtype != np.int16 or samples.ndim != 1 or count % BLOCK_SAMPLES or not 0 < count <= _LONGEST:
+            raise CodecError(
+                f"Opus encodes 1 to {MAX_PACKET_BLOCKS} blocks of {BLOCK_SAMPLES} int16 samples, "
+                f"not {samples.dtype}{samples.shape}"
+            )
+        if not 2 <= size <= MAXIMUM_FRAME:
+            raise CodecError(f"an Opus packet of ours has 2 to {MAXIMUM_FRAME} bytes, not {size}")
+        self._sound[:count] = samples
+        written = libopus.check(
+            self._library.opus_encode(self._open_handle(), self._sound_at, count, self._packet_at, size),
+            "sound could not be encoded",
         )
-        return self._packet.raw[:size]
+        if written != size:
+            raise CodecError(f"libopus wrote {written} bytes where {size} were asked for")
+        return self._packet[:size].tobytes()
 
     def close(self) -> None:
         """Give the encoder's memory back; harmless when repeated."""
@@ -115,9 +135,9 @@ class OpusEncoder:
 
 
 class OpusDecoder:
-    """Decodes packets of 20 ms, and stands in for those that are missing.
+    """Decodes packets of 20, 40 or 60 ms, and stands in for those that are missing.
 
-    Every call yields one block; calls follow the order of the blocks, for the decoder's state runs through them.
+    Calls follow the order of the sound, for the decoder's state runs through them. Each returns a new array.
 
     Raises:
         CodecError: libopus is missing.
@@ -129,64 +149,109 @@ class OpusDecoder:
         self._handle: int | None = self._library.opus_decoder_create(SAMPLE_RATE, 1, ctypes.byref(error))
         libopus.check(error.value, "the Opus decoder could not be opened")
         self._destroy = weakref.finalize(self, self._library.opus_decoder_destroy, self._handle)
+        self._sound: Samples = np.zeros(MAXIMUM_CONCEALED, np.int16)
+        self._sound_at = self._sound.ctypes.data
 
     def decode(self, packet: bytes) -> Samples:
         """Decode one packet.
 
+        Returns:
+            int16, shape (960,), (1920,) or (2880,).
+
         Raises:
-            CodecError: malformed, not 20 ms long, or the decoder is closed. The decoder's state is untouched by a
-                packet that is refused for its length.
+            CodecError: malformed, not 20, 40 or 60 ms long, or the decoder is closed. The decoder's state is
+                untouched by a packet that is refused for its length.
         """
-        self._check_duration(packet)
-        return self._run(packet, from_fec=False)
+        return self._run(packet, packet_samples(packet), from_fec=False)
 
     def recover(self, next_packet: bytes) -> Samples:
-        """The lost block, from the in-band FEC of the packet after it; concealed where that carries none.
+        """The lost 20 ms before a packet, from its in-band FEC; concealed where it carries none (`carries_fec`).
 
-        `next_packet` is still to be decoded afterwards, for its own block.
+        `next_packet` is still to be decoded afterwards, for its own sound.
+
+        Returns:
+            int16, shape (960,).
 
         Raises:
             CodecError: as `decode`.
         """
-        self._check_duration(next_packet)
-        return self._run(next_packet, from_fec=True)
+        packet_samples(next_packet)
+        return self._run(next_packet, BLOCK_SAMPLES, from_fec=True)
 
-    def conceal(self) -> Samples:
-        """A block in place of a lost one: the voice goes on and fades.
+    def conceal(self, samples: int = BLOCK_SAMPLES) -> Samples:
+        """Sound in place of a lost one: the voice goes on and fades.
+
+        Args:
+            samples: how much; a multiple of 120 (2.5 ms), at most 5760.
+
+        Returns:
+            int16, shape (samples,).
 
         Raises:
-            CodecError: the decoder is closed.
+            CodecError: an impossible length, or the decoder is closed.
         """
-        return self._run(None, from_fec=False)
+        if samples % _PLC_STEP or not 0 < samples <= MAXIMUM_CONCEALED:
+            raise CodecError(f"Opus conceals multiples of {_PLC_STEP} samples up to {MAXIMUM_CONCEALED}, not {samples}")
+        return self._run(None, samples, from_fec=False)
 
     def close(self) -> None:
         """Give the decoder's memory back; harmless when repeated."""
         self._handle = None
         self._destroy()
 
-    def _check_duration(self, packet: bytes) -> None:
-        # An empty packet means "lost" to libopus, which would hide a remote's mistake as a concealment.
-        if not 0 < len(packet) <= MAXIMUM_PACKET:
-            raise CodecError(f"an Opus packet of 20 ms has 1 to {MAXIMUM_PACKET} bytes, not {len(packet)}")
-        samples = libopus.check(
-            self._library.opus_packet_get_nb_samples(packet, len(packet), SAMPLE_RATE), "not an Opus packet"
-        )
-        if samples != BLOCK_SAMPLES:
-            raise CodecError(f"an Opus packet must be 20 ms long, not {samples * 1000 / SAMPLE_RATE:g} ms")
-
-    def _run(self, packet: bytes | None, *, from_fec: bool) -> Samples:
+    def _run(self, packet: bytes | None, samples: int, *, from_fec: bool) -> Samples:
         if self._handle is None:
             raise CodecError("this Opus decoder is closed")
-        block: Samples = np.empty(BLOCK_SAMPLES, np.int16)
+        size = 0 if packet is None else len(packet)
         libopus.check(
-            self._library.opus_decode(
-                self._handle,
-                packet,
-                0 if packet is None else len(packet),
-                block.ctypes.data,
-                BLOCK_SAMPLES,
-                int(from_fec),
-            ),
+            self._library.opus_decode(self._handle, packet, size, self._sound_at, samples, int(from_fec)),
             "a packet could not be decoded",
         )
-        return block
+        return self._sound[:samples].copy()
+
+
+def packet_samples(packet: bytes) -> int:
+    """How long a packet sounds: 960, 1920 or 2880 samples.
+
+    Raises:
+        CodecError: it is no Opus packet, or of another length.
+    """
+    # An empty packet means "lost" to libopus, which would hide a remote's mistake as a concealment.
+    if not 0 < len(packet) <= MAXIMUM_FRAME:
+        raise CodecError(f"an Opus packet of ours has 1 to {MAXIMUM_FRAME} bytes, not {len(packet)}")
+    samples = libopus.check(
+        libopus.load().opus_packet_get_nb_samples(packet, len(packet), SAMPLE_RATE), "not an Opus packet"
+    )
+    if samples % BLOCK_SAMPLES or not 0 < samples <= _LONGEST:
+        raise CodecError(f"an Opus packet must be 20, 40 or 60 ms long, not {samples * 1000 / SAMPLE_RATE:g} ms")
+    return samples
+
+
+def carries_fec(packet: bytes) -> bool:
+    """Whether a packet carries a copy of the sound before it, so that `OpusDecoder.recover` does better than PLC.
+
+    The flag stands right behind the voice-activity flag of the SILK frame (RFC 6716, sections 4.2.3 and 4.2.4).
+    Packets longer than 20 ms, of several Opus frames or without a SILK layer count as carrying none.
+    """
+    if len(packet) < 2 or packet[0] >> 3 not in _SILK_20_MS:
+        return False
+    match packet[0] & 3:
+        case 0:
+            begin = 1
+        case 3:
+            begin = _only_frame(packet)
+        case _:
+            return False
+    return begin < len(packet) and bool(packet[begin] & 0x40)
+
+
+def _only_frame(packet: bytes) -> int:
+    """Where the frame of a code 3 packet begins that holds a single one (RFC 6716, section 3.2.5), else its end."""
+    if packet[1] & 0x3F != 1:
+        return len(packet)
+    begin = 2
+    if packet[1] & 0x40:
+        while begin < len(packet) and packet[begin] == 255:
+            begin += 1
+        begin += 1
+    return begin
