@@ -28,11 +28,11 @@ from entrenous import SAMPLE_RATE, Call, CombinedSource, StreamKind, TestCardSou
 from entrenous.crypto.sframe import FrameOpener, FrameRejected, FrameSealer
 from entrenous.crypto.sframe_cipher import decode_header
 from entrenous.errors import CodecError
-from entrenous.media.codecs.base import BLOCK_SAMPLES, Samples
+from entrenous.media.codecs.base import BLOCK_SAMPLES, Samples, VideoCodec
 from entrenous.media.codecs.opus import OpusDecoder
 from entrenous.media.codecs.vp8 import Vp8Decoder
 from entrenous.media.frames import FrameBuffer
-from entrenous.media.identities import OPUS_PAYLOAD_TYPE, VP8_PAYLOAD_TYPE
+from entrenous.media.identities import PAYLOAD_TYPES, AudioFormat
 from entrenous.media.payload import read_piece
 from entrenous.media.rtp import SequenceCounter, is_rtcp
 from entrenous.media.sources.testcard import read_frame_number
@@ -230,7 +230,7 @@ def test_no_media_leaves_before_accept(observed: Observed) -> None:
 
 
 def test_sound_has_one_size_and_one_beat_through_talk_silence_and_mute(observed: Observed) -> None:
-    streams = observed.streams(OPUS_PAYLOAD_TYPE)
+    streams = observed.streams(PAYLOAD_TYPES[AudioFormat.OPUS])
     assert len(streams) == 2
     for packets in streams:
         assert len(packets) >= TALK + SILENCE + MUTED
@@ -251,7 +251,7 @@ def test_sound_has_one_size_and_one_beat_through_talk_silence_and_mute(observed:
 
 
 def test_without_frame_keys_nothing_is_heard(observed: Observed) -> None:
-    for packets in observed.streams(OPUS_PAYLOAD_TYPE):
+    for packets in observed.streams(PAYLOAD_TYPES[AudioFormat.OPUS]):
         sealed = [packet.payload for packet in packets[:TALK]]
         for attempt in (sealed, [_without_header(frame) for frame in sealed]):
             noise = _sound(attempt)
@@ -263,7 +263,7 @@ def test_without_frame_keys_nothing_is_heard(observed: Observed) -> None:
 
 
 def test_with_frame_keys_the_speech_is_heard(observed: Observed) -> None:
-    for packets in observed.streams(OPUS_PAYLOAD_TYPE):
+    for packets in observed.streams(PAYLOAD_TYPES[AudioFormat.OPUS]):
         sound = _sound(observed.opened([packet.payload for packet in packets])[:TALK])
         likeness, correlation = speech_likeness(observed.speech, sound), best_correlation(observed.speech, sound)
         print(f"opened sound decoded: STOI {likeness:.2f}, correlation {correlation:.2f}")
@@ -273,7 +273,7 @@ def test_with_frame_keys_the_speech_is_heard(observed: Observed) -> None:
 
 @pytest.mark.parametrize("codec", ["vp8", "libvpx"])
 def test_without_frame_keys_nothing_is_seen(observed: Observed, codec: str) -> None:
-    for packets in observed.streams(VP8_PAYLOAD_TYPE):
+    for packets in observed.streams(PAYLOAD_TYPES[VideoCodec.VP8]):
         sealed = _frames(packets)
         sent = asyncio.run(cards(range(len(sealed))))
         for attempt in (sealed, [_without_header(frame) for frame in sealed]):
@@ -288,7 +288,7 @@ def _looks_like_one_of(picture: av.VideoFrame, sent: dict[int, av.VideoFrame]) -
 
 
 def test_with_frame_keys_the_picture_is_seen(observed: Observed) -> None:
-    streams = observed.streams(VP8_PAYLOAD_TYPE)
+    streams = observed.streams(PAYLOAD_TYPES[VideoCodec.VP8])
     assert len(streams) == 2
     for packets in streams:
         decoder = Vp8Decoder()

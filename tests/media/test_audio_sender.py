@@ -16,14 +16,13 @@ from entrenous.media.audio_plan import AudioPlan
 from entrenous.media.audio_sender import AudioSender
 from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
 from entrenous.media.events import SourceEnded, SourceFailed
-from entrenous.media.identities import StreamIdentity
+from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.rtp import RtpPacket, read_rtp
 from entrenous.media.streams import SoundBlock, StreamKind
 from lab.calls import EventLog, SoundSource, until
 
 KEY = bytes(range(32))
-AUDIO = StreamIdentity(1, 111)
-VIDEO = StreamIdentity(2, 96, 3, 97)
+AUDIO = StreamIdentity(1, {AudioFormat.OPUS: 111})
 
 
 class Wire:

@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.errors import RemoteProtocolError
-from entrenous.media.description import MAX_CANDIDATES, MAX_TEXT, LegDescription, Setup, parse_description
-from entrenous.media.identities import StreamIdentity, new_streams
+from entrenous.media.codecs.base import VideoCodec
+from entrenous.media.description import (
+    MAX_CANDIDATES,
+    MAX_TEXT,
+    TRANSPORT_SEQUENCE_URI,
+    LegDescription,
+    Setup,
+    parse_description,
+)
+from entrenous.media.identities import AudioFormat, new_streams
 from entrenous.media.streams import StreamKind
 
 CANDIDATE = "1 1 udp 2130706431 192.0.2.7 5000 typ host"
@@ -38,15 +46,17 @@ def test_what_is_written_is_read(setup: Setup, complete: bool) -> None:
     assert parse_description(written.to_sdp()) == written
 
 
-def test_sound_alone_is_a_call() -> None:
-    streams = {StreamKind.AUDIO: StreamIdentity(5, 111)}
-    assert parse_description(description(streams=streams).to_sdp()).streams == streams
+@pytest.mark.parametrize("kind", StreamKind)
+def test_every_stream_is_described(kind: StreamKind) -> None:
+    streams = {each: identity for each, identity in new_streams().by_kind.items() if each is not kind}
+    with pytest.raises(RemoteProtocolError):
+        parse_description(description(streams=streams).to_sdp())
 
 
 def test_the_text_has_what_browsers_need_and_nothing_that_tells() -> None:
     text = description().to_sdp()
     for line in (
-        "a=group:BUNDLE audio video data",
+        "a=group:BUNDLE audio video screen data",
         "a=rtcp-mux",
         "a=setup:actpass",
         "a=ice-options:trickle",
@@ -55,13 +65,19 @@ def test_the_text_has_what_browsers_need_and_nothing_that_tells() -> None:
         "a=rtpmap:96 VP8/90000",
         "a=rtpmap:97 rtx/90000",
         "a=fmtp:97 apt=96",
+        "a=rtpmap:112 red/48000/2",
+        "a=fmtp:112 111/111",
+        "a=rtpmap:98 H264/90000",
+        "a=rtpmap:100 VP9/90000",
+        f"a=extmap:3 {TRANSPORT_SEQUENCE_URI}",
+        "a=rtcp-fb:111 transport-cc",
         "a=rtcp-fb:96 nack pli",
         "a=sctp-port:5000",
     ):
         assert f"{line}\r\n" in text
     assert "useinbandfec=1" in text
     assert "cbr=1" in text
-    assert "extmap" not in text
+    assert text.count("extmap") == 3
     assert "audio-level" not in text
 
 
@@ -72,19 +88,42 @@ def test_secrets_and_addresses_are_not_shown() -> None:
 
 
 def test_names_and_numbers_of_another_implementation_are_taken() -> None:
-    text = description().to_sdp().replace("BUNDLE audio video data", "BUNDLE 0 1 2")
-    for name, number in (("audio", "0"), ("video", "1"), ("data", "2")):
+    text = description().to_sdp().replace("BUNDLE audio video screen data", "BUNDLE 0 1 2 3")
+    for name, number in (("audio", "0"), ("video", "1"), ("screen", "2"), ("data", "3")):
         text = text.replace(f"a=mid:{name}", f"a=mid:{number}")
-    text = text.replace(":96 ", ":100 ").replace("SAVPF 96 97", "SAVPF 100 97").replace("apt=96", "apt=100")
+    text = text.replace(":96 ", ":105 ").replace("SAVPF 96 97", "SAVPF 105 97").replace("apt=96", "apt=105")
+    text = text.replace("extmap:3 ", "extmap:7/sendrecv ")
     read = parse_description(text)
-    assert (read.mids[StreamKind.AUDIO], read.mids[StreamKind.VIDEO], read.data_mid) == ("0", "1", "2")
-    assert read.streams[StreamKind.VIDEO].payload_type == 100
+    assert (read.mids[StreamKind.AUDIO], read.mids[StreamKind.VIDEO], read.data_mid) == ("0", "1", "3")
+    for kind in (StreamKind.VIDEO, StreamKind.SCREEN):
+        assert read.streams[kind].payload_types[VideoCodec.VP8] == 105
+        assert read.streams[kind].rtx_payload_types[VideoCodec.VP8] == 97
+    assert read.transport_sequence_id == 7
+
+
+def test_what_we_do_not_know_is_left_out() -> None:
+    text = (
+        description().to_sdp().replace("VP9/90000", "AV1/90000").replace("packetization-mode=1", "packetization-mode=0")
+    )
+    read = parse_description(text.replace("a=fmtp:112 111/111", "a=fmtp:112 0/0"))
+    assert set(read.streams[StreamKind.AUDIO].payload_types) == {AudioFormat.OPUS}
+    assert set(read.streams[StreamKind.SCREEN].payload_types) == {VideoCodec.VP8}
+    assert set(read.streams[StreamKind.SCREEN].rtx_payload_types) == {VideoCodec.VP8}
+
+
+def test_one_number_for_the_same_in_two_streams_is_no_repetition() -> None:
+    streams = dict(new_streams().by_kind)
+    assert streams[StreamKind.VIDEO].payload_types == streams[StreamKind.SCREEN].payload_types
+    other = {VideoCodec.VP8: 98, VideoCodec.H264: 96, VideoCodec.VP9: 100}
+    streams[StreamKind.SCREEN] = replace(streams[StreamKind.SCREEN], payload_types=other)
+    with pytest.raises(RemoteProtocolError):
+        parse_description(description(streams=streams).to_sdp())
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("a=group:BUNDLE audio video data\r\n", ""),
+        ("a=group:BUNDLE audio video screen data\r\n", ""),
         ("a=rtcp-mux\r\n", ""),
         ("a=ice-ufrag:user\r\n", ""),
         ("a=ice-ufrag:user\r\n", "a=ice-ufrag:u\r\n"),
@@ -95,7 +134,13 @@ def test_names_and_numbers_of_another_implementation_are_taken() -> None:
         ("a=setup:actpass", "a=setup:holdconn"),
         ("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
         ("opus/48000", "PCMU/8000"),
-        ("VP8/90000", "AV1/90000"),
+        ("/90000", "/9000"),
+        (f"a=extmap:3 {TRANSPORT_SEQUENCE_URI}\r\n", ""),
+        ("a=extmap:3 ", "a=extmap:15 "),
+        ("a=extmap:3 ", "a=extmap:3x "),
+        (TRANSPORT_SEQUENCE_URI, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
+        ("a=mid:screen", "a=mid:video"),
+        ("a=mid:data", "a=mid:audio"),
         ("a=sctp-port:5000\r\n", ""),
         ("a=rtpmap:111 ", "a=rtpmap:20 "),
         ("cname:call", "cname"),
@@ -116,9 +161,16 @@ def test_what_every_leg_needs_must_be_there(old: str, new: str) -> None:
 
 
 def test_one_number_for_two_streams_is_refused() -> None:
-    streams = {StreamKind.AUDIO: StreamIdentity(5, 111), StreamKind.VIDEO: StreamIdentity(5, 96)}
+    streams = dict(new_streams().by_kind)
+    streams[StreamKind.SCREEN] = replace(streams[StreamKind.SCREEN], rtx_ssrc=streams[StreamKind.AUDIO].ssrc)
     with pytest.raises(RemoteProtocolError):
         parse_description(description(streams=streams).to_sdp())
+
+
+def test_two_numbers_of_the_extension_are_refused() -> None:
+    text = description().to_sdp()
+    with pytest.raises(RemoteProtocolError):
+        parse_description(text.replace("a=extmap:3 ", "a=extmap:4 ", 1))
 
 
 def test_two_fingerprints_are_refused() -> None:

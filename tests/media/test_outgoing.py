@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from entrenous.media.codecs.base import VideoCodec
 from entrenous.media.identities import StreamIdentity
 from entrenous.media.outgoing import HISTORY_PACKETS, HISTORY_SECONDS, OutgoingStream
 from entrenous.media.rtcp import ReportClock
 from entrenous.media.rtp import original_of, read_rtp
 
-IDENTITY = StreamIdentity(ssrc=1, payload_type=96, rtx_ssrc=2, rtx_payload_type=97)
+IDENTITY = StreamIdentity(1, {VideoCodec.VP8: 96}, 2, {VideoCodec.VP8: 97})
 
 
 def stream(identity: StreamIdentity = IDENTITY) -> OutgoingStream:
     return OutgoingStream(identity, 90_000, repairable=True)
 
 
+def packets_of(
+    out: OutgoingStream, payloads: list[bytes], timestamp: int, captured_at: float, *, marker: bool
+) -> list[bytes]:
+    return out.frame(payloads, timestamp, captured_at, marker=marker, format_=VideoCodec.VP8)
+
+
 def test_the_packets_of_a_frame() -> None:
     out = stream()
-    packets = [read_rtp(data) for data in out.frame([b"a", b"b", b"c"], 77, 0.0, marker=True)]
+    packets = [read_rtp(data) for data in packets_of(out, [b"a", b"b", b"c"], 77, 0.0, marker=True)]
     assert [packet.payload for packet in packets] == [b"a", b"b", b"c"]
     assert [packet.marker for packet in packets] == [0, 0, 1]
     assert {(packet.timestamp, packet.ssrc, packet.payload_type) for packet in packets} == {(77, 1, 96)}
@@ -28,13 +35,13 @@ def test_the_packets_of_a_frame() -> None:
 
 def test_sequence_numbers_wrap() -> None:
     out = OutgoingStream(IDENTITY, 90_000, repairable=False)
-    numbers = [read_rtp(out.frame([b"x"], 0, 0.0, marker=False)[0]).sequence_number for _ in range(70_000)]
+    numbers = [read_rtp(packets_of(out, [b"x"], 0, 0.0, marker=False)[0]).sequence_number for _ in range(70_000)]
     assert all((one + 1) % 65536 == next_ for one, next_ in pairwise(numbers))
 
 
 def test_a_packet_is_repeated_on_its_own_stream_once_a_round_trip() -> None:
     out = stream()
-    sent = read_rtp(out.frame([b"payload"], 77, 0.0, marker=True)[0])
+    sent = read_rtp(packets_of(out, [b"payload"], 77, 0.0, marker=True)[0])
     repair = out.repair(sent.sequence_number, 0.1, 0.05)
     assert repair is not None
     repeated = read_rtp(repair)
@@ -49,29 +56,31 @@ def test_a_packet_is_repeated_on_its_own_stream_once_a_round_trip() -> None:
 
 def test_what_is_old_or_unknown_is_not_repeated() -> None:
     out = stream()
-    number = read_rtp(out.frame([b"x"], 0, 0.0, marker=True)[0]).sequence_number
+    number = read_rtp(packets_of(out, [b"x"], 0, 0.0, marker=True)[0]).sequence_number
     assert out.repair(number, HISTORY_SECONDS + 0.01, None) is None
     assert out.repair((number + 1) % 65536, 0.0, None) is None
 
 
 def test_the_history_is_bounded() -> None:
     out = stream()
-    numbers = [read_rtp(out.frame([b"x"], 0, 0.0, marker=True)[0]).sequence_number for _ in range(HISTORY_PACKETS + 1)]
+    numbers = [
+        read_rtp(packets_of(out, [b"x"], 0, 0.0, marker=True)[0]).sequence_number for _ in range(HISTORY_PACKETS + 1)
+    ]
     assert out.repair(numbers[0], 0.0, None) is None
     assert out.repair(numbers[1], 0.0, None) is not None
 
 
 def test_repairs_do_not_feed_a_storm() -> None:
     out = stream()
-    numbers = [read_rtp(out.frame([bytes(1200)], 0, 0.0, marker=True)[0]).sequence_number for _ in range(200)]
+    numbers = [read_rtp(packets_of(out, [bytes(1200)], 0, 0.0, marker=True)[0]).sequence_number for _ in range(200)]
     repaired = sum(out.repair(number, 0.1, None) is not None for number in numbers)
     assert 10 <= repaired <= 30  # 20 kB while nothing else has left
 
 
 def test_a_peer_without_retransmission_gets_none() -> None:
     out = stream()
-    out.use(StreamIdentity(ssrc=9, payload_type=120))
-    packet = read_rtp(out.frame([b"x"], 0, 0.0, marker=True)[0])
+    out.use(StreamIdentity(9, {VideoCodec.VP8: 120}))
+    packet = read_rtp(packets_of(out, [b"x"], 0, 0.0, marker=True)[0])
     assert (packet.ssrc, packet.payload_type) == (1, 120)
     assert out.repair(packet.sequence_number, 0.0, None) is None
 
@@ -80,7 +89,7 @@ def test_a_report_ties_the_clocks_together() -> None:
     out = stream()
     clock = ReportClock()
     assert out.report(clock, 0.0, []) is None
-    for packet in out.frame([b"12345"], 1000, 10.0, marker=True):
+    for packet in packets_of(out, [b"12345"], 1000, 10.0, marker=True):
         out.sent(packet, 10.0)
     report = out.report(clock, 10.5, [])
     assert report is not None

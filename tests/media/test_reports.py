@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket
 
-from entrenous.media.identities import StreamIdentity
+from entrenous.media.codecs.base import VideoCodec
+from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.outgoing import OutgoingStream
 from entrenous.media.reception import Reception
 from entrenous.media.reports import ReportExchange
@@ -19,9 +20,9 @@ def test_before_anything_is_sent_an_empty_report_shows_that_we_live() -> None:
 
 
 def test_the_first_sender_report_carries_what_was_received() -> None:
-    streams = [OutgoingStream(StreamIdentity(ssrc, 96), 90_000, repairable=False) for ssrc in (5, 6)]
+    streams = [OutgoingStream(StreamIdentity(ssrc, {VideoCodec.VP8: 96}), 90_000, repairable=False) for ssrc in (5, 6)]
     for stream in streams:
-        stream.frame([b"x"], 0, 0.0, marker=True)
+        stream.frame([b"x"], 0, 0.0, marker=True, format_=VideoCodec.VP8)
     reception = Reception(9, 48_000)
     reception.arrived(RtpPacket(111, 0, 1, 960, 9, b"x"), 0.0)
     first, second = read_rtcp(ReportExchange([5, 6]).make(streams, [reception], 1.0))
@@ -32,9 +33,9 @@ def test_the_first_sender_report_carries_what_was_received() -> None:
 
 def test_a_report_and_its_echo_measure_the_round_trip() -> None:
     here, there = ReportExchange([5]), ReportExchange([9])
-    stream = OutgoingStream(StreamIdentity(5, 111), 48_000, repairable=False)
+    stream = OutgoingStream(StreamIdentity(5, {AudioFormat.OPUS: 111}), 48_000, repairable=False)
     reception = Reception(5, 48_000)
-    reception.arrived(read_rtp(stream.frame([b"x"], 0, 0.0, marker=False)[0]), 0.05)
+    reception.arrived(read_rtp(stream.frame([b"x"], 0, 0.0, marker=False, format_=AudioFormat.OPUS)[0]), 0.05)
     for sent_at in (10.0, 11.0):
         (report,) = read_rtcp(here.make([stream], [], sent_at))
         assert isinstance(report, RtcpSrPacket)

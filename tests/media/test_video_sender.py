@@ -14,9 +14,9 @@ import pytest
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import DeviceError
-from entrenous.media.codecs.base import EncodedPicture
+from entrenous.media.codecs.base import EncodedPicture, VideoCodec
 from entrenous.media.events import SourceEnded, SourceFailed
-from entrenous.media.identities import StreamIdentity
+from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.payload import read_piece
 from entrenous.media.rtp import RtpPacket, read_rtp
 from entrenous.media.streams import Picture, StreamKind
@@ -24,8 +24,8 @@ from entrenous.media.video_sender import VideoSender
 from lab.calls import EventLog, until
 
 KEY = bytes(range(32))
-AUDIO = StreamIdentity(1, 111)
-VIDEO = StreamIdentity(2, 96, 3, 97)
+AUDIO = StreamIdentity(1, {AudioFormat.OPUS: 111})
+VIDEO = StreamIdentity(2, {VideoCodec.VP8: 96}, 3, {VideoCodec.VP8: 97})
 
 
 class Wire:

@@ -19,7 +19,7 @@ from .clocksync import AUDIO_RATE
 from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, AudioEncoder, Samples
 from .codecs.opus import packet_bytes
 from .events import SessionEvent, SourceEnded, SourceFailed
-from .identities import StreamIdentity
+from .identities import AudioFormat, StreamIdentity
 from .outgoing import OutgoingStream
 from .streams import AudioSource, SoundBlock, StreamKind
 
@@ -136,7 +136,7 @@ class AudioSender:
             sealed = self._sealer.seal(encoded)
         except LocalProtocolError:
             return  # no key (any more): nothing leaves in clear
-        for packet in self.stream.frame([sealed], timestamp, block.captured_at, marker=False):
+        for packet in self.stream.frame([sealed], timestamp, block.captured_at, marker=False, format_=AudioFormat.OPUS):
             if self._send(packet):
                 self.stream.sent(packet, time.monotonic())
 

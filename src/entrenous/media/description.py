@@ -1,9 +1,11 @@
 """The description of one leg and its SDP text (RFC 8866, RFC 9143 BUNDLE, RFC 8839 ICE, RFC 8842 DTLS).
 
-Each side describes one bundled transport that carries sound (Opus), picture (VP8 with RFC 4588
-retransmission) and a data channel (RFC 8841). The offer leaves the DTLS role open (`actpass`); the answerer
-is the DTLS client (`active`). Payload types of an answer are those of its offer. No header extension is
-offered: an audio level beside encrypted sound would tell what is said to whoever sees the packets.
+Each side describes one bundled transport that carries sound (Opus, alone or in pairs of RFC 2198), the camera's and
+the screen's picture (VP8, H264, VP9, with RFC 4588 retransmission) and a data channel (RFC 8841): always all of them,
+so that nothing has to be described anew when a camera or a screen is switched on. Of two sections of video the first
+is the camera's. The offer leaves the DTLS role open (`actpass`); the answerer is the DTLS client (`active`). Payload
+types of an answer are those of its offer. The only header extension is the transport-wide sequence number, which says
+no more than the order of the packets does: an audio level would tell what is said to whoever sees them.
 """
 
 from __future__ import annotations
@@ -13,16 +15,18 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import assert_never
 
 from aiortc import sdp
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 from aiortc.rtcicetransport import RTCIceParameters
-from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
+from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters, RTCRtpHeaderExtensionParameters
 from aiortc.rtcsctptransport import RTCSctpCapabilities
 
 from entrenous.errors import RemoteProtocolError
 
-from .identities import StreamIdentity
+from .codecs.base import VideoCodec
+from .identities import TRANSPORT_SEQUENCE_ID, AudioFormat, Format, StreamIdentity
 from .streams import StreamKind
 
 MAX_TEXT = 16 * 1024
@@ -43,6 +47,9 @@ SCTP_PORT = 5000
 _MEDIA_PROFILE = "UDP/TLS/RTP/SAVPF"
 _DATA_PROFILE = "UDP/DTLS/SCTP"
 _DATA_MID = "data"
+TRANSPORT_SEQUENCE_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+"""The header extension that numbers all packets of a transport together."""
+
 _CNAME = "call"
 """Names the common clock of a sender's streams; one word for everybody, so that it tells nothing."""
 
@@ -79,6 +86,7 @@ class LegDescription:
         streams: what this side sends; payload types are what it wants to receive as well.
         mids: the name of each stream's section, of an offer to be repeated in its answer.
         data_mid: the name of the data channel's section.
+        transport_sequence_id: the number of the header extension, 1..14, of an offer to be repeated in its answer.
         candidates: its addresses as SDP text after `candidate:`.
         candidates_complete: whether no more will follow.
     """
@@ -90,6 +98,7 @@ class LegDescription:
     streams: Mapping[StreamKind, StreamIdentity]
     mids: Mapping[StreamKind, str] = field(default_factory=lambda: {kind: kind.value for kind in StreamKind})
     data_mid: str = _DATA_MID
+    transport_sequence_id: int = TRANSPORT_SEQUENCE_ID
     candidates: tuple[str, ...] = field(default=(), repr=False)
     candidates_complete: bool = False
 
@@ -116,10 +125,13 @@ class LegDescription:
         return str(session)
 
     def _media_section(self, kind: StreamKind, identity: StreamIdentity) -> sdp.MediaDescription:
-        codecs = _codecs(kind, identity)
+        codecs = _codecs(identity)
         media = "audio" if kind is StreamKind.AUDIO else "video"
         section = sdp.MediaDescription(media, 9, _MEDIA_PROFILE, [codec.payloadType for codec in codecs])
         section.rtp.codecs = codecs
+        section.rtp.headerExtensions = [
+            RTCRtpHeaderExtensionParameters(id=self.transport_sequence_id, uri=TRANSPORT_SEQUENCE_URI)
+        ]
         section.rtp.muxId = self.mids[kind]
         section.direction = "sendrecv"
         section.rtcp_port = 9
@@ -139,40 +151,82 @@ class LegDescription:
         return section
 
 
-def _codecs(kind: StreamKind, identity: StreamIdentity) -> list[RTCRtpCodecParameters]:
-    if kind is StreamKind.AUDIO:
-        # Two channels stand in the name whatever is inside (RFC 7587 §7); constant rate says nothing of the speech.
-        return [
-            RTCRtpCodecParameters(
-                mimeType="audio/opus",
-                clockRate=48000,
-                channels=2,
-                payloadType=identity.payload_type,
-                parameters={"minptime": 20, "useinbandfec": 1, "cbr": "1", "stereo": 0},
+_NAMES: Mapping[Format, tuple[str, int]] = {
+    AudioFormat.OPUS: ("opus", 48000),
+    AudioFormat.RED: ("red", 48000),
+    VideoCodec.VP8: ("VP8", 90000),
+    VideoCodec.H264: ("H264", 90000),
+    VideoCodec.VP9: ("VP9", 90000),
+}
+"""How formats are called in SDP, and their clock rates in hertz."""
+
+_KINDS: Mapping[str, tuple[StreamKind, ...]] = {
+    "audio": (StreamKind.AUDIO,),
+    "video": (StreamKind.VIDEO, StreamKind.SCREEN),
+}
+"""The streams of a section's media type, in the order of their sections."""
+
+_FORMATS: Mapping[StreamKind, tuple[Format, ...]] = {
+    StreamKind.AUDIO: tuple(AudioFormat),
+    StreamKind.VIDEO: tuple(VideoCodec),
+    StreamKind.SCREEN: tuple(VideoCodec),
+}
+
+
+def _codecs(identity: StreamIdentity) -> list[RTCRtpCodecParameters]:
+    codecs = []
+    for format_, payload_type in identity.payload_types.items():
+        codecs.append(_codec(format_, payload_type, identity))
+        if format_ in identity.rtx_payload_types:
+            codecs.append(
+                RTCRtpCodecParameters(
+                    mimeType="video/rtx",
+                    clockRate=90000,
+                    payloadType=identity.rtx_payload_types[format_],
+                    parameters={"apt": payload_type},
+                )
             )
-        ]
-    codecs = [
-        RTCRtpCodecParameters(
-            mimeType="video/VP8",
-            clockRate=90000,
-            payloadType=identity.payload_type,
-            rtcpFeedback=[
-                RTCRtcpFeedback(type="nack"),
-                RTCRtcpFeedback(type="nack", parameter="pli"),
-                RTCRtcpFeedback(type="ccm", parameter="fir"),
-            ],
-        )
-    ]
-    if identity.rtx_payload_type is not None:
-        codecs.append(
-            RTCRtpCodecParameters(
-                mimeType="video/rtx",
-                clockRate=90000,
-                payloadType=identity.rtx_payload_type,
-                parameters={"apt": identity.payload_type},
-            )
-        )
     return codecs
+
+
+def _codec(format_: Format, payload_type: int, identity: StreamIdentity) -> RTCRtpCodecParameters:
+    name, rate = _NAMES[format_]
+    media = "video"
+    channels = None
+    parameters: dict[str, int | str | None] = {}
+    feedback = [RTCRtcpFeedback(type="transport-cc")]
+    match format_:
+        case AudioFormat.OPUS:
+            # Two channels stand in the name whatever is inside (RFC 7587 §7); constant rate says nothing of the speech.
+            media, channels = "audio", 2
+            parameters = {"minptime": 20, "useinbandfec": 1, "cbr": "1", "stereo": 0}
+        case AudioFormat.RED:
+            opus = identity.payload_types[AudioFormat.OPUS]
+            media, channels = "audio", 2
+            parameters = {f"{opus}/{opus}": None}
+        case VideoCodec.VP8:
+            pass
+        case VideoCodec.H264:
+            # Constrained baseline, any level: the sender's pictures are scaled to what its rate carries.
+            parameters = {"level-asymmetry-allowed": "1", "packetization-mode": "1", "profile-level-id": "42e01f"}
+        case VideoCodec.VP9:
+            parameters = {"profile-id": "0"}
+        case _:
+            assert_never(format_)
+    if media == "video":
+        feedback += [
+            RTCRtcpFeedback(type="nack"),
+            RTCRtcpFeedback(type="nack", parameter="pli"),
+            RTCRtcpFeedback(type="ccm", parameter="fir"),
+        ]
+    return RTCRtpCodecParameters(
+        mimeType=f"{media}/{name}",
+        clockRate=rate,
+        channels=channels,
+        payloadType=payload_type,
+        rtcpFeedback=feedback,
+        parameters=parameters,
+    )
 
 
 def parse_description(text: str) -> LegDescription:
@@ -202,19 +256,23 @@ def _read(session: sdp.SessionDescription) -> LegDescription:
         raise RemoteProtocolError("The session description bundles nothing.")
     transport = next(section for section in sections if section.rtp.muxId == bundled[0])
     streams: dict[StreamKind, StreamIdentity] = {}
-    mids = {kind: kind.value for kind in StreamKind}
+    mids: dict[StreamKind, str] = {}
+    extensions: set[int] = set()
     data_mid = None
     for section in sections:
         if not _MID.fullmatch(section.rtp.muxId):
             raise RemoteProtocolError("The session description has a malformed section name.")
         if section.kind == "application" and section.sctp_port == SCTP_PORT:
             data_mid = section.rtp.muxId
-        for kind in (StreamKind.AUDIO, StreamKind.VIDEO):
-            if section.kind == kind.value and kind not in streams:
-                streams[kind] = _read_stream(kind, section)
-                mids[kind] = section.rtp.muxId
-    if data_mid is None or StreamKind.AUDIO not in streams:
-        raise RemoteProtocolError("The session description lacks sound or the data channel.")
+        kind = next((kind for kind in _KINDS.get(section.kind, ()) if kind not in streams), None)
+        if kind is not None:
+            streams[kind] = _read_stream(kind, section)
+            mids[kind] = section.rtp.muxId
+            extensions.add(_read_extension(section))
+    if data_mid is None or len(streams) != len(StreamKind):
+        raise RemoteProtocolError("The session description lacks sound, camera, screen or the data channel.")
+    if len({*mids.values(), data_mid}) != len(mids) + 1 or len(extensions) != 1:
+        raise RemoteProtocolError("The session description names two sections alike or one extension differently.")
     _check_distinct(streams)
     if transport.dtls is None or transport.ice is None:
         raise RemoteProtocolError("The session description lacks a DTLS role or ICE credentials.")
@@ -226,6 +284,7 @@ def _read(session: sdp.SessionDescription) -> LegDescription:
         streams=streams,
         mids=mids,
         data_mid=data_mid,
+        transport_sequence_id=extensions.pop(),
         candidates=_read_candidates(transport),
         candidates_complete=transport.ice_candidates_complete,
     )
@@ -253,24 +312,46 @@ def _read_candidates(section: sdp.MediaDescription) -> tuple[str, ...]:
 def _read_stream(kind: StreamKind, section: sdp.MediaDescription) -> StreamIdentity:
     if section.profile != _MEDIA_PROFILE or not section.rtcp_mux:
         raise RemoteProtocolError("The session description has a stream without SRTP, feedback or rtcp-mux.")
-    wanted = ("opus", 48000) if kind is StreamKind.AUDIO else ("vp8", 90000)
-    codec = next((c for c in section.rtp.codecs if (c.name.lower(), c.clockRate) == wanted), None)
-    if codec is None:
+    payload_types: dict[Format, int] = {}
+    rtx_payload_types: dict[Format, int] = {}
+    for codec in section.rtp.codecs:
+        format_ = _format_of(kind, codec)
+        if format_ is not None:
+            payload_types.setdefault(format_, _in_range(codec.payloadType, 96, 127))
+    for codec in section.rtp.codecs:
+        for format_, payload_type in payload_types.items():
+            if codec.name.lower() == "rtx" and codec.parameters.get("apt") == payload_type:
+                rtx_payload_types.setdefault(format_, _in_range(codec.payloadType, 96, 127))
+    opus = payload_types.get(AudioFormat.OPUS)
+    red = next((codec for codec in section.rtp.codecs if codec.payloadType == payload_types.get(AudioFormat.RED)), None)
+    if red is not None and f"{opus}/{opus}" not in red.parameters:
+        del payload_types[AudioFormat.RED]  # the redundancy of something else
+    if not payload_types or (kind is StreamKind.AUDIO and AudioFormat.OPUS not in payload_types):
         raise RemoteProtocolError(f"The session description has no codec for {kind.value} that we know.")
-    rtx = next(
-        (c for c in section.rtp.codecs if c.name.lower() == "rtx" and c.parameters.get("apt") == codec.payloadType),
-        None,
-    )
     if not section.ssrc:
         raise RemoteProtocolError("The session description does not name its streams.")
     pairs = [tuple(group.items) for group in section.ssrc_group if group.semantic == "FID" and len(group.items) == 2]
-    ssrc, rtx_ssrc = pairs[0] if pairs and rtx is not None else (section.ssrc[0].ssrc, None)
-    return StreamIdentity(
-        ssrc=_in_range(int(ssrc), 1, 0xFFFF_FFFF),
-        payload_type=_in_range(codec.payloadType, 96, 127),
-        rtx_ssrc=_in_range(int(rtx_ssrc), 1, 0xFFFF_FFFF) if rtx_ssrc is not None else None,
-        rtx_payload_type=_in_range(rtx.payloadType, 96, 127) if rtx is not None and rtx_ssrc is not None else None,
-    )
+    if not pairs or not rtx_payload_types:
+        return StreamIdentity(_in_range(int(section.ssrc[0].ssrc), 1, 0xFFFF_FFFF), payload_types)
+    ssrc, rtx_ssrc = (_in_range(int(number), 1, 0xFFFF_FFFF) for number in pairs[0])
+    return StreamIdentity(ssrc, payload_types, rtx_ssrc, rtx_payload_types)
+
+
+def _format_of(kind: StreamKind, codec: RTCRtpCodecParameters) -> Format | None:
+    """What a codec of a section is to us: one of another profile is nothing."""
+    if codec.name.lower() == "h264" and codec.parameters.get("packetization-mode") != "1":
+        return None
+    if codec.name.lower() == "vp9" and codec.parameters.get("profile-id", "0") != "0":
+        return None
+    named = (codec.name.lower(), codec.clockRate)
+    return next((each for each in _FORMATS[kind] if (_NAMES[each][0].lower(), _NAMES[each][1]) == named), None)
+
+
+def _read_extension(section: sdp.MediaDescription) -> int:
+    numbers = [each.id for each in section.rtp.headerExtensions if each.uri == TRANSPORT_SEQUENCE_URI]
+    if len(numbers) != 1:
+        raise RemoteProtocolError("The session description has a stream without transport-wide sequence numbers.")
+    return _in_range(numbers[0], 1, 14)
 
 
 def _in_range(value: int | None, low: int, high: int) -> int:
@@ -282,6 +363,8 @@ def _in_range(value: int | None, low: int, high: int) -> int:
 def _check_distinct(streams: Mapping[StreamKind, StreamIdentity]) -> None:
     identities = streams.values()
     ssrcs = [ssrc for i in identities for ssrc in (i.ssrc, i.rtx_ssrc) if ssrc is not None]
-    types = [number for i in identities for number in (i.payload_type, i.rtx_payload_type) if number is not None]
-    if len(set(ssrcs)) != len(ssrcs) or len(set(types)) != len(types):
+    # Camera and screen may share a number where it stands for the same (RFC 9143 §10.1.2).
+    meanings = {(number, format_, False) for i in identities for format_, number in i.payload_types.items()}
+    meanings |= {(number, format_, True) for i in identities for format_, number in i.rtx_payload_types.items()}
+    if len(set(ssrcs)) != len(ssrcs) or len({number for number, _, _ in meanings}) != len(meanings):
         raise RemoteProtocolError("The session description uses a stream number twice.")

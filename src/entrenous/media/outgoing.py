@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo, RtcpSrPacket, RtpPacket, wrap_rtx
 
-from .identities import StreamIdentity
+from .identities import Format, StreamIdentity
 from .rtcp import ReportClock
 from .stats import RateMeter
 
@@ -26,6 +26,7 @@ _REPAIR_FLOOR = 20_000.0
 @dataclass(slots=True)
 class _Sent:
     packet: RtpPacket
+    format_: Format
     at: float
     repaired_at: float = float("-inf")
 
@@ -57,15 +58,17 @@ class OutgoingStream:
 
     def use(self, remote: StreamIdentity) -> None:
         """Take the payload types that the peer wants to receive on the leg in use."""
-        self.identity = StreamIdentity(
-            self.identity.ssrc, remote.payload_type, self.identity.rtx_ssrc, remote.rtx_payload_type
+        self.identity = replace(
+            self.identity, payload_types=remote.payload_types, rtx_payload_types=remote.rtx_payload_types
         )
 
     def timestamp_of(self, captured_at: float) -> int:
         """The RTP timestamp of monotonic time `captured_at`."""
         return (self.timestamp_offset + round(captured_at * self.clock_rate)) % (1 << 32)
 
-    def frame(self, payloads: list[bytes], timestamp: int, captured_at: float, *, marker: bool) -> list[bytes]:
+    def frame(
+        self, payloads: list[bytes], timestamp: int, captured_at: float, *, marker: bool, format_: Format
+    ) -> list[bytes]:
         """Make the packets of one frame; they count as sent with `sent`.
 
         Args:
@@ -73,12 +76,13 @@ class OutgoingStream:
             timestamp: RTP timestamp of all of them.
             captured_at: the monotonic time that it stands for.
             marker: whether the last one carries the marker bit.
+            format_: of the payloads; the peer takes it.
         """
         self._anchor = (captured_at, timestamp)
         packets = []
         for number, payload in enumerate(payloads, start=1):
             packet = RtpPacket(
-                payload_type=self.identity.payload_type,
+                payload_type=self.identity.payload_types[format_],
                 marker=int(marker and number == len(payloads)),
                 sequence_number=self._sequence,
                 timestamp=timestamp,
@@ -87,7 +91,7 @@ class OutgoingStream:
             )
             self._sequence = (self._sequence + 1) % (1 << 16)
             if self._repairable:
-                self._remember(packet, captured_at)
+                self._remember(packet, format_, captured_at)
             packets.append(packet.serialize())
         return packets
 
@@ -104,8 +108,11 @@ class OutgoingStream:
         retransmissions, or these have used up their share of the rate.
         """
         held = self._history.get(sequence)
-        rtx_ssrc, rtx_type = self.identity.rtx_ssrc, self.identity.rtx_payload_type
-        if held is None or rtx_ssrc is None or rtx_type is None:
+        rtx_ssrc = self.identity.rtx_ssrc
+        if held is None or rtx_ssrc is None:
+            return None
+        rtx_type = self.identity.rtx_payload_types.get(held.format_)
+        if rtx_type is None:
             return None
         if now - held.at > HISTORY_SECONDS or now - held.repaired_at < (round_trip or 0.0):
             return None
@@ -135,9 +142,9 @@ class OutgoingStream:
             reports=blocks,
         )
 
-    def _remember(self, packet: RtpPacket, now: float) -> None:
+    def _remember(self, packet: RtpPacket, format_: Format, now: float) -> None:
         self._history.pop(packet.sequence_number, None)
-        self._history[packet.sequence_number] = _Sent(packet, now)
+        self._history[packet.sequence_number] = _Sent(packet, format_, now)
         while len(self._history) > HISTORY_PACKETS:
             self._history.popitem(last=False)
         while now - next(iter(self._history.values())).at > HISTORY_SECONDS:

@@ -401,7 +401,7 @@ def _repairs(receiver: VideoReceiver, identity: StreamIdentity) -> Route:
     """The route of retransmissions: each becomes the packet that it repeats."""
 
     def receive(packet: RtpPacket, size: int, at: float) -> None:
-        original = original_of(packet, ssrc=identity.ssrc, payload_type=identity.payload_type)
+        original = original_of(packet, ssrc=identity.ssrc, payload_type=identity.repaired_type(packet.payload_type))
         if original is not None:
             receiver.receive(original, size, at, repair=True)
 

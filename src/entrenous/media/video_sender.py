@@ -16,7 +16,7 @@ from entrenous.crypto.sframe import FrameSealer
 from entrenous.errors import LocalProtocolError, MediaError
 
 from .clocksync import VIDEO_RATE
-from .codecs.base import EncodedPicture, VideoEncoder
+from .codecs.base import EncodedPicture, VideoCodec, VideoEncoder
 from .events import SessionEvent, SourceEnded, SourceFailed
 from .identities import StreamIdentity
 from .outgoing import OutgoingStream
@@ -134,7 +134,7 @@ class VideoSender:
         payloads = packetise(sealed, self._picture_id)
         self._picture_id = (self._picture_id + 1) % PICTURE_IDS
         timestamp = self.stream.timestamp_of(picture.captured_at)
-        for packet in self.stream.frame(payloads, timestamp, picture.captured_at, marker=True):
+        for packet in self.stream.frame(payloads, timestamp, picture.captured_at, marker=True, format_=VideoCodec.VP8):
             self._pacer.push(packet)
         self._pump()
 

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from entrenous.errors import ConfigError, LocalProtocolError, RemoteProtocolError
+from entrenous.media.codecs.base import VideoCodec
 from entrenous.media.description import MAX_CANDIDATES
 from entrenous.media.events import (
     CandidateGathered,
@@ -171,15 +172,15 @@ async def test_an_answer_takes_the_numbers_and_names_of_the_offer() -> None:
     caller, callee = make_leg(controlling=True), make_leg(controlling=False)
     offer = (
         (await callee.leg.offer())
-        .replace(":96 ", ":100 ")
-        .replace("SAVPF 96", "SAVPF 100")
-        .replace("apt=96", "apt=100")
+        .replace(":96 ", ":105 ")
+        .replace("SAVPF 96", "SAVPF 105")
+        .replace("apt=96", "apt=105")
     )
     offer = offer.replace("BUNDLE audio", "BUNDLE 0").replace("a=mid:audio", "a=mid:0")
     answer = await caller.leg.answer(offer)
-    assert "a=rtpmap:100 VP8/90000" in answer
-    assert "a=group:BUNDLE 0 video data" in answer
-    assert caller.leg.remote_streams.by_kind[StreamKind.VIDEO].payload_type == 100
+    assert "a=rtpmap:105 VP8/90000" in answer
+    assert "a=group:BUNDLE 0 video screen data" in answer
+    assert caller.leg.remote_streams.by_kind[StreamKind.VIDEO].payload_types[VideoCodec.VP8] == 105
     await close(caller, callee)
 
 

@@ -134,7 +134,7 @@ class TransportLeg:
         """The peer's streams; raises LocalProtocolError before its description is known."""
         if self._remote is None:
             raise LocalProtocolError("The peer's description is not known yet.")
-        return RemoteStreams(self._remote.streams)
+        return RemoteStreams(self._remote.streams, self._remote.transport_sequence_id)
 
     @property
     def path(self) -> LegPath | None:
@@ -173,17 +173,13 @@ class TransportLeg:
             raise RemoteProtocolError("The offer leaves no choice of the DTLS role.")
         self._state = _State.CONNECTING
         local = await self._describe(Setup.ACTIVE)
-        answered = {
-            kind: replace(
-                identity,
-                payload_type=remote.streams[kind].payload_type,
-                rtx_payload_type=remote.streams[kind].rtx_payload_type,
-                rtx_ssrc=identity.rtx_ssrc if remote.streams[kind].rtx_payload_type is not None else None,
-            )
-            for kind, identity in local.streams.items()
-            if kind in remote.streams
-        }
-        self._local = replace(local, streams=answered, mids=remote.mids, data_mid=remote.data_mid)
+        self._local = replace(
+            local,
+            streams={kind: identity.answering(remote.streams[kind]) for kind, identity in local.streams.items()},
+            mids=remote.mids,
+            data_mid=remote.data_mid,
+            transport_sequence_id=remote.transport_sequence_id,
+        )
         self._connect_to(remote, client=True)
         return self._local.to_sdp()
 
@@ -194,10 +190,12 @@ class TransportLeg:
         remote = parse_description(answer)
         if remote.setup is Setup.ACTPASS:
             raise RemoteProtocolError("The answer does not choose a DTLS role.")
-        for kind, identity in remote.streams.items():
-            offered = self._local.streams.get(kind)
-            if offered is None or offered.payload_type != identity.payload_type:
-                raise RemoteProtocolError("The answer does not fit the offer.")
+        if remote.transport_sequence_id != self._local.transport_sequence_id or any(
+            not identity.payload_types.items() <= self._local.streams[kind].payload_types.items()
+            or not identity.rtx_payload_types.items() <= self._local.streams[kind].rtx_payload_types.items()
+            for kind, identity in remote.streams.items()
+        ):
+            raise RemoteProtocolError("The answer does not fit the offer.")
         self._state = _State.CONNECTING
         self._connect_to(remote, client=remote.setup is Setup.PASSIVE)
 
