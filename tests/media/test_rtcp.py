@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from entrenous.errors import RemoteProtocolError
 from entrenous.media import rtcp
+from entrenous.media.feedback import TransportFeedback, write_feedback
 
 
 @given(st.binary(max_size=300))
@@ -80,3 +81,18 @@ def test_an_echo_of_what_was_never_sent_says_nothing(echo: int) -> None:
 def test_the_report_clock_runs_at_the_speed_of_time() -> None:
     clock = rtcp.ReportClock()
     assert (clock.ntp(12.0) - clock.ntp(10.0)) / (1 << 32) == pytest.approx(2.0)
+
+
+def test_transport_feedback_is_read_amid_other_packets() -> None:
+    feedback = TransportFeedback(65_535, 3, 1, (5, None, 7))
+    data = rtcp.key_frame_request(1, 2) + write_feedback(1, 2, feedback) + rtcp.nack_request(1, 2, [4])
+    pli, read, nack = rtcp.read_rtcp(data)
+    assert read == feedback
+    assert rtcp.asks_for_key_frame(pli, 2)
+    assert rtcp.nacked(nack, 2) == [4]
+    assert (rtcp.reports_in(read), rtcp.nacked(read, 2), rtcp.asks_for_key_frame(read, 2)) == ([], [], False)
+
+
+def test_a_packet_longer_than_what_came_is_refused() -> None:
+    with pytest.raises(RemoteProtocolError):
+        rtcp.read_rtcp(rtcp.key_frame_request(1, 2)[:-1])

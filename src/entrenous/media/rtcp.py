@@ -13,6 +13,7 @@ from itertools import pairwise
 from aiortc.rtp import (
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
+    RTCP_RTPFB,
     RTCP_RTPFB_NACK,
     AnyRtcpPacket,
     RtcpPacket,
@@ -25,11 +26,18 @@ from aiortc.rtp import (
 
 from entrenous.errors import RemoteProtocolError
 
+from .feedback import FEEDBACK_FORMAT, TransportFeedback, read_feedback
+
+ReadPacket = AnyRtcpPacket | TransportFeedback
+"""One part of a compound packet."""
+
 MAX_LENGTH = 1500
 """Bytes of a compound packet that is read."""
 
 _PARSE_FAILURES = (AssertionError, IndexError, ValueError, struct.error)
 """What the packet classes raise on malformed bytes."""
+
+_HEADER = struct.Struct("!BBH")
 
 
 class ReportClock:
@@ -57,29 +65,48 @@ class ReportClock:
         return passed if passed < 30.0 else None
 
 
-def read_rtcp(data: bytes) -> list[AnyRtcpPacket]:
+def read_rtcp(data: bytes) -> list[ReadPacket]:
     """Read a compound packet; raises RemoteProtocolError when any part of it is malformed."""
     if len(data) > MAX_LENGTH:
         raise RemoteProtocolError("An RTCP packet is too long.")
+    packets: list[ReadPacket] = []
+    at = 0
+    while at < len(data):
+        if len(data) < at + _HEADER.size:
+            raise RemoteProtocolError("An RTCP packet is shorter than its header.")
+        first, kind, words = _HEADER.unpack_from(data, at)
+        part = data[at : at + 4 * (words + 1)]
+        if len(part) != 4 * (words + 1):
+            raise RemoteProtocolError("An RTCP packet is truncated.")
+        at += len(part)
+        # The packet class takes every RTPFB for a list of sequence numbers.
+        if kind == RTCP_RTPFB and first & 0xDF == 0x80 | FEEDBACK_FORMAT:
+            packets.append(read_feedback(part))
+        else:
+            packets += _read_part(part)
+    return packets
+
+
+def _read_part(part: bytes) -> list[AnyRtcpPacket]:
     try:
-        return list(RtcpPacket.parse(data))
+        return list(RtcpPacket.parse(part))
     except _PARSE_FAILURES as error:
         raise RemoteProtocolError("An RTCP packet is malformed.") from error
 
 
-def reports_in(packet: AnyRtcpPacket) -> list[RtcpReceiverInfo]:
+def reports_in(packet: ReadPacket) -> list[RtcpReceiverInfo]:
     """The report blocks of a sender or receiver report."""
     return list(packet.reports) if isinstance(packet, RtcpSrPacket | RtcpRrPacket) else []
 
 
-def nacked(packet: AnyRtcpPacket, media_ssrc: int) -> list[int]:
+def nacked(packet: ReadPacket, media_ssrc: int) -> list[int]:
     """The sequence numbers of our stream that a packet asks for."""
     if isinstance(packet, RtcpRtpfbPacket) and packet.fmt == RTCP_RTPFB_NACK and packet.media_ssrc == media_ssrc:
         return [sequence & 0xFFFF for sequence in packet.lost]
     return []
 
 
-def asks_for_key_frame(packet: AnyRtcpPacket, media_ssrc: int) -> bool:
+def asks_for_key_frame(packet: ReadPacket, media_ssrc: int) -> bool:
     """Whether a packet is a PLI (RFC 4585 §6.3.1) or FIR (RFC 5104 §4.3.1) for our stream."""
     if not isinstance(packet, RtcpPsfbPacket):
         return False
