@@ -8,7 +8,7 @@ from entrenous.media.codecs.base import VideoCodec
 from entrenous.media.identities import StreamIdentity
 from entrenous.media.outgoing import HISTORY_PACKETS, HISTORY_SECONDS, OutgoingStream
 from entrenous.media.rtcp import ReportClock
-from entrenous.media.rtp import original_of, read_rtp
+from entrenous.media.rtp import HEADER_LENGTH, MAX_PADDING, original_of, read_rtp
 
 IDENTITY = StreamIdentity(1, {VideoCodec.VP8: 96}, 2, {VideoCodec.VP8: 97})
 
@@ -19,7 +19,7 @@ def stream(identity: StreamIdentity = IDENTITY) -> OutgoingStream:
 
 def packets_of(
     out: OutgoingStream, payloads: list[bytes], timestamp: int, captured_at: float, *, marker: bool
-) -> list[bytes]:
+) -> list[bytearray]:
     return out.frame(payloads, timestamp, captured_at, marker=marker, format_=VideoCodec.VP8)
 
 
@@ -101,3 +101,33 @@ def test_a_report_ties_the_clocks_together() -> None:
 def test_timestamps_follow_the_time_of_capture() -> None:
     out = stream()
     assert (out.timestamp_of(11.0) - out.timestamp_of(10.0)) % (1 << 32) == 90_000
+
+
+def test_a_probe_repeats_the_newest_packet_that_fits() -> None:
+    out = stream()
+    for payload in (bytes(900), b"n" * 1000, bytes(100)):
+        packets_of(out, [payload], 0, 0.0, marker=True)
+    packet = out.padding(1200)
+    assert packet is not None
+    repeated = original_of(read_rtp(bytes(packet)), ssrc=1, payload_type=96)
+    assert repeated is not None
+    assert repeated.payload == b"n" * 1000
+
+
+def test_a_probe_is_padded_when_no_packet_fits() -> None:
+    out = stream()
+    packets_of(out, [bytes(1000)], 0, 0.0, marker=True)
+    first, second = out.padding(200), out.padding(3000)
+    assert first is not None
+    assert second is not None
+    assert (len(first), len(second)) == (200, HEADER_LENGTH + MAX_PADDING)
+    numbers = [read_rtp(bytes(packet)).sequence_number for packet in (first, second)]
+    assert numbers[1] == numbers[0] + 1
+    assert original_of(read_rtp(bytes(first)), ssrc=1, payload_type=96) is None
+
+
+def test_there_is_no_padding_before_the_first_frame_or_without_retransmissions() -> None:
+    assert stream().padding(1200) is None
+    out = stream(StreamIdentity(1, {VideoCodec.VP8: 96}))
+    packets_of(out, [bytes(1000)], 0, 0.0, marker=True)
+    assert out.padding(1200) is None

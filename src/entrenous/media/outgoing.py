@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from itertools import islice
 
-from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo, RtcpSrPacket, RtpPacket, wrap_rtx
+from aiortc.rtp import RtcpReceiverInfo, RtcpSenderInfo, RtcpSrPacket
 
 from .identities import Format, StreamIdentity
 from .rtcp import ReportClock
+from .rtp import HEADER_LENGTH, MAX_PADDING, retransmission_of, write_padding, write_rtp
 from .stats import RateMeter
 
 HISTORY_SECONDS = 1.0
@@ -22,10 +24,13 @@ REPAIR_SHARE = 0.5
 _REPAIR_FLOOR = 20_000.0
 """Bytes a second that may be retransmitted however little is sent, so that a lone key frame can be repaired."""
 
+_LOOKED_AT = 16
+"""Newest packets among which one is looked for that fits into a probe."""
+
 
 @dataclass(slots=True)
 class _Sent:
-    packet: RtpPacket
+    packet: bytearray
     format_: Format
     at: float
     repaired_at: float = float("-inf")
@@ -68,7 +73,7 @@ class OutgoingStream:
 
     def frame(
         self, payloads: list[bytes], timestamp: int, captured_at: float, *, marker: bool, format_: Format
-    ) -> list[bytes]:
+    ) -> list[bytearray]:
         """Make the packets of one frame; they count as sent with `sent`.
 
         Args:
@@ -79,29 +84,24 @@ class OutgoingStream:
             format_: of the payloads; the peer takes it.
         """
         self._anchor = (captured_at, timestamp)
+        payload_type = self.identity.payload_types[format_]
         packets = []
         for number, payload in enumerate(payloads, start=1):
-            packet = RtpPacket(
-                payload_type=self.identity.payload_types[format_],
-                marker=int(marker and number == len(payloads)),
-                sequence_number=self._sequence,
-                timestamp=timestamp,
-                ssrc=self.identity.ssrc,
-                payload=payload,
-            )
-            self._sequence = (self._sequence + 1) % (1 << 16)
+            last = int(marker and number == len(payloads))
+            packet = write_rtp(payload_type, last, self._sequence, timestamp, self.identity.ssrc, payload)
             if self._repairable:
-                self._remember(packet, format_, captured_at)
-            packets.append(packet.serialize())
+                self._remember(self._sequence, packet, format_, captured_at)
+            self._sequence = (self._sequence + 1) % (1 << 16)
+            packets.append(packet)
         return packets
 
-    def sent(self, packet: bytes, now: float) -> None:
+    def sent(self, packet: bytes | bytearray, now: float) -> None:
         """Count one packet of `frame` that was handed to the leg at monotonic time `now`."""
         self.packets += 1
-        self._octets += len(packet) - 12
+        self._octets += len(packet) - HEADER_LENGTH
         self.sent_rate.add(len(packet), now)
 
-    def repair(self, sequence: int, now: float, round_trip: float | None) -> bytes | None:
+    def repair(self, sequence: int, now: float, round_trip: float | None) -> bytearray | None:
         """The retransmission of a packet (RFC 4588), or None.
 
         There is none when it is too old, was repeated less than a round trip ago, the peer takes no
@@ -119,12 +119,30 @@ class OutgoingStream:
         if self._repair_rate.per_second(now) > _REPAIR_FLOOR + REPAIR_SHARE * self.sent_rate.per_second(now):
             return None
         held.repaired_at = now
-        repair = wrap_rtx(held.packet, payload_type=rtx_type, sequence_number=self._rtx_sequence, ssrc=rtx_ssrc)
-        self._rtx_sequence = (self._rtx_sequence + 1) % (1 << 16)
+        packet = self._on_rtx(held.packet, rtx_type, rtx_ssrc)
         self.retransmitted += 1
-        data = bytes(repair.serialize())
-        self._repair_rate.add(len(data), now)
-        return data
+        self._repair_rate.add(len(packet), now)
+        return packet
+
+    def padding(self, most: int) -> bytearray | None:
+        """A packet for a probe that has nothing better to send; None when the peer takes no retransmissions.
+
+        It repeats the newest packet that fits, as a retransmission nobody asked for: on the way it looks like any
+        other, and it may replace one that was lost. When none fits, it is padding.
+
+        Args:
+            most: bytes that it may have.
+        """
+        rtx_ssrc = self.identity.rtx_ssrc
+        for held in islice(reversed(self._history.values()), _LOOKED_AT):
+            rtx_type = self.identity.rtx_payload_types.get(held.format_)
+            if rtx_ssrc is not None and rtx_type is not None and most // 2 <= len(held.packet) <= most - 2:
+                return self._on_rtx(held.packet, rtx_type, rtx_ssrc)
+        rtx_type = next(iter(self.identity.rtx_payload_types.values()), None)
+        if rtx_ssrc is None or rtx_type is None or self._anchor is None:
+            return None
+        size = max(1, min(MAX_PADDING, most - HEADER_LENGTH))
+        return write_padding(rtx_type, self._next_rtx_sequence(), self._anchor[1], rtx_ssrc, size)
 
     def report(self, clock: ReportClock, now: float, blocks: list[RtcpReceiverInfo]) -> RtcpSrPacket | None:
         """A sender report with these report blocks, None before the first frame."""
@@ -142,9 +160,19 @@ class OutgoingStream:
             reports=blocks,
         )
 
-    def _remember(self, packet: RtpPacket, format_: Format, now: float) -> None:
-        self._history.pop(packet.sequence_number, None)
-        self._history[packet.sequence_number] = _Sent(packet, format_, now)
+    def _on_rtx(self, packet: bytearray, payload_type: int, ssrc: int) -> bytearray:
+        return retransmission_of(
+            packet, payload_type=payload_type, sequence_number=self._next_rtx_sequence(), ssrc=ssrc
+        )
+
+    def _next_rtx_sequence(self) -> int:
+        sequence = self._rtx_sequence
+        self._rtx_sequence = (sequence + 1) % (1 << 16)
+        return sequence
+
+    def _remember(self, sequence: int, packet: bytearray, format_: Format, now: float) -> None:
+        self._history.pop(sequence, None)
+        self._history[sequence] = _Sent(packet, format_, now)
         while len(self._history) > HISTORY_PACKETS:
             self._history.popitem(last=False)
         while now - next(iter(self._history.values())).at > HISTORY_SECONDS:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
 from typing import Any, assert_never
 
-from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
+from aiortc.rtp import RtcpSrPacket
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import LocalProtocolError, RemoteProtocolError
@@ -259,8 +259,8 @@ class CallSession:
         sent = [leg.send_packet(packet) for leg in used]
         return any(sent)
 
-    def _send_stream(self, packet: bytes) -> bool:
-        sent = self._send(packet)
+    def _send_stream(self, packet: bytes | bytearray) -> bool:
+        sent = self._send(bytes(packet))
         ssrc = int.from_bytes(packet[8:12], "big")
         if sent and ssrc not in self._reported:
             # The peer cannot bring sound and picture together before it has a report of each.
@@ -308,7 +308,7 @@ class CallSession:
             raise RemoteProtocolError("An RTP packet belongs to no stream.")
         route(packet, len(data), at)
 
-    def _handle_reports(self, packets: list[AnyRtcpPacket], at: float) -> None:
+    def _handle_reports(self, packets: list[rtcp.ReadPacket], at: float) -> None:
         for packet in packets:
             if isinstance(packet, RtcpSrPacket):
                 self._sender_reported(packet, at)
