@@ -237,6 +237,9 @@ class EchoLine:
     def show(self, frame: av.VideoFrame, at: float) -> None:
         """Let the picture go."""
 
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Let the screen go."""
+
     async def read(self) -> SoundBlock:
         """The oldest block that waits, when the next one is due."""
         now = time.monotonic()

@@ -187,6 +187,7 @@ class KeepingSink:
 
     heard: list[tuple[Samples, float]] = field(default_factory=list)
     seen: list[tuple[av.VideoFrame, float]] = field(default_factory=list)
+    screens: list[tuple[av.VideoFrame, float]] = field(default_factory=list)
     started: bool = False
     closed: bool = False
 
@@ -198,6 +199,9 @@ class KeepingSink:
 
     def show(self, frame: av.VideoFrame, at: float) -> None:
         self.seen.append((frame, at))
+
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        self.screens.append((frame, at))
 
     async def close(self) -> None:
         self.closed = True

@@ -39,6 +39,9 @@ class Ear:
     def show(self, frame: av.VideoFrame, at: float) -> None:
         """Ears do not see."""
 
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Ears do not see."""
+
     async def close(self) -> None:
         """Nothing is to be given back."""
 

@@ -36,9 +36,9 @@ class PlayoutClock:
         if captured is not None:
             self._sound_delay = (at - captured, at)
 
-    def show_at(self, timestamp: int, now: float) -> float:
+    def show_at(self, kind: StreamKind, timestamp: int, now: float) -> float:
         """When a picture of this RTP timestamp is to be seen: with its sound, or now when that is unknown or past."""
-        captured = self._captured(StreamKind.VIDEO, VIDEO_RATE, timestamp)
+        captured = self._captured(kind, VIDEO_RATE, timestamp)
         if captured is None or self._sound_delay is None:
             return now
         delay, heard_at = self._sound_delay
@@ -47,9 +47,9 @@ class PlayoutClock:
         at = captured + delay
         return max(now, at) if at - now <= MAX_WAIT else now
 
-    def offset(self, timestamp: int, at: float) -> float | None:
+    def offset(self, kind: StreamKind, timestamp: int, at: float) -> float | None:
         """Seconds by which a picture seen at `at` is behind its sound (negative: ahead); None while unknown."""
-        captured = self._captured(StreamKind.VIDEO, VIDEO_RATE, timestamp)
+        captured = self._captured(kind, VIDEO_RATE, timestamp)
         if captured is None or self._sound_delay is None:
             return None
         return at - (captured + self._sound_delay[0])

@@ -95,7 +95,10 @@ class Sink(Protocol):
         """Take 20 ms of sound to be heard at monotonic time `at`; never blocks, never raises for late ones."""
 
     def show(self, frame: av.VideoFrame, at: float) -> None:
-        """Take a picture to be seen at monotonic time `at`; never blocks."""
+        """Take a picture of the camera to be seen at monotonic time `at`; never blocks."""
+
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Take a picture of the peer's screen to be seen at monotonic time `at`; never blocks."""
 
     async def close(self) -> None:
         """Flush, write what is pending and give everything back; harmless when repeated; raises MediaError when

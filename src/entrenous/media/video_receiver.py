@@ -26,6 +26,7 @@ from .payload import read_piece
 from .reception import Reception
 from .rtp import RtpPacket
 from .stats import RateMeter
+from .streams import StreamKind
 
 MAX_UNDECODED = 8
 """Sealed pictures that wait for the decoder; beyond, all are dropped and a key frame is asked for."""
@@ -225,8 +226,8 @@ class VideoReceiver:
 
     def _show_picture(self, picture: av.VideoFrame, timestamp: int) -> None:
         now = time.monotonic()
-        at = self._clock.show_at(timestamp, now)
-        self.last_offset = self._clock.offset(timestamp, at)
+        at = self._clock.show_at(StreamKind.VIDEO, timestamp, now)
+        self.last_offset = self._clock.offset(StreamKind.VIDEO, timestamp, at)
         self.decoded += 1
         self.size = (picture.width, picture.height)
         self.shown_rate.add(1, now)

@@ -32,6 +32,9 @@ class Noted:
     def show(self, frame: av.VideoFrame, at: float) -> None:
         self._note(f"show {at}")
 
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        self._note(f"screen {at}")
+
     async def close(self) -> None:
         self._note("close")
 
@@ -42,8 +45,9 @@ async def test_all_get_everything() -> None:
     await tee.start()
     tee.play(np.zeros(960, np.int16), 1.0)
     tee.show(av.VideoFrame(64, 48), 2.0)
+    tee.show_screen(av.VideoFrame(64, 48), 3.0)
     await tee.close()
-    assert sinks[0].calls == sinks[1].calls == ["start", "play 1.0", "show 2.0", "close"]
+    assert sinks[0].calls == sinks[1].calls == ["start", "play 1.0", "show 2.0", "screen 3.0", "close"]
 
 
 async def test_when_one_does_not_start_those_before_it_are_closed() -> None:

@@ -48,3 +48,15 @@ def test_a_picture_may_break_it_as_well() -> None:
     sink.show(av.VideoFrame(16, 16, "yuv420p"), 0.0)
     sink.show(av.VideoFrame(16, 16, "yuv420p"), 0.1)
     assert sentences == ["The window is gone."]
+
+
+def test_what_is_silenced_hears_and_sees_nothing_until_it_may_again() -> None:
+    inner = KeepingSink()
+    sink = GuardedSink(inner, [].append)
+    picture, block = av.VideoFrame(16, 16, "yuv420p"), np.zeros(960, np.int16)
+    for at, sink.silenced in ((0.0, False), (1.0, True), (2.0, False)):
+        sink.play(block, at)
+        sink.show(picture, at)
+        sink.show_screen(picture, at)
+    for taken in (inner.heard, inner.seen, inner.screens):
+        assert [at for _, at in taken] == [0.0, 2.0]

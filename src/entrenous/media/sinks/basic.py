@@ -21,6 +21,9 @@ class NullSink:
     def show(self, frame: av.VideoFrame, at: float) -> None:
         """Let the picture go."""
 
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Let the screen go."""
+
     async def close(self) -> None:
         """Nothing is to be given back."""
 
@@ -57,6 +60,11 @@ class TeeSink:
         """Give a picture to all."""
         for sink in self._sinks:
             sink.show(frame, at)
+
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Give a picture of the screen to all."""
+        for sink in self._sinks:
+            sink.show_screen(frame, at)
 
     async def close(self) -> None:
         """Close all, whatever some of them say; harmless when repeated.

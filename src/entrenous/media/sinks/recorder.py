@@ -106,6 +106,9 @@ class Recorder:
         else:
             self.dropped += 1
 
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Let the screen go: a recording shows who is talking."""
+
     async def close(self) -> None:
         """Write what is waiting and complete the files; harmless when repeated or never started.
 

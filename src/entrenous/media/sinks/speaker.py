@@ -35,6 +35,9 @@ class SpeakerSink:
     def show(self, frame: av.VideoFrame, at: float) -> None:
         """A speaker shows nothing."""
 
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """A speaker shows nothing."""
+
     async def close(self) -> None:
         """Let go of the speaker; harmless when repeated or never started."""
         if self._stream is not None:
