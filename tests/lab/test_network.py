@@ -254,16 +254,30 @@ udp.sendto(b"{}", (sys.argv[2], int(sys.argv[3])))
 
 
 @pytest.mark.parametrize("nat", [Nat.NONE, Nat.PORT_RESTRICTED])
-async def test_a_new_router_drops_what_comes_from_an_old_address_but_lets_itself_be_found(nat: Nat) -> None:
+async def test_a_new_router_drops_what_comes_from_an_old_address_and_is_reached_at_once_all_the_same(nat: Nat) -> None:
     async with Network(alice=(Access(), Access(nat, interface="vpn0", metric=50, plugged=False))) as lab:
         server, home = lab.host("signal").ipv4, lab.home("alice")
         await start_responders(lab.host("signal"))
         probe = await prober(home.host)
         await home["vpn0"].plug_in()
-        # This is the packet that the client looks for the router for; it would do so again a second later.
+        # Were hardware addresses asked for, it would be for this packet and in vain, and again a second later.
         await home.host.run(sys.executable, "-I", "-S", "-c", _SENDS_FROM, home.first.lan_v4, server, PORT)
         assert await _default_interface(probe, server, lab) == "vpn0"
-        assert (await home["vpn0"].counts())["up"].packets == 1, "and both packets have waited for it"
+        assert (await home["vpn0"].counts())["up"].packets == 1
+
+
+async def test_both_ends_of_a_home_know_each_other_whatever_addresses_they_are_given() -> None:
+    async with Network(alice=Access(families=Families.DUAL)) as lab:
+        home, router = lab.home("alice"), lab.host("alice-router")
+        for change in (home.handoff, home.rebind, home.unplug, home.plug_in):
+            await change()
+            if home.first.is_plugged:
+                known = await router.run("ip", "neigh", "show", "nud", "permanent", "dev", "lan")
+                assert f"{home.first.lan_v4} lladdr" in known
+                assert f"{home.first.lan_v6} lladdr" in known
+                assert (await home.host.run("ip", "neigh", "show", "nud", "permanent", "dev", "eth0")).count(
+                    "lladdr"
+                ) >= 2
 
 
 async def test_the_names_of_the_servers_resolve() -> None:

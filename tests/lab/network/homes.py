@@ -12,6 +12,15 @@ from .links import Counts, Link
 from .namespaces import Host
 from .nat import Nat, router_rules
 
+_CLIENT_HARDWARE, _ROUTER_HARDWARE = "02:00:00:00:00:0a", "02:00:00:00:00:01"
+"""Addresses of Ethernet, which both ends of every home's network know of each other: nobody has to ask.
+
+The system asks once and then again a second later, which nothing but chance would decide. It asks when a packet waits,
+and in the name of the address that this comes from: an old one, while a call has not moved to the new line yet. Our
+routers, which drop what comes from there, do not answer that either; a router may ask before the client has the
+address that it expects; and a device that has just come up sends nothing yet.
+"""
+
 
 class Families(Enum):
     """Which internet a home has."""
@@ -101,7 +110,7 @@ class Uplink:
         if self._site_v6:
             away.append(f"route add {self._site_v6}::/48 dev {core}")
         await self.core.ip(*away)
-        settings = {"ipv4__ip_forward": 1, "ipv6__conf__all__forwarding": 1}
+        settings = {"ipv4__ip_forward": 1, "ipv4__conf__all__rp_filter": 1, "ipv6__conf__all__forwarding": 1}
         if not self.access.families.has_v6:
             settings["ipv6__conf__all__disable_ipv6"] = 1
         await asyncio.gather(self.router.sysctl(**settings), self._shape())
@@ -179,8 +188,8 @@ class Uplink:
         return f"line{self.number}"
 
     def _new_wire(self) -> list[str]:
-        peer = f"peer name {self.access.interface} netns {self.client.namespace}"
-        return [f"link add name lan type veth {peer}", "link set lan up"]
+        peer = f"peer name {self.access.interface} address {_CLIENT_HARDWARE} netns {self.client.namespace}"
+        return [f"link add name lan address {_ROUTER_HARDWARE} type veth {peer}", "link set lan up"]
 
     def _new_addresses(self, *, public: bool, lan: bool) -> None:
         if self.access.families.has_v4:
@@ -194,21 +203,20 @@ class Uplink:
             self._gateway_v6, self.lan_v6 = self.addresses.lan_v6(self._site_v6)
 
     async def _apply(self, *, public: bool, lan: bool) -> None:
-        """Set up the network, then the client: nobody is given an address before there is a router to ask for one.
-
-        The other way round, the client would look for its router in vain, and for the second time a second later.
-        """
+        """Set up the network, then the client: nobody is given an address before there is a router to use it with."""
         bits = 32 if self.nat is Nat.NONE else 24
         steps = [self._set_rules()]
         router: list[str] = []
-        if lan:  # first: from then on the router drops what comes from the old address, before the new one is seen
+        if lan:  # first, and with `rp_filter`: so that nothing from the old address goes out under the new one
             router.append("addr flush dev lan scope global")
         if lan and self.lan_v4:
             router.append(f"addr add {self._gateway_v4}/{bits} dev lan")
+            router.append(_neighbour(self.lan_v4, _CLIENT_HARDWARE, "lan"))
             if bits == 32:
                 router.append(f"route replace {self.lan_v4}/32 dev lan")
         if lan and self.lan_v6:
             router.append(f"addr add {self._gateway_v6}/64 dev lan nodad")
+            router.append(_neighbour(self.lan_v6, _CLIENT_HARDWARE, "lan"))
         if public and self.public_v4:
             steps.append(self.core.ip(f"route flush dev {self._core_device}", *self._core_routes()))
             router.append("addr flush dev wan scope global")
@@ -231,10 +239,12 @@ class Uplink:
         route = f"dev {device} metric {self.access.metric}"
         if self.lan_v4:
             lines.append(f"addr add {self.lan_v4}/{bits} dev {device}")
+            lines.append(_neighbour(self._gateway_v4, _ROUTER_HARDWARE, device))
             lines.append(f"route replace 0.0.0.0/0 via {self._gateway_v4} {route} onlink")
             self.client.ipv4 = self.lan_v4
         if self.lan_v6:
             lines.append(f"addr add {self.lan_v6}/64 dev {device} nodad")
+            lines.append(_neighbour(self._gateway_v6, _ROUTER_HARDWARE, device))
             lines.append(f"route replace ::/0 via {self._gateway_v6} {route}")
             self.client.ipv6 = self.lan_v6
         await self.client.ip(*lines)
@@ -244,6 +254,10 @@ class Uplink:
 
     async def _shape(self) -> None:
         await self.carrier.shape(self.line, self.up, self.down)
+
+
+def _neighbour(address: str, hardware: str, device: str) -> str:
+    return f"neigh replace {address} lladdr {hardware} dev {device} nud permanent"
 
 
 @dataclass

@@ -3,11 +3,6 @@
 Two tricks are used throughout. Every set of rules works in a conntrack zone of its own: a new zone is a router that
 has forgotten all its mappings, and nothing needs to be flushed. And the ports of a client may be shifted by a constant
 before they are mapped: a cone NAT keeps a free port, so without it a forgotten mapping would come back just as it was.
-
-No router passes on what comes from an address that it does not reach that way, as after a move or from a client with
-several lines. The kernel's `rp_filter` would do that too, but it also leaves ARP requests from such an address without
-an answer. A client asks for its router in the name of the address whose packet waits for it, so one that still sends
-from an old address would not find a new router for seconds, by chance.
 """
 
 from __future__ import annotations
@@ -32,13 +27,6 @@ class Nat(StrEnum):
     """Port-restricted, but everything except TCP to port 443 is dropped."""
 
 
-_BEGIN = """flush ruleset
-table ip origin {
-    chain known { type filter hook prerouting priority raw; fib saddr . iif oif missing drop; }
-}
-"""
-
-
 def router_rules(nat: Nat, client: str, generation: int) -> str:
     """The nftables rules of a router between its devices `wan` and `lan`.
 
@@ -48,12 +36,12 @@ def router_rules(nat: Nat, client: str, generation: int) -> str:
         generation: another one than before means that all mappings are forgotten and come back as other ones.
     """
     if nat is Nat.NONE:
-        return _BEGIN
+        return "flush ruleset\n"
     blocked = "meta l4proto udp drop" if nat is Nat.UDP_BLOCKED else ""
     allowed = "tcp dport 443" if nat is Nat.TCP_443 else ""
     # What comes unasked must not become an entry of conntrack: it would hold the port, and the packet of the client to
     # that peer would get another one, which is no cone any more. Hence the chain `unasked`.
-    rules = f"""{_BEGIN}
+    rules = f"""flush ruleset
 table inet firewall {{
     chain zone {{ type filter hook prerouting priority raw; ct zone set {1 + generation % 60000}; }}
     chain unasked {{
