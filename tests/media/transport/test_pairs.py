@@ -67,6 +67,32 @@ def test_patience_follows_the_round_trip(rtt: float) -> None:
     assert pair.patience >= min(rtt, MAX_PATIENCE)
 
 
+def answer(pair: Pair, *rtts: float) -> None:
+    for number, rtt in enumerate(rtts):
+        pair.answered(float(number), number + rtt)
+
+
+def test_an_answer_that_was_held_up_makes_hardly_more_patient() -> None:
+    pair = make()
+    answer(pair, *[0.04] * 20, 1.0)
+    assert pair.patience < 0.2
+
+
+@pytest.mark.parametrize("before", [0, 20])
+def test_when_answers_are_held_up_no_more_patience_is_as_before(before: int) -> None:
+    pair = make()
+    answer(pair, *[0.04] * before, *[1.0] * 8)
+    assert pair.patience > 1.0
+    answer(pair, 0.04)
+    assert pair.patience < 0.2
+
+
+def test_a_path_that_became_longer_is_waited_for_after_three_answers() -> None:
+    pair = make()
+    answer(pair, *[0.04] * 20, 0.5, 0.5, 0.5)
+    assert pair.patience > 0.5
+
+
 def test_lost_checks_are_counted_when_their_time_is_over() -> None:
     pair = make()
     pair.answered(0.0, 0.02)

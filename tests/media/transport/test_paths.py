@@ -346,6 +346,23 @@ def test_silence_moves_to_the_warm_pair() -> None:
     assert all(end.used is not None and end.used.is_direct for end in world.ends)
 
 
+def test_answers_that_were_held_up_for_a_moment_do_not_slow_the_next_move() -> None:
+    world = World(delay=0.02)
+    one, two = direct(world)
+    relays(world)
+    world.start()
+    world.run(10.0)
+    for way in ((one, two), (two, one)):
+        world.links[way] = Link(delay=0.5)  # a radio that sleeps, a router that is looked for
+    world.run(0.6)
+    world.links.clear()
+    world.run(3.0)
+    cut_at = world.now
+    world.cut(one, two)
+    world.run(3.0)
+    assert all(world.gap(end, cut_at) < 0.5 for end in world.ends)
+
+
 def test_media_is_back_as_soon_as_the_link_is() -> None:
     world = World(delay=0.02)
     one, two = direct(world)

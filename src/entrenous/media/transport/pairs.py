@@ -24,6 +24,13 @@ FIRST_PATIENCE = 0.4
 MIN_PATIENCE, MAX_PATIENCE = 0.06, 2.0
 """Bounds of what is waited for an answer before a check counts as lost."""
 
+_MOST_GROWTH = 2
+"""Times the patience of before by which one answer may exceed the round trip: what took longer was held up somewhere,
+by a radio that slept or a router that was not found yet, and says little of the next."""
+
+_HELD_UP = 4
+"""Times as fast an answer, after which it is clear that the ones before were held up."""
+
 _MAX_OUTSTANDING = 64
 _FIRST_HOLD, _MAX_HOLD = 2.0, 60.0
 _FORGIVEN_AFTER = 60.0
@@ -128,7 +135,7 @@ class Pair:
 
     @property
     def patience(self) -> float:
-        """Seconds after which a check that was not answered counts as lost (RFC 6298 §2)."""
+        """Seconds after which a check that was not answered counts as lost (RFC 6298 §2, less moved by outliers)."""
         if self._smoothed is None:
             return FIRST_PATIENCE
         return min(MAX_PATIENCE, max(MIN_PATIENCE, self._smoothed + max(0.25 * self._smoothed, 4 * self._variation)))
@@ -152,12 +159,16 @@ class Pair:
         self.tries = 0
         while self.outstanding and self.outstanding[0] <= sent_at:
             self.outstanding.popleft()
-        took = max(0.0, now - sent_at)
-        if self._smoothed is None:
+        self._learn(max(0.0, now - sent_at))
+
+    def _learn(self, took: float) -> None:
+        """Take the round trip of one check into account."""
+        if self._smoothed is None or _HELD_UP * took < self._smoothed:
             self._smoothed, self._variation = took, took / 2
-        else:
-            self._variation += (abs(took - self._smoothed) - self._variation) / 4
-            self._smoothed += (took - self._smoothed) / 8
+            return
+        error = min(took - self._smoothed, _MOST_GROWTH * self.patience)
+        self._variation += (abs(error) - self._variation) / 4
+        self._smoothed += error / 8
 
     def lost_since(self, since: float, now: float) -> int:
         """How many checks sent at or after `since` have waited for an answer longer than they should."""
