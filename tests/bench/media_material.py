@@ -1,0 +1,154 @@
+"""What the media benchmarks send: real speech, and a real person talking into a camera, each moment of both known.
+
+Everybody sends the same: the sound of one of two tracks, 48 kHz mono made from 16 kHz, and pictures that carry
+their number in the corner, so that whoever sees one knows when it was taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+MATERIAL = Path(__file__).parent / "material"
+RATE = 48_000
+SCORE_RATE = 16_000
+"""Of the recordings, and what PESQ-WB takes."""
+PAUSE_SECONDS = 0.6
+"""Before each utterance."""
+LEAD_SECONDS = 6.0
+"""Speech at the start of a track that is not judged: what adapts to a network may do so in it."""
+LEVEL = 10 ** (-26 / 20) * 32768
+"""Root mean square of every utterance: the active level that ITU-T P.830 plays speech at, -26 dBov."""
+
+Sound = NDArray[np.int16]
+Luma = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What one end says.
+
+    Args:
+        samples: 48 kHz.
+        score_samples: the same at 16 kHz.
+        utterances: begin and end of each one that is judged, in seconds from the start.
+    """
+
+    samples: Sound
+    score_samples: Sound
+    utterances: tuple[tuple[float, float], ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes."""
+        return len(self.samples) / RATE
+
+
+@cache
+def speech(end: str) -> Track:
+    """The track of one end.
+
+    Args:
+        end: `a` or `b`.
+    """
+    spoken = [_read(path) for path in sorted((MATERIAL / "speech").glob(f"{end}-*.flac"))]
+    pause = np.zeros(round(PAUSE_SECONDS * SCORE_RATE))
+    lead = np.resize(np.concatenate([spoken[-1], pause]), round(LEAD_SECONDS * SCORE_RATE))
+    pieces = [lead]
+    for utterance in spoken:
+        pieces += [pause, utterance]
+    ends = np.cumsum([len(piece) for piece in pieces]) / SCORE_RATE
+    utterances = tuple((float(begin), float(until)) for begin, until in list(pairwise(ends))[1::2])
+    whole = np.concatenate([*pieces, pause])
+    return Track(_int16(resample_poly(whole, RATE // SCORE_RATE, 1)), _int16(whole), utterances)
+
+
+def _read(path: Path) -> NDArray[np.float64]:
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray()[0] for frame in file.decode(audio=0)]
+    samples = np.concatenate(frames).astype(np.float64)
+    return samples * (LEVEL / np.sqrt(np.mean(samples**2)))
+
+
+def _int16(samples: NDArray[Any]) -> Sound:
+    return np.clip(np.rint(samples), -32768, 32767).astype(np.int16)
+
+
+class Clip:
+    """The talking person, without end: forwards and backwards by turns.
+
+    Args:
+        width, height: the pictures are stretched to that size.
+    """
+
+    FPS = 30
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        with av.open(str(MATERIAL / "talking.mp4")) as file:
+            frames = [
+                frame.reformat(width, height, "yuv420p", interpolation="BICUBIC") for frame in file.decode(video=0)
+            ]
+        self._pictures = [np.ascontiguousarray(frame.to_ndarray()) for frame in frames]
+
+    def picture(self, number: int) -> av.VideoFrame:
+        """The picture with this number, counted from 0, in yuv420p."""
+        pixels = self._pictures[self._place(number)].copy()
+        stamp(pixels[: self.height], number)
+        return av.VideoFrame.from_ndarray(pixels, format="yuv420p")
+
+    def luma(self, number: int) -> Luma:
+        """Its luma plane, without the number; shared, not to be changed."""
+        return self._pictures[self._place(number)][: self.height]
+
+    def _place(self, number: int) -> int:
+        turn = 2 * len(self._pictures) - 2
+        place = number % turn
+        return min(place, turn - place)
+
+
+_NUMBER_BITS, _CHECK_BITS = 16, 4
+_BLOCKS = _NUMBER_BITS + _CHECK_BITS
+_COLUMNS = 32
+_DARK, _LIGHT = 16, 235
+
+
+def stamp_height(width: int) -> int:
+    """How many rows at the top of a picture of that width belong to the number."""
+    return width // _COLUMNS
+
+
+def stamp(luma: Luma, number: int) -> None:
+    """Write a number into the top left corner as a row of dark and light squares, a check sum after it."""
+    side = stamp_height(luma.shape[1])
+    bits = number << _CHECK_BITS | _check(number)
+    for block in range(_BLOCKS):
+        is_light = bits >> (_BLOCKS - 1 - block) & 1
+        luma[:side, block * side : (block + 1) * side] = _LIGHT if is_light else _DARK
+
+
+def stamped(luma: Luma) -> int | None:
+    """The number in a picture of any size that was sent with one; None where it cannot be read."""
+    side = luma.shape[1] / _COLUMNS
+    margin = side / 4
+    low, high = round(margin), max(round(margin) + 1, round(side - margin))
+    bits = 0
+    for block in range(_BLOCKS):
+        left = round(block * side + margin)
+        square = luma[low:high, left : max(left + 1, round((block + 1) * side - margin))]
+        bits = bits << 1 | int(square.mean() > (_DARK + _LIGHT) / 2)
+    number, check = bits >> _CHECK_BITS, bits & ((1 << _CHECK_BITS) - 1)
+    return number if check == _check(number) else None
+
+
+def _check(number: int) -> int:
+    """Differs for numbers that differ in one or two squares; that of darkness is wrong."""
+    return ((number ^ number >> 4 ^ number >> 8 ^ number >> 12) & 0xF) ^ 0b1010
