@@ -13,6 +13,7 @@ import aioice.ice
 import av
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.codecs import vpx
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from entrenous import BLOCK_SAMPLES, SAMPLE_RATE, AudioSource, Samples, Sink, Source, VideoSource
@@ -67,14 +68,15 @@ class _Device:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._queue: deque[Samples] = deque(maxlen=_LONGEST_QUEUE)
+        self._filled = asyncio.Event()
         self.blocks = self.underruns = 0
 
     def put(self, block: Samples) -> None:
         self._queue.append(block)
+        self._filled.set()
 
     async def run(self) -> None:
-        while not self._queue:
-            await asyncio.sleep(0.001)
+        await self._filled.wait()
         base = time.monotonic()
         while True:
             due = base + self.blocks * BLOCK_SECONDS
@@ -87,13 +89,17 @@ class _Device:
 class AiortcEnd:
     """Implements `media_end.End`; the arguments are those of `media_ours.OurEnd`."""
 
-    def __init__(self, source: Source, sink: Sink, *, offers: bool, loopback: bool = False) -> None:
+    def __init__(
+        self, source: Source, sink: Sink, *, offers: bool, loopback: bool = False, video_bitrate: int | None = None
+    ) -> None:
         # An empty list, since None would mean a public STUN server.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._source, self._sink = source, sink
         self._device = _Device(sink)
         self._tasks: list[asyncio.Task[None]] = []
         self._connected = asyncio.Event()
+        if video_bitrate is not None:
+            vpx.MIN_BITRATE = vpx.DEFAULT_BITRATE = vpx.MAX_BITRATE = video_bitrate
         if loopback:
             aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
         self._connection.on("track", self._on_track)

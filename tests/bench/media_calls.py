@@ -73,6 +73,7 @@ async def running_call_between(
     prefixes: tuple[list[str], list[str]],
     *,
     size: tuple[int, int] | None = None,
+    one_way: bool = False,
     count: int = 1,
     environments: tuple[dict[str, str] | None, dict[str, str] | None] = (None, None),
     **options: Any,
@@ -83,6 +84,7 @@ async def running_call_between(
         system: the engine.
         prefixes: of both command lines.
         size: of the pictures that both send, None: none.
+        one_way: only `a` sends pictures.
         count: of calls between the two.
         environments: of the programs.
         options: of `media_end.running_end`, for both.
@@ -91,13 +93,21 @@ async def running_call_between(
         TimeoutError: they do not connect.
     """
     async with AsyncExitStack() as stack:
-        both = {"size": size, "count": count, **options}
-        a, b = [
-            await stack.enter_async_context(
-                running_end(system, prefix=prefix, environment=environment, speaks=name, offers=name == "a", **both)
+        sizes = size, None if one_way else size
+        ends = (
+            running_end(
+                system,
+                prefix=prefix,
+                environment=environment,
+                speaks=name,
+                offers=name == "a",
+                size=own_size,
+                count=count,
+                **options,
             )
-            for name, prefix, environment in zip("ab", prefixes, environments, strict=True)
-        ]
+            for name, prefix, environment, own_size in zip("ab", prefixes, environments, sizes, strict=True)
+        )
+        a, b = await asyncio.gather(*map(stack.enter_async_context, ends))
         for index in range(count):
             a.tell(do="offer", index=index)
             b.tell(do="answer", index=index, text=(await a.expect("Described", index=index))["text"])

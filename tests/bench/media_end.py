@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +24,8 @@ from .media_material import Clip, speech
 from .media_people import Listener, Speaker
 
 SYSTEMS = ("entrenous", "aiortc", "libwebrtc")
+PRIORITY = -10
+"""That of the laboratory's own carrier of packets."""
 _LINE = 1 << 22
 _START_SECONDS = 60.0
 
@@ -61,8 +63,9 @@ async def running_end(
         prefix: goes before its command line: to run it in a namespace, or on one core.
         environment: in place of ours.
         options: `speaks` (`a` or `b`), `size` (of the pictures it sends, `[width, height]`), `again` (whether the
-            track is repeated), `keep_sound`, `keep_picture` (see `Listener`), `offers`, `loopback`, `count`,
-            `devices` (True: microphone and speaker of this machine).
+            track is repeated), `keep_sound`, `keep_picture`, `recent` (see `Listener`), `offers`, `loopback`,
+            `count`, `devices` (True: microphone and speaker of this machine), `video_bitrate` (that all engines
+            are held to; without it each chooses).
     """
     search = os.pathsep.join((str(Path(__file__).parents[1]), *filter(None, sys.path)))
     process = await asyncio.create_subprocess_exec(
@@ -81,7 +84,7 @@ async def running_end(
         await end.kill()
 
 
-def _make(system: str, source: Source, sink: Sink, *, offers: bool, loopback: bool) -> End:
+def _make(system: str, source: Source, sink: Sink, **options: Any) -> End:
     # Imported here: each process loads the engine that it runs and no other.
     match system:
         case "entrenous":
@@ -90,9 +93,11 @@ def _make(system: str, source: Source, sink: Sink, *, offers: bool, loopback: bo
             from .media_aiortc import AiortcEnd as Chosen  # type: ignore[assignment]
         case "libwebrtc":
             from .media_libwebrtc import LibwebrtcEnd as Chosen  # type: ignore[assignment]
+        case "bare":
+            from .media_bare import BareEnd as Chosen  # type: ignore[assignment]
         case unknown:
             raise ValueError(unknown)
-    return Chosen(source, sink, offers=offers, loopback=loopback)
+    return Chosen(source, sink, **options)
 
 
 class _Program:
@@ -103,6 +108,8 @@ class _Program:
             "again": False,
             "keep_sound": True,
             "keep_picture": 0,
+            "recent": None,
+            "video_bitrate": None,
             "offers": False,
             "loopback": False,
             "count": 1,
@@ -120,10 +127,11 @@ class _Program:
                 source, sink = MicrophoneSource(), SpeakerSink()
             else:
                 source = Speaker(track, clip, again=given["again"])
-                sink = Listener(keep_sound=given["keep_sound"], keep_picture=given["keep_picture"])
+                sink = Listener(**{name: given[name] for name in ("keep_sound", "keep_picture", "recent")})
                 self._speakers.append(source)
                 self._listeners.append(sink)
-            self._ends.append(_make(given["system"], source, sink, offers=given["offers"], loopback=given["loopback"]))
+            options_of_end = {name: given[name] for name in ("offers", "loopback", "video_bitrate")}
+            self._ends.append(_make(given["system"], source, sink, **options_of_end))
 
     async def obey(self, command: dict[str, Any]) -> None:
         index = command.get("index", 0)
@@ -168,6 +176,8 @@ def _say(event: str, **details: object) -> None:
 
 
 async def _main(options: dict[str, Any]) -> None:
+    with suppress(PermissionError):  # what else the machine does is not what is measured; the same for all engines
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     lines = asyncio.StreamReader(limit=_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     program = _Program(options)

@@ -22,10 +22,13 @@ _QUEUED_CHUNKS = 100
 class LibwebrtcEnd:
     """Implements `media_end.End`; the arguments are those of `media_ours.OurEnd`, the sink is a `Listener`."""
 
-    def __init__(self, source: Source, sink: Sink, *, offers: bool, loopback: bool = False) -> None:
+    def __init__(
+        self, source: Source, sink: Sink, *, offers: bool, loopback: bool = False, video_bitrate: int | None = None
+    ) -> None:
         if loopback:
             allow_loopback()
         self._source, self._sink = source, sink
+        self._video_bitrate = video_bitrate
         self._connection = webrtc.RTCPeerConnection()
         self._tasks: list[asyncio.Task[None]] = []
         self._connected, self._gathered = asyncio.Event(), asyncio.Event()
@@ -53,7 +56,7 @@ class LibwebrtcEnd:
         self._tasks.append(asyncio.ensure_future(self._speak(self._source.audio, sound)))
         if self._source.video is not None:
             pictures = webrtc.VideoTrackGenerator()
-            self._connection.add_track(pictures.track)
+            self._video_sender = self._connection.add_track(pictures.track)
             self._tasks.append(asyncio.ensure_future(self._film(self._source.video, pictures)))
 
     async def offer(self) -> str:
@@ -82,6 +85,10 @@ class LibwebrtcEnd:
 
     async def start(self) -> None:
         await self._connected.wait()
+        if self._video_bitrate is not None and self._source.video is not None:
+            parameters = self._video_sender.get_parameters()
+            parameters.encodings[0].max_bitrate = self._video_bitrate
+            await self._video_sender.set_parameters(parameters)
 
     async def _speak(self, source: AudioSource, track: Any) -> None:
         writer = track.writable.get_writer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from entrenous import Sink, Source, StreamKind
@@ -17,10 +18,17 @@ class OurEnd:
     Args:
         source, sink: what is sent and received.
         offers: whether this end speaks first.
+        loopback: stay within this machine.
+        video_bitrate: bits a second of the encoder, None: its own choice.
     """
 
-    def __init__(self, source: Source, sink: Sink, *, offers: bool, loopback: bool = False) -> None:
-        self._engine = MediaEngine(MediaSettings(loopback_only=loopback))
+    def __init__(
+        self, source: Source, sink: Sink, *, offers: bool, loopback: bool = False, video_bitrate: int | None = None
+    ) -> None:
+        settings = MediaSettings(loopback_only=loopback)
+        if video_bitrate is not None:
+            settings = replace(settings, video_bitrate=video_bitrate)
+        self._engine = MediaEngine(settings)
         self._source, self._sink = source, sink
         self._offers = offers
         self._secured: asyncio.Future[None] = asyncio.get_running_loop().create_future()

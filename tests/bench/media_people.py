@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from pathlib import Path
 
 import av
@@ -115,14 +116,17 @@ class Listener:
     Args:
         keep_sound: whether sound is kept, or only counted.
         keep_picture: one of so many pictures is kept whole, to compare; 0: none.
+        recent: only the last so many seconds are remembered, so that memory does not grow; None: everything.
     """
 
-    def __init__(self, *, keep_sound: bool = True, keep_picture: int = 0) -> None:
+    def __init__(self, *, keep_sound: bool = True, keep_picture: int = 0, recent: float | None = None) -> None:
         self._keep_sound = keep_sound
         self._keep_picture = keep_picture
-        self.heard: list[tuple[float, Samples]] = []
-        self.seen: list[tuple[int, float, int, int]] = []
-        self.kept: list[Luma] = []
+        blocks = None if recent is None else round(recent / BLOCK_SECONDS)
+        pictures = None if recent is None else round(recent * Clip.FPS)
+        self.heard: deque[tuple[float, Samples]] = deque(maxlen=blocks)
+        self.seen: deque[tuple[int, float, int, int]] = deque(maxlen=pictures)
+        self.kept: deque[tuple[tuple[int, float, int, int], Luma]] = deque(maxlen=pictures)
         self.blocks = self.unnumbered = 0
         self.late = 0
         """Blocks handed over after the moment at which they were to be heard."""
@@ -146,23 +150,26 @@ class Listener:
         if number is None:
             self.unnumbered += 1
             return
-        self.seen.append((number, max(at, time.monotonic()), luma.shape[1], luma.shape[0]))
+        row = (number, max(at, time.monotonic()), luma.shape[1], luma.shape[0])
+        self.seen.append(row)
         if self._keep_picture and number % self._keep_picture == 0:
-            self.kept.append(luma.copy())
+            self.kept.append((row, luma.copy()))
+
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Nobody shares a screen here."""
 
     async def close(self) -> None:
         """Nothing is to be given back."""
 
     def write(self, path: Path) -> None:
         """Put everything into a file for `Recollection.read`."""
-        lumas = {f"luma{index}": luma for index, luma in enumerate(self.kept)}
-        kept = [row for row in self.seen if self._keep_picture and row[0] % self._keep_picture == 0]
+        lumas = {f"luma{index}": luma for index, (_, luma) in enumerate(self.kept)}
         np.savez(
             path,
             times=np.array([at for at, _ in self.heard]),
             samples=np.concatenate([block for _, block in self.heard]) if self.heard else np.zeros(0, np.int16),
             lengths=np.array([len(block) for _, block in self.heard], np.int64),
             seen=np.array(self.seen, np.float64).reshape(-1, 4),
-            kept=np.array(kept, np.float64).reshape(-1, 4),
+            kept=np.array([row for row, _ in self.kept], np.float64).reshape(-1, 4),
             **lumas,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ async def _collect(rows: AsyncIterator[Row], path: Path) -> list[Row]:
     collected = []
     with path.open("w") as file:
         async for row in rows:
+            row = {**row, "load": os.getloadavg()[0]}
             collected.append(row)
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             file.flush()

@@ -1,8 +1,8 @@
 """Speech over bad networks: quality (PESQ-WB), mouth-to-ear delay and concealed share, beside aiortc and libwebrtc.
 
-Both ends of every call talk at once, each with its own voices. At each point of the grid all engines are called over
-lines of their own with the same figures and the same seed, at the same time. Losses and jitter are on both ends' way up;
-`jitter` moves each packet by up to that much either side, and none overtakes another.
+Both ends of every call talk at once, each with its own voices. At each point of the grid all engines are called at the
+same time, over lines of their own that do the same. Losses and jitter are on the way up of both ends; jitter moves each
+packet by up to that much either side, and none overtakes another.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.network import Access, Link, Nat, Network, Way
+from lab.network import Access, Nat, Network, Way
 
 from .media_calls import Call, Recollection, running_call
 from .media_end import SYSTEMS
