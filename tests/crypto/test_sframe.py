@@ -188,6 +188,19 @@ def test_used_up_counters_seal_nothing_more() -> None:
     sealer.seal(b"again")
 
 
+@pytest.mark.parametrize("epoch", [0, 7, 8, 300])
+def test_the_length_of_the_next_header_is_known(epoch: int) -> None:
+    sealer = FrameSealer(epoch, KEY)
+    lengths = set()
+    for counter in (0, 1, 7, 8, 255, 256, 65_535, 65_536, MAX_VALUE):
+        sealer._counter = counter
+        expected = sealer.header_length
+        assert len(sealer.seal(b"frame")) == expected + 5 + tag_length(Suite.AES_256_GCM_SHA512_128)
+        lengths.add(expected)
+    assert len(lengths) == 5
+    assert FrameSealer().header_length == 1
+
+
 @pytest.mark.parametrize("kind", [FrameSealer, FrameOpener])
 def test_epoch_and_key_belong_together(kind: type[FrameSealer] | type[FrameOpener]) -> None:
     with pytest.raises(LocalProtocolError):

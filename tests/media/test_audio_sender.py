@@ -14,15 +14,19 @@ from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import DeviceError
 from entrenous.media.audio_plan import AudioPlan
 from entrenous.media.audio_sender import AudioSender
+from entrenous.media.codecs.base import Samples
 from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
 from entrenous.media.events import SourceEnded, SourceFailed
 from entrenous.media.identities import AudioFormat, StreamIdentity
+from entrenous.media.red import read_red
 from entrenous.media.rtp import RtpPacket, read_rtp
 from entrenous.media.streams import SoundBlock, StreamKind
 from lab.calls import EventLog, SoundSource, until
 
 KEY = bytes(range(32))
-AUDIO = StreamIdentity(1, {AudioFormat.OPUS: 111})
+AUDIO = StreamIdentity(1, {AudioFormat.OPUS: 111, AudioFormat.RED: 112})
+PLAN = AudioPlan(32_000)
+TONE = (9000 * np.sin(np.arange(960) * 2 * np.pi / 96)).astype(np.int16)
 
 
 class Wire:
@@ -30,7 +34,7 @@ class Wire:
         self.packets: list[RtpPacket] = []
         self.times: list[float] = []
 
-    def __call__(self, packet: bytes) -> bool:
+    def __call__(self, packet: bytearray) -> bool:
         self.packets.append(read_rtp(packet))
         self.times.append(time.monotonic())
         return True
@@ -39,8 +43,10 @@ class Wire:
         await until(lambda: len(self.packets) >= count)
 
 
-def audio_sender(source: Any, wire: Wire, log: EventLog, sealer: FrameSealer | None = None) -> AudioSender:
-    return AudioSender(AUDIO, sealer or FrameSealer(0, KEY), OpusEncoder(), source, wire, log, AudioPlan(32_000))
+def audio_sender(
+    source: Any, wire: Wire, log: EventLog, sealer: FrameSealer | None = None, plan: AudioPlan = PLAN
+) -> AudioSender:
+    return AudioSender(AUDIO, sealer or FrameSealer(0, KEY), OpusEncoder(), source, wire, log, plan)
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -48,10 +54,17 @@ async def stop(task: asyncio.Task[None]) -> None:
     await asyncio.wait({task})
 
 
-def loudness(wire: Wire) -> list[float]:
+def heard_of(wire: Wire) -> list[Samples]:
+    """What each packet sounds like, by its own Opus packet alone."""
     opener, decoder = FrameOpener(0, KEY), OpusDecoder()
-    blocks = [decoder.decode(opener.open(packet.payload, now=0.0)) for packet in wire.packets]
-    return [float(np.abs(block.astype(np.float64)).mean()) for block in blocks]
+    plain = [(packet, opener.open(packet.payload, now=0.0)) for packet in wire.packets]
+    return [
+        decoder.decode(read_red(each, 111)[-1][1] if packet.payload_type == 112 else each) for packet, each in plain
+    ]
+
+
+def loudness(wire: Wire) -> list[float]:
+    return [float(np.abs(sound.astype(np.float64)).mean()) for sound in heard_of(wire)]
 
 
 def noise(blocks: int) -> SoundSource:
@@ -72,8 +85,7 @@ async def test_talk_mute_the_end_and_silence_look_the_same() -> None:
     assert log.events == [SourceEnded(StreamKind.AUDIO)]
     steps = {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)}
     assert steps == {960}
-    # The counter of the frame layer takes one more byte from the ninth frame on; nothing else may differ.
-    assert {len(packet.payload) for packet in wire.packets[9:]} == {len(wire.packets[9].payload)}
+    assert {len(packet.payload) for packet in wire.packets} == {PLAN.sealed_bytes}
     assert {packet.marker for packet in wire.packets} == {0}
     heard = loudness(wire)
     assert max(heard[1:4]) > 1000
@@ -91,6 +103,111 @@ async def test_without_a_source_silence_keeps_the_beat() -> None:
     await stop(task)
     assert max(loudness(wire)) < 10
     assert wire.times[9] - wire.times[0] == pytest.approx(0.18, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        AudioPlan(16_000, frame_ms=60),
+        AudioPlan(24_000, frame_ms=40),
+        AudioPlan(24_000, fec=True, duplicate_distance=2),
+        AudioPlan(20_000, duplicate_distance=1, frame_ms=60),
+    ],
+)
+async def test_every_plan_has_its_size_and_its_beat(plan: AudioPlan) -> None:
+    wire, source, sealer = Wire(), noise(40), FrameSealer(0, KEY)
+    sealer._counter = 250  # the header of the frame layer grows on the way
+    await source.start()
+    task = asyncio.create_task(audio_sender(source, wire, EventLog(), sealer, plan).run())
+    await wire.has(10)
+    await stop(task)
+    assert {len(packet.payload) for packet in wire.packets} == {plan.sealed_bytes}
+    assert {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)} == {48 * plan.frame_ms}
+    assert {len(sound) for sound in heard_of(wire)} == {48 * plan.frame_ms}
+    assert {packet.payload_type for packet in wire.packets} == {112 if plan.duplicate_distance else 111}
+    assert wire.times[9] - wire.times[0] == pytest.approx(9 * plan.frame_ms / 1000, abs=0.1)
+
+
+async def test_another_plan_begins_with_a_whole_frame_and_the_sound_goes_on() -> None:
+    wire, source = Wire(), noise(60)
+    await source.start()
+    sender = audio_sender(source, wire, EventLog(), plan=AudioPlan(16_000, frame_ms=60))
+    task = asyncio.create_task(sender.run())
+    plans = [AudioPlan(48_000, duplicate_distance=1), AudioPlan(24_000, frame_ms=40), AudioPlan(64_000)]
+    await wire.has(2)
+    for plan in plans:
+        sender.use_plan(plan)
+        count = len(wire.packets)
+        await wire.has(count + 4)
+        assert sender.plan == plan
+        assert len(wire.packets[-1].payload) == plan.sealed_bytes
+    await stop(task)
+    assert sender.plan_changes == 3
+    sounds = heard_of(wire)
+    for (before, after), sound in zip(pairwise(wire.packets), sounds, strict=False):
+        assert (after.timestamp - before.timestamp) % 2**32 == len(sound)
+    assert min(loudness(wire)[1:]) > 1000
+
+
+class WaitingSource:
+    """Never yields anything; knows whether it was let go of."""
+
+    def __init__(self) -> None:
+        self.let_go = asyncio.Event()
+
+    async def read(self) -> SoundBlock | None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.let_go.set()
+        return None
+
+
+async def test_the_source_changes_while_the_beat_goes_on() -> None:
+    wire, log, waiting, loud = Wire(), EventLog(), WaitingSource(), noise(100)
+    sender = audio_sender(waiting, wire, log)
+    task = asyncio.create_task(sender.run())
+    await wire.has(5)
+    await loud.start()
+    sender.use_source(loud)
+    async with asyncio.timeout(10):
+        await waiting.let_go.wait()
+    changed_at = len(wire.packets)
+    await wire.has(changed_at + 10)
+    sender.use_source(None)
+    gone_at = len(wire.packets)
+    await wire.has(gone_at + 6)
+    await stop(task)
+    levels = loudness(wire)
+    assert max(levels[:changed_at]) < 100
+    assert min(levels[changed_at + 4 : gone_at]) > 1000
+    assert max(levels[gone_at + 3 :]) < 100
+    assert {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)} == {960}
+    assert {len(packet.payload) for packet in wire.packets} == {PLAN.sealed_bytes}
+    assert wire.times[-1] - wire.times[0] == pytest.approx(0.02 * (len(wire.times) - 1), abs=0.1)
+    assert log.events == []
+
+
+class LaggingSource:
+    """Yields what was captured some time ago, always."""
+
+    def __init__(self, lag: float) -> None:
+        self.lag = lag
+
+    async def read(self) -> SoundBlock | None:
+        await asyncio.sleep(0.02)
+        return SoundBlock(TONE, time.monotonic() - self.lag)
+
+
+async def test_a_source_that_lags_further_behind_than_the_one_before_is_heard() -> None:
+    wire = Wire()
+    sender = audio_sender(None, wire, EventLog())
+    task = asyncio.create_task(sender.run())
+    await wire.has(5)
+    sender.use_source(LaggingSource(0.3))
+    await wire.has(20)
+    await stop(task)
+    assert min(loudness(wire)[10:]) > 1000
 
 
 class StallingSource:
@@ -111,12 +228,13 @@ class StallingSource:
         if self.number > 4 and time.monotonic() - captured_at < 0.02:
             self.caught_up.set()
         late = time.monotonic() - captured_at > 0.1
-        return SoundBlock(np.full(960, 9000 if late else 0, np.int16), captured_at)
+        return SoundBlock(TONE if late else np.zeros(960, np.int16), captured_at)
 
 
 async def test_a_stalled_source_does_not_stop_the_beat_and_what_silence_replaced_is_left_out() -> None:
     wire, source = Wire(), StallingSource()
-    task = asyncio.create_task(audio_sender(source, wire, EventLog()).run())
+    sender = audio_sender(source, wire, EventLog())
+    task = asyncio.create_task(sender.run())
     await wire.has(15)
     source.go_on.set()
     async with asyncio.timeout(10):
@@ -124,6 +242,7 @@ async def test_a_stalled_source_does_not_stop_the_beat_and_what_silence_replaced
     count = len(wire.packets)
     await wire.has(count + 3)
     await stop(task)
+    assert sender.blocks_missed >= 5
     # Of what was handed over late, only what silence had not yet stood in for was sent.
     assert sum(loud > 100 for loud in loudness(wire)) <= 3
     assert wire.times[-1] - wire.times[0] == pytest.approx(0.02 * (len(wire.times) - 1), abs=0.1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous.errors import LocalProtocolError, RemoteProtocolError
@@ -18,6 +18,7 @@ earlier_packets = st.lists(
 ).map(lambda parts: sorted(parts, key=lambda part: -part[0]))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 127), earlier_packets, st.binary(min_size=1, max_size=1275))
 def test_what_was_bundled_comes_out_oldest_first(
     payload_type: int, earlier: list[tuple[int, bytes]], primary: bytes
@@ -27,6 +28,7 @@ def test_what_was_bundled_comes_out_oldest_first(
     assert len(bundle) == 4 * len(earlier) + 1 + sum(len(packet) for _, packet in earlier) + len(primary)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.sampled_from([None, OPUS]))
 def test_arbitrary_bytes_are_read_or_refused(bundle: bytes, payload_type: int | None) -> None:
     try:
@@ -39,6 +41,7 @@ def test_arbitrary_bytes_are_read_or_refused(bundle: bytes, payload_type: int | 
     assert write_red(bundle[0] & 0x7F, parts[:-1], parts[-1][1]) == bundle
 
 
+@settings(deadline=None)
 @given(earlier_packets.filter(bool), st.data())
 def test_a_bundle_cut_short_is_refused(earlier: list[tuple[int, bytes]], data: st.DataObject) -> None:
     whole = write_red(OPUS, earlier, b"p")

@@ -22,6 +22,7 @@ from entrenous.crypto.sframe_cipher import (
     RejectReason,
     Suite,
     decode_header,
+    encode_header,
     tag_length,
 )
 from entrenous.errors import LocalProtocolError
@@ -92,6 +93,11 @@ class FrameSealer:
     def sealed(self) -> int:
         """How many frames were sealed in this epoch; also the next counter."""
         return self._counter
+
+    @property
+    def header_length(self) -> int:
+        """How many bytes the header of the next frame takes: more as counter and epoch grow (RFC 9605 §4.3)."""
+        return len(encode_header(max(0, self._epoch), min(self._counter, MAX_VALUE)))
 
     def rotate(self, epoch: int, base_key: bytes) -> None:
         """Seal with the key of a later epoch from now on; the counter starts again at 0.

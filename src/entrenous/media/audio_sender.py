@@ -1,7 +1,7 @@
-"""Sound out: source → encode → seal → packets → leg.
+"""Sound out: source → frame → encode → seal → packet.
 
-It leaves as exactly one packet of one size every 20 ms, whatever is said, muted, missing or late, so that the
-traffic shows nothing of it. A frame that cannot be sealed is not sent.
+Packets have one size and leave on one beat as long as a plan stands, whatever is said, muted, missing or late, so that
+the traffic shows nothing of it. A frame that cannot be sealed is not sent.
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from entrenous.crypto.sframe import FrameSealer
-from entrenous.errors import CodecError, LocalProtocolError, MediaError
+import numpy as np
 
-from .audio_plan import FEC_ARMED_FOR, AudioPlan
+from entrenous.crypto.sframe import FrameSealer
+from entrenous.errors import LocalProtocolError
+
+from .audio_intake import AudioIntake
+from .audio_packer import AudioPacker
+from .audio_plan import AudioPlan
+from .beat import Beat
 from .blocks import silence
 from .clocksync import AUDIO_RATE
-from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, AudioEncoder, Samples
-from .codecs.opus import packet_bytes
+from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, AudioEncoder
 from .events import SessionEvent, SourceEnded, SourceFailed
 from .identities import AudioFormat, StreamIdentity
 from .outgoing import OutgoingStream
@@ -26,27 +30,24 @@ from .streams import AudioSource, SoundBlock, StreamKind
 PATIENCE = 0.040
 """Seconds that a block of the source may be late before silence is sent in its place."""
 
-LEAST_PATIENCE = 0.005
-"""Seconds that it gets in any case."""
+HELD_UP = 0.005
+"""Seconds of lateness of the loop itself, after which the source gets as long a turn: it has had none either."""
 
-MAX_FOLLOW = 0.001
-"""Seconds by which the beat is moved for each block, towards when the source delivers: 5 %, more than clocks drift."""
+_SMOOTHING = 0.02
+"""The weight of one frame in the mean time of encoding."""
 
-MAX_CATCH_UP = 0.200
-"""Seconds of blocks that leave in a row after the process was held up; silence older than that is not sent."""
-
-Send = Callable[[bytes], bool]
+Send = Callable[[bytearray], bool]
 
 
 class AudioSender:
-    """Sends one packet every 20 ms from `run` on.
+    """Sends one packet for each frame from `run` on.
 
     Args:
         identity: of the stream.
         sealer: frame keys.
-        encoder: constant in size.
+        encoder: of this stream alone.
         source: where blocks come from, None for silence.
-        send: takes RTP packets.
+        send: takes RTP packets; tells whether they left.
         on_event: told when the source ends or fails.
         plan: how sound is sent at first.
     """
@@ -63,96 +64,151 @@ class AudioSender:
     ) -> None:
         self.stream = OutgoingStream(identity, AUDIO_RATE, repairable=False)
         self.muted = False
+        self.blocks_missed = 0
+        """Blocks in whose place silence was sent because the source had none in time."""
+        self.plan_changes = 0
+        self.encode_seconds = 0.0
+        """The mean time of encoding a frame lately."""
         self._sealer = sealer
-        self._encoder = encoder
-        self._encoder.arm_fec(FEC_ARMED_FOR if plan.fec else 0)
-        self._size = packet_bytes(plan.bitrate, plan.frame_ms)
+        self._packer = AudioPacker(encoder, plan)
+        self._next_plan = plan
         self._source = source
+        self._intake: AudioIntake | None = None
         self._send = send
         self._on_event = on_event
+        self._running = False
+        self._frame: list[SoundBlock] = []
         self._timestamp = self.stream.timestamp_offset
-        self._captured_at: float | None = None
-        self._reading: asyncio.Task[SoundBlock | None] | None = None
+        self._block_at: float | None = None
+        """When the last block of this source, or the silence in its place, was captured; None before the first."""
+        self._frame_ends_at: float | None = None
+        """When the sound of the last frame ended, by the clock of its capture."""
+        self._frame_samples = 0
+
+    @property
+    def plan(self) -> AudioPlan:
+        """How sound is sent now."""
+        return self._packer.plan
+
+    def use_plan(self, plan: AudioPlan) -> None:
+        """Send by another plan from the next frame on."""
+        self._next_plan = plan
+
+    def use_source(self, source: AudioSource | None) -> None:
+        """Send another source, or silence, from the next block on; the beat goes on, a pending read is cancelled."""
+        if self._intake is not None:
+            self._intake.close()
+            self._intake = None
+        self._source = source
+        # The new one may lie further back than the old one did: what it yields is not late for that.
+        self._block_at = None
+        if self._running and source is not None:
+            self._intake = AudioIntake(source)
 
     async def run(self) -> None:
         """Send until cancelled."""
-        due = time.monotonic()
+        beat = Beat(time.monotonic())
         patience = PATIENCE
+        self._running = True
         try:
+            self.use_source(self._source)
             while True:
-                block = await self._block_by(due + patience)
-                ahead = due - time.monotonic()
-                if block is None:
+                await asyncio.sleep(max(0.0, beat.due - time.monotonic()))
+                came = await self._block_by(beat.due, patience)
+                if came is None:
                     # Once the source has missed its turn, silence keeps the beat until it is back.
                     patience = 0.0
-                    await asyncio.sleep(ahead)
-                    block = SoundBlock(silence(), self._slot(due))
+                    self._add(SoundBlock(silence(), self._slot(beat.due)))
                 else:
                     patience = PATIENCE
-                    if ahead > BLOCK_SECONDS / 2:
-                        await asyncio.sleep(ahead)
-                    # The beat follows the clock of the source, slowly: single delays must not shift it.
-                    due -= max(-MAX_FOLLOW, min(MAX_FOLLOW, ahead / 20))
-                self._send_block(block)
-                due = max(due + BLOCK_SECONDS, time.monotonic() - MAX_CATCH_UP)
+                    block, arrived_at = came
+                    beat.follow(arrived_at)
+                    self._block_at = block.captured_at
+                    self._add(block)
+                beat.advance(time.monotonic())
         finally:
-            if self._reading is not None:
-                self._reading.cancel()
+            self._running = False
+            if self._intake is not None:
+                self._intake.close()
 
     def _slot(self, due: float) -> float:
-        """The time of capture that silence stands for: that of the block it replaces."""
-        return due if self._source is None or self._captured_at is None else self._captured_at + BLOCK_SECONDS
+        """The time of capture that silence stands for: that of the block whose place it takes."""
+        if self._intake is None or self._block_at is None:
+            return due
+        self.blocks_missed += 1
+        self._block_at += BLOCK_SECONDS
+        return self._block_at
 
-    async def _block_by(self, deadline: float) -> SoundBlock | None:
-        """The next block of the source, None when there is none by the deadline.
+    async def _block_by(self, due: float, patience: float) -> tuple[SoundBlock, float] | None:
+        """The next block of the source and when it came, None when there is none in time.
 
         A block whose place silence has taken is left out: what comes after it is on time again.
         """
-        while self._source is not None:
-            if self._reading is None:
-                self._reading = asyncio.create_task(self._source.read())
-            # When the loop itself was late, the source has had no turn yet either.
-            await asyncio.wait({self._reading}, timeout=max(LEAST_PATIENCE, deadline - time.monotonic()))
-            if not self._reading.done():
-                return None
-            reading, self._reading = self._reading, None
-            try:
-                block = reading.result()
-            except MediaError as error:
-                self._source = None
-                self._on_event(SourceFailed(StreamKind.AUDIO, str(error)))
-                break
-            if block is None:
-                self._source = None
-                self._on_event(SourceEnded(StreamKind.AUDIO))
-            elif self._captured_at is None or block.captured_at >= self._captured_at + BLOCK_SECONDS / 2:
-                return block
+        now = time.monotonic()
+        deadline = max(due + patience, now + HELD_UP if now - due > HELD_UP else now)
+        while (intake := self._intake) is not None:
+            came = intake.take()
+            if came is None and not intake.over:
+                if deadline <= time.monotonic():
+                    return None
+                await intake.wait(deadline)
+                if self._intake is not intake:
+                    continue
+                came = intake.take()
+            if came is not None:
+                captured_at = came[0].captured_at
+                if self._block_at is None or captured_at >= self._block_at + BLOCK_SECONDS / 2:
+                    return came
+            elif intake.over:
+                self._source_is_over(intake)
         return None
 
-    def _send_block(self, block: SoundBlock) -> None:
-        encoded = self._encode(silence() if self.muted else block.samples)
-        timestamp = self._next_timestamp(block.captured_at)
-        try:
-            sealed = self._sealer.seal(encoded)
-        except LocalProtocolError:
+    def _source_is_over(self, intake: AudioIntake) -> None:
+        self._intake = self._source = None
+        if intake.failure is None:
+            self._on_event(SourceEnded(StreamKind.AUDIO))
+        else:
+            self._on_event(SourceFailed(StreamKind.AUDIO, intake.failure))
+
+    def _add(self, block: SoundBlock) -> None:
+        """Put one block into the frame, and send the frame once it is full."""
+        if not self._frame and self._next_plan != self._packer.plan:
+            self._packer.use(self._next_plan)
+            self.plan_changes += 1
+        self._frame.append(SoundBlock(silence(), block.captured_at) if self.muted else block)
+        if len(self._frame) * BLOCK_SECONDS * 1000 >= self._packer.plan.frame_ms:
+            frame, self._frame = self._frame, []
+            self._send_frame(frame)
+
+    def _send_frame(self, frame: list[SoundBlock]) -> None:
+        captured_at = frame[0].captured_at
+        timestamp = self._next_timestamp(captured_at, len(frame))
+        if not self._sealer.keyed:
             return  # no key (any more): nothing leaves in clear
-        for packet in self.stream.frame([sealed], timestamp, block.captured_at, marker=False, format_=AudioFormat.OPUS):
+        samples = frame[0].samples if len(frame) == 1 else np.concatenate([block.samples for block in frame])
+        types = self.stream.identity.payload_types
+        begun = time.perf_counter()
+        format_, plain = self._packer.pack(
+            samples,
+            timestamp,
+            self._sealer.header_length,
+            types[AudioFormat.OPUS],
+            bundles=AudioFormat.RED in types,
+        )
+        self.encode_seconds += _SMOOTHING * (time.perf_counter() - begun - self.encode_seconds)
+        try:
+            sealed = self._sealer.seal(plain)
+        except LocalProtocolError:
+            return  # the counters of this key are used up
+        for packet in self.stream.frame([sealed], timestamp, captured_at, marker=False, format_=format_):
             if self._send(packet):
                 self.stream.sent(packet, time.monotonic())
 
-    def _next_timestamp(self, captured_at: float) -> int:
-        """One block after the last; where the capture has paused, as many as its pause was long."""
-        pause = captured_at - self._captured_at - BLOCK_SECONDS if self._captured_at is not None else 0.0
-        blocks = 1 + (round(pause / BLOCK_SECONDS) if pause >= 2 * BLOCK_SECONDS else 0)
-        self._timestamp = (self._timestamp + blocks * BLOCK_SAMPLES) % (1 << 32)
-        self._captured_at = captured_at
+    def _next_timestamp(self, captured_at: float, blocks: int) -> int:
+        """As far after the last as that was long; where the capture has paused, by as many blocks more."""
+        pause = captured_at - self._frame_ends_at if self._frame_ends_at is not None else 0.0
+        paused = round(pause / BLOCK_SECONDS) if pause >= 2 * BLOCK_SECONDS else 0
+        self._timestamp = (self._timestamp + self._frame_samples + paused * BLOCK_SAMPLES) % (1 << 32)
+        self._frame_samples = blocks * BLOCK_SAMPLES
+        self._frame_ends_at = captured_at + blocks * BLOCK_SECONDS
         return self._timestamp
-
-    def _encode(self, samples: Samples) -> bytes:
-        try:
-            return self._encoder.encode(samples, self._size)
-        except CodecError as error:
-            # A source that yields what is no block of ours is of no more use than one that has ended.
-            self._source = None
-            self._on_event(SourceFailed(StreamKind.AUDIO, str(error)))
-            return self._encoder.encode(silence(), self._size)

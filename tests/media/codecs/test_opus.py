@@ -22,6 +22,7 @@ from entrenous.media.codecs.opus import (
     carries_fec,
     packet_bytes,
     packet_samples,
+    pad_packet,
 )
 from lab.recordings import read_sound
 
@@ -165,6 +166,36 @@ def test_fec_is_seen_where_it_is(speech: NDArray[np.int16], encoder: OpusEncoder
     assert not any(carries_fec(packet) for packet in packets_of(encoder, speech, 240, 3))
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+@pytest.mark.parametrize("expected_loss", [0, 10])
+@pytest.mark.parametrize("more", [0, 1, 2, 3, 60, 255, 256, 600])
+def test_a_padded_packet_is_the_same_sound(
+    speech: NDArray[np.int16], encoder: OpusEncoder, blocks: int, expected_loss: int, more: int
+) -> None:
+    encoder.arm_fec(expected_loss if blocks == 1 else 0)
+    bare, padded = OpusDecoder(), OpusDecoder()
+    for packet in packets_of(encoder, speech[: 24 * BLOCK], 80 * blocks, blocks):
+        longer = pad_packet(packet, len(packet) + more)
+        assert len(longer) == len(packet) + more
+        assert packet_samples(longer) == packet_samples(packet)
+        assert carries_fec(longer) == carries_fec(packet)
+        assert np.array_equal(bare.decode(packet), padded.decode(longer))
+
+
+def test_what_cannot_be_padded_is_refused() -> None:
+    for packet, size in ((bytes(40), 39), (b"", 10), (b"\xff", 10)):
+        with pytest.raises(CodecError):
+            pad_packet(packet, size)
+
+
+def test_the_encoder_can_be_tuned_while_it_runs(speech: NDArray[np.int16], encoder: OpusEncoder) -> None:
+    for bitrate in (64_000, 16_000, 40_000):
+        encoder.tune(bitrate)
+        size = packet_bytes(bitrate, 20)
+        assert {len(packet) for packet in packets_of(encoder, speech[: 20 * BLOCK], size)} == {size}
+
+
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_looking_for_fec_takes_any_bytes(packet: bytes) -> None:
     assert carries_fec(packet) in (False, True)

@@ -65,6 +65,9 @@ class EncodedPicture:
 class AudioEncoder(Protocol):
     """Encodes the sound of one packet after the other."""
 
+    def tune(self, bitrate: int) -> None:
+        """Search as hard as pays at this bit rate."""
+
     def arm_fec(self, expected_loss_percent: int) -> None:
         """Let packets carry a copy of the sound before them, for a path that loses so many; 0: none."""
 
