@@ -12,13 +12,13 @@ import entrenous
 CONTRACT = """
     BLOCK_SAMPLES SAMPLE_RATE Active Address Alerting AudioSource AudioStats Call CallEnded CallEvent CallOutcome
     CallState CallStats Cause CodecError CombinedSource ConfigError Connecting Contact ContactCard ContactError
-    Contacts DeviceError EndReason Ended EntrenousError FileSource Finding FindingCode FindingLevel FirstMedia
+    Contacts DeviceChange DeviceError Direction EndReason Ended EntrenousError FileSource Finding FindingCode FindingLevel FirstMedia
     IcePolicy IdentityChanged KeyChanged KeystoreError LocalProtocolError MediaConfig MediaError MediaFileError
-    MediaProblem MicrophoneSource MissedCall Node NodeConfig Notice NullSink PathChanged PeerMuted Picture Profile
+    MediaProblem MicrophoneSource MissedCall Node NodeConfig Notice NullSink PathChanged PeerMuted Picture Processing Profile
     Reconnecting Recorder Rekeyed RemoteProtocolError RequestRefused Samples SendingEnded ServerBack ServerError
-    ServerLost ServerUnreachable Side Sink SoundBlock SoundDevice Source SpeakerSink Stage Strangers StreamKind TeeSink
+    ServerLost ServerUnreachable Side Sink SoundBlock SoundCard SoundDevice Source SpeakerSink Stage Strangers StreamKind Switch TeeSink
     TestCardSource Timeouts ToneSource TransportError VerificationError VideoSource VideoStats WordsKnown
-    WrongPassphrase asset_path examine list_sound_devices main_finding register
+    WrongPassphrase asset_path examine list_sound_devices main_finding missing_processing register
 """
 
 

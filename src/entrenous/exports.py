@@ -51,8 +51,10 @@ from .events import (
     WordsKnown,
 )
 from .media.codecs.base import BLOCK_SAMPLES, SAMPLE_RATE, Samples
-from .media.devices import SoundDevice, list_sound_devices
+from .media.devices import DeviceChange, Direction, SoundDevice, list_sound_devices
+from .media.processing import Processing, Switch, missing_processing
 from .media.sinks import NullSink, Recorder, SpeakerSink, TeeSink
+from .media.sound_card import SoundCard
 from .media.sources import CombinedSource, FileSource, MicrophoneSource, TestCardSource, ToneSource
 from .media.stats import AudioStats, CallStats, VideoStats
 from .media.streams import AudioSource, Picture, Sink, SoundBlock, Source, StreamKind, VideoSource
@@ -85,7 +87,9 @@ __all__ = [
     "ContactCard",
     "ContactError",
     "Contacts",
+    "DeviceChange",
     "DeviceError",
+    "Direction",
     "EndReason",
     "Ended",
     "EntrenousError",
@@ -112,6 +116,7 @@ __all__ = [
     "PathChanged",
     "PeerMuted",
     "Picture",
+    "Processing",
     "Profile",
     "Reconnecting",
     "Recorder",
@@ -127,12 +132,14 @@ __all__ = [
     "Side",
     "Sink",
     "SoundBlock",
+    "SoundCard",
     "SoundDevice",
     "Source",
     "SpeakerSink",
     "Stage",
     "Strangers",
     "StreamKind",
+    "Switch",
     "TeeSink",
     "TestCardSource",
     "Timeouts",
@@ -147,5 +154,6 @@ __all__ = [
     "examine",
     "list_sound_devices",
     "main_finding",
+    "missing_processing",
     "register",
 ]

@@ -2,6 +2,9 @@
 
 PortAudio reads its environment once, when it is first used, so whoever is to hear this sound card must be a process
 of its own, started with `SoundCard.environment`.
+
+A second server stands for a headset. Where it does not run, nothing of that name opens and it is not listed, and when
+it ends, streams on it die: as with a device that is pulled out.
 """
 
 from __future__ import annotations
@@ -26,10 +29,13 @@ MISSING = next(
 )
 """Why there can be no sound card here, None when there can."""
 
+HEADSET = "headset"
+
 _ASOUNDRC = """
-pcm.!default { type pulse }
-ctl.!default { type pulse }
-pcm.entrenous { type pulse hint { show on description "entrenous test card" } }
+pcm.!default {{ type pulse }}
+ctl.!default {{ type pulse }}
+pcm.entrenous {{ type pulse hint {{ show on description "entrenous test card" }} }}
+pcm.{headset} {{ type pulse server "unix:{headset_socket}" hint {{ show on description "headset" }} }}
 """
 
 
@@ -38,25 +44,52 @@ class SoundCard:
     """A running PulseAudio."""
 
     environment: dict[str, str]
+    folder: Path
+
+    def pactl(self, *arguments: str) -> str:
+        """Tell the server something; what it answers."""
+        done = subprocess.run(
+            ["pactl", *arguments], env=self.environment, capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    @contextmanager
+    def headset(self) -> Iterator[None]:
+        """Plug the headset in; at the end it is pulled out."""
+        with _server(self.environment, self.folder / HEADSET, rate=48_000):
+            yield
 
 
 @contextmanager
-def sound_card() -> Iterator[SoundCard]:
-    """Run a PulseAudio with one null sink, whose monitor is the default microphone, in a folder of its own."""
+def sound_card(rate: int = 48_000) -> Iterator[SoundCard]:
+    """Run a PulseAudio with one null sink, whose monitor is the default microphone, in a folder of its own.
+
+    Args:
+        rate: samples a second of the null sink.
+    """
     folder = Path(tempfile.mkdtemp(prefix="entrenous-pulse-"))
     socket = folder / "native"
-    (folder / ".asoundrc").write_text(_ASOUNDRC)
+    (folder / ".asoundrc").write_text(_ASOUNDRC.format(headset=HEADSET, headset_socket=folder / HEADSET))
     environment = {
         **{name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ},
         "HOME": str(folder),
         "XDG_RUNTIME_DIR": str(folder),
         "PULSE_RUNTIME_PATH": str(folder),
         "PULSE_SERVER": f"unix:{socket}",
-        "PULSE_LATENCY_MSEC": "60",
     }
+    try:
+        with _server(environment, socket, rate):
+            yield SoundCard(environment, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(environment: dict[str, str], socket: Path, rate: int) -> Iterator[None]:
+    environment = {**environment, "PULSE_SERVER": f"unix:{socket}", "PULSE_RUNTIME_PATH": f"{socket}-runtime"}
     modules = [
         f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
-        "module-null-sink sink_name=speaker rate=48000 channels=1",
+        f"module-null-sink sink_name=speaker rate={rate} channels=1",
         "module-remap-source master=speaker.monitor source_name=microphone",
     ]
     command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--disable-shm=yes"]
@@ -64,14 +97,10 @@ def sound_card() -> Iterator[SoundCard]:
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             _wait_until_ready(environment)
-            yield SoundCard(environment)
+            yield
         finally:
-            server.terminate()
-            try:
-                server.wait(5)
-            except subprocess.TimeoutExpired:
-                server.kill()
-            shutil.rmtree(folder, ignore_errors=True)
+            server.kill()  # asked to end, it takes seconds while somebody is connected
+            socket.unlink(missing_ok=True)
 
 
 def _wait_until_ready(environment: dict[str, str]) -> None:

@@ -19,8 +19,8 @@ LISTEN_BLOCKS: Final = 25
 """Half a second of 20 ms blocks."""
 
 PLAY_BLOCKS: Final = 3
-PLAY_LOOKS: Final = 50
-"""How often it is looked whether the blocks were played, every 20 ms."""
+PLAY_LOOKS: Final = 150
+"""How often it is looked whether the blocks were played, every 20 ms: a sound server may take two seconds to begin."""
 
 _FULL_SCALE: Final = 32768.0
 

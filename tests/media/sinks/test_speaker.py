@@ -17,7 +17,7 @@ async def test_sound_waits_for_the_speaker_and_pictures_pass(monkeypatch: pytest
     opened: list[object] = []
     stream = SpeakerStream()
 
-    async def note(device: object = None) -> SpeakerStream:
+    async def note(device: object = None, **_: object) -> SpeakerStream:
         opened.append(device)
         return stream
 

@@ -15,7 +15,7 @@ async def test_it_opens_the_device_it_is_told_at_the_start_only(monkeypatch: pyt
     opened: list[object] = []
     stream = MicrophoneStream()
 
-    async def note(device: object = None) -> MicrophoneStream:
+    async def note(device: object = None, **_: object) -> MicrophoneStream:
         opened.append(device)
         return stream
 
