@@ -386,6 +386,25 @@ def test_another_network_does_not_shorten_a_pause_that_the_server_asked_for() ->
     play.wait(1.0).expect(OpenTransport())
 
 
+def test_whoever_wants_to_call_does_not_wait_for_the_pause_to_end() -> None:
+    play = up()
+    for _ in range(4):
+        play.wait(play.lose().retry_at - play.now).session.drain()
+    longest = play.lose().retry_at - play.now
+    play.session.fetch_devices("bob@example.org", play.now)
+    play.expect(OpenTransport())
+    assert play.lose().retry_at - play.now > longest, "that it was tried is no reason to try oftener"
+
+
+def test_not_even_whoever_wants_to_call_shortens_a_pause_that_the_server_asked_for() -> None:
+    play = up()
+    play.wait(play.lose().retry_at - play.now).session.drain()
+    play.session.transport_opened(play.now)
+    play.hear(HELLO, Error(code=ErrorCode.TOO_MANY, message="Not now.", retry_after=20.0)).session.drain()
+    play.session.fetch_devices("bob@example.org", play.now)
+    play.expect()
+
+
 def test_another_network_is_nothing_to_a_session_that_is_not_wanted() -> None:
     fresh, over = Play(), up()
     over.session.stop()

@@ -177,7 +177,13 @@ class Session:
             self._say_all(now)
 
     def fetch_devices(self, address: str, now: float) -> int:
-        """Ask for the devices of an account; the number comes back with the answer or the failure."""
+        """Ask for the devices of an account; the number comes back with the answer or the failure.
+
+        Somebody wants to be connected with that person now, so a pause before the next attempt is not waited for,
+        unless the server has asked for it.
+        """
+        if self._phase is Phase.PAUSED:
+            self._end_pause(now)
         return self._ask(FetchDevices(request=self._requests.new_number(), address=address), now)
 
     def publish(self, prekeys: Sequence[bytes], now: float) -> int:
@@ -214,9 +220,7 @@ class Session:
         self._failures = 0
         match self._phase:
             case Phase.PAUSED:
-                if now >= self._unwelcome_until:
-                    self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
-                    self._open(now)
+                self._end_pause(now)
             case Phase.OPENING | Phase.GREETING | Phase.LOGGING_IN:
                 self._because = sentence
                 patience = self._timeouts.backoff * (2.0**self._given_up - 1.0)
@@ -299,6 +303,12 @@ class Session:
         self._opened_at = now
         self._deadlines = self._deadlines.set(_Wait.OPEN, now + self._timeouts.open_transport)
         self._outputs.append(OpenTransport())
+
+    def _end_pause(self, now: float) -> None:
+        """Connect now, unless the server has asked us not to come yet."""
+        if now >= self._unwelcome_until:
+            self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
+            self._open(now)
 
     def _open_anew(self, now: float) -> None:
         """Leave the transport that there is, in whatever state, for one over the network as it is now."""
