@@ -88,6 +88,7 @@ class LibwebrtcEnd:
         if self._video_bitrate is not None and self._source.video is not None:
             parameters = self._video_sender.get_parameters()
             parameters.encodings[0].max_bitrate = self._video_bitrate
+            parameters.degradation_preference = "maintain-resolution"
             await self._video_sender.set_parameters(parameters)
 
     async def _speak(self, source: AudioSource, track: Any) -> None:
