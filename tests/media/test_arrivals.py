@@ -2,56 +2,106 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from entrenous.media.arrivals import ArrivalWindow
+from entrenous.media.arrivals import ArrivalHistory
 
 
-def filled(transits: list[float], spacing: float = 0.02, length: float = 10.0) -> ArrivalWindow:
-    window = ArrivalWindow(length)
+def filled(transits: list[float], spacing: float = 0.02) -> ArrivalHistory:
+    history = ArrivalHistory()
     for number, transit in enumerate(transits):
-        window.add(number * spacing + 0.001, transit)
-    return window
+        history.add(number * spacing + 0.001, transit)
+    return history
 
 
 def test_nothing_is_needed_before_the_first() -> None:
-    window = ArrivalWindow(10)
-    assert window.is_empty
-    assert window.needed() == 0
+    history = ArrivalHistory()
+    assert history.is_empty
+    assert history.needed == history.recent == 0
 
 
-def test_an_even_stream_needs_nothing_whatever_its_origin() -> None:
-    for origin in (-5000.0, 0.0, 70.0):
-        window = filled([origin] * 100)
-        assert (window.fastest, window.needed()) == (origin, 0)
+@pytest.mark.parametrize("origin", [-5000.0, 0.0, 70.0])
+def test_an_even_stream_needs_next_to_nothing_whatever_its_origin(origin: float) -> None:
+    history = filled([origin] * 100)
+    assert history.fastest == origin
+    assert history.needed <= 0.005
 
 
-def test_the_slowest_counts_while_there_are_few() -> None:
-    assert filled([1.0, 1.0, 1.06, 1.0]).needed() == pytest.approx(0.06)
+def test_the_fastest_is_that_of_the_last_five_seconds() -> None:
+    history = filled([1.0] + [1.02] * 240)
+    assert history.fastest == 1.0
+    for number in range(241, 260):
+        history.add(number * 0.02, 1.02)
+    assert history.fastest == pytest.approx(1.02)
+    assert len(history._fastest) <= 252
 
 
-def test_one_in_fifty_may_be_later() -> None:
-    assert filled([0.0] * 99 + [0.3]).needed() == 0
-    assert filled([0.0] * 95 + [0.3] * 5).needed() == pytest.approx(0.3)
+def test_jitter_needs_what_it_takes() -> None:
+    source = random.Random(1)
+    needed = filled([source.uniform(0, 0.06) for _ in range(1500)]).needed
+    assert 0.055 <= needed <= 0.060
 
 
-def test_a_burst_counts_once() -> None:
-    window = filled([0.0] * 200)
-    for number in range(30):
-        window.add(4.7, 0.6 - number * 0.02)
-    assert window.needed() == 0
+def test_a_burst_counts_once_and_not_at_all_if_it_stays_alone() -> None:
+    for before in (30, 300, 3000):
+        history = filled([0.0] * before)
+        for number in range(30):
+            history.add(before * 0.02, 0.6 - number * 0.02)
+        for number in range(60):
+            history.add((before + 1 + number) * 0.02, 0.0)
+        assert history.needed <= 0.005
+
+
+def test_bursts_that_come_again_are_waited_for() -> None:
+    history = filled(([0.0] * 100 + [0.08]) * 20)
+    assert history.needed == pytest.approx(0.085)
 
 
 def test_packets_in_regular_batches_need_the_whole_batch() -> None:
-    window = ArrivalWindow(10)
+    history = ArrivalHistory()
     for batch in range(40):
         for number in range(5):
-            window.add(batch * 0.1 + 0.001, 0.08 - number * 0.02)
-    assert window.needed() == pytest.approx(0.08)
+            history.add(batch * 0.1 + 0.001, 0.08 - number * 0.02)
+    assert history.needed == pytest.approx(0.085)
 
 
-def test_what_is_older_than_the_window_is_forgotten() -> None:
-    window = filled([0.0] * 50 + [0.1] * 100, length=1.0)
-    assert window.fastest == pytest.approx(0.1)
-    assert window.needed() == 0
-    assert len(window._turns) == len(window._fastest) == len(window._slowest) <= 51
+def test_what_was_long_ago_is_forgotten() -> None:
+    history = filled([0.0, 0.1] * 500)
+    assert history.needed == pytest.approx(0.105)
+    for number in range(1000, 11_000):
+        history.add(number * 0.02, 0.0)
+    assert history.needed <= 0.005
+
+
+def test_the_last_trouble_is_recent_for_half_a_second_to_a_second() -> None:
+    history = filled([0.0] * 20 + [0.2])
+    assert history.recent == pytest.approx(0.2)
+    for number in range(21, 47):
+        history.add(number * 0.02 + 0.001, 0.0)
+    assert history.recent == pytest.approx(0.2)
+    for number in range(47, 75):
+        history.add(number * 0.02 + 0.001, 0.0)
+    assert history.recent == 0
+
+
+def test_what_was_read_late_is_late_but_its_way_was_not() -> None:
+    history = ArrivalHistory()
+    for number in range(200):
+        history.add(number * 0.02 + 0.001, 1.0, excuse=0.03)
+    assert history.fastest == 1.0
+    assert history.needed == pytest.approx(0.035)
+
+
+def test_repairs_are_waited_for_without_being_fast() -> None:
+    history = ArrivalHistory()
+    for number in range(200):
+        history.add(number * 0.02 + 0.001, 1.0)
+        history.add_repair(number * 0.02 + 0.001, 1.04)
+    assert history.fastest == 1.0
+    assert history.needed == pytest.approx(0.045)
+
+
+def test_there_is_an_end_to_what_can_be_needed() -> None:
+    assert filled(([0.0] * 20 + [7.0]) * 20).needed == pytest.approx(0.6)

@@ -1,64 +1,112 @@
-"""How long the packets of the last seconds took, and what delay would have been enough for them. Pure."""
+"""How much later than the fastest packets arrive, and what delay would have been enough for nearly all. Pure.
+
+A transit is arrival time minus media time, in seconds; both clocks have origins of their own, so that only
+differences between transits mean anything. The smallest transit of the last seconds stands for an empty network.
+
+The latest packet of each half second makes one sample, in a histogram that forgets: a queue that empties in one
+burst is then one event and not fifty, a burst that happens once is no reason to wait for the next one, and three
+within half a minute are. (The idea and the constants are those of NetEQ's delay manager; the buckets are finer.)
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
+from typing import Final
 
-_TURN = 0.020
-"""Seconds of arrival time that make one sample: a queue that empties in a burst is one event, not fifty."""
+_WINDOW: Final = 5.0
+"""Seconds in which the fastest packet stands for an empty network."""
 
-_OUTLIERS = 0.02
-"""Share of samples that may be later than what is called enough: what FEC repairs almost unheard."""
+_INTERVAL: Final = 0.5
+"""Seconds of arrivals that make one sample."""
+
+_BUCKET: Final = 0.005
+_BUCKETS: Final = 120
+"""Seconds of one bucket of the histogram, and how many there are; the last one takes what is beyond."""
+
+_OUTLIERS: Final = 0.05
+"""Share of the half seconds in which something may come too late; one of them may as long as there are few."""
+
+_KEEP: Final = 0.983
+"""What remains of a sample's weight when the next one comes: half of it after 20 s."""
 
 
-class ArrivalWindow:
-    """The fastest and the slowest transit of each 20 ms of arrivals within a sliding window.
+_ROUNDING: Final = 1e-9
 
-    A transit is arrival time minus media time, in seconds; both clocks have origins of their own, so that only
-    differences between transits mean anything.
 
-    Args:
-        length: seconds that a sample counts for.
-    """
+class ArrivalHistory:
+    """The transits of a stream: the fastest, and the delay that nearly all would have needed."""
 
-    def __init__(self, length: float) -> None:
-        self._length = length
-        self._turns: deque[tuple[int, float, float]] = deque()
-        self._fastest: list[float] = []
-        self._slowest: list[float] = []
+    def __init__(self) -> None:
+        self._fastest: deque[tuple[float, float]] = deque()  # (arrival, transit), both rising
+        self._weights = [0.0] * _BUCKETS
+        self._samples = 0
+        self._interval_end: float | None = None
+        self._latest = self._latest_before = 0.0
+        self._needed = 0.0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing has arrived yet."""
-        return not self._turns
+        return not self._fastest
 
     @property
     def fastest(self) -> float:
-        """The smallest transit, which stands for an empty network; there must have been an arrival."""
-        return self._fastest[0]
+        """The smallest transit of the last five seconds of arrivals; there must have been one."""
+        return self._fastest[0][1]
 
+    @property
     def needed(self) -> float:
-        """Seconds beyond the fastest transit within which all but the outliers arrived; 0 before the first."""
-        if not self._turns:
-            return 0.0
-        outliers = int(len(self._slowest) * _OUTLIERS)
-        return self._slowest[-1 - outliers] - self._fastest[0]
+        """Seconds beyond the fastest transit within which nearly all arrived; 0 in the first half second."""
+        return self._needed
 
-    def add(self, now: float, transit: float) -> None:
-        """Take the transit of a packet that arrived `now`, and forget what is too old."""
-        turn = int(now / _TURN)
-        fastest = slowest = transit
-        if self._turns and self._turns[-1][0] == turn:
-            _, earlier_fastest, earlier_slowest = self._remove(self._turns.pop())
-            fastest, slowest = min(fastest, earlier_fastest), max(slowest, earlier_slowest)
-        self._turns.append((turn, fastest, slowest))
-        insort(self._fastest, fastest)
-        insort(self._slowest, slowest)
-        while self._turns[0][0] < turn - self._length / _TURN:
-            self._remove(self._turns.popleft())
+    @property
+    def recent(self) -> float:
+        """The same for all that arrived in the last half second to second: trouble seldom comes alone."""
+        return max(self._latest, self._latest_before)
 
-    def _remove(self, sample: tuple[int, float, float]) -> tuple[int, float, float]:
-        del self._fastest[bisect_left(self._fastest, sample[1])]
-        del self._slowest[bisect_left(self._slowest, sample[2])]
-        return sample
+    def add(self, at: float, transit: float, excuse: float = 0.0) -> None:
+        """Take a packet.
+
+        Args:
+            at: when it reached the socket.
+            transit: seconds of its way.
+            excuse: seconds that it was of use later than it arrived, because this process was busy.
+        """
+        fastest = self._fastest
+        while fastest and fastest[-1][1] >= transit:
+            fastest.pop()
+        fastest.append((at, transit))
+        while fastest[0][0] < at - _WINDOW:
+            fastest.popleft()
+        self.add_repair(at, transit + excuse)
+
+    def add_repair(self, at: float, transit: float) -> None:
+        """Take what can stand in for a lost packet: it need not be fast, but is worth waiting for.
+
+        Args:
+            at: when it reached the socket.
+            transit: seconds between the media time of what was lost and `at`.
+        """
+        if self._interval_end is None:
+            self._interval_end = at + _INTERVAL
+        elif at >= self._interval_end:
+            self._take_sample()
+            self._interval_end = at + _INTERVAL
+        delay = transit - self._fastest[0][1]
+        if delay > self._latest:
+            self._latest = delay
+
+    def _take_sample(self) -> None:
+        """Close an interval: its latest arrival goes into the histogram."""
+        self._samples += 1
+        keep = min(_KEEP, 1.0 - 1.0 / self._samples)
+        weights = [weight * keep for weight in self._weights]
+        weights[min(int(self._latest / _BUCKET), _BUCKETS - 1)] += 1.0 - keep
+        self._weights = weights
+        self._latest_before, self._latest = self._latest, 0.0
+        outliers = max(_OUTLIERS, 1.0 - keep) + _ROUNDING
+        bucket, beyond = _BUCKETS, 0.0
+        while bucket > 0 and beyond + weights[bucket - 1] <= outliers:
+            bucket -= 1
+            beyond += weights[bucket]
+        self._needed = bucket * _BUCKET

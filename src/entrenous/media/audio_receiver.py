@@ -10,25 +10,24 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import assert_never
 
 from entrenous.crypto.sframe import FrameOpener
-from entrenous.errors import CodecError, VerificationError
+from entrenous.errors import CodecError, RemoteProtocolError, VerificationError
 
-from .blocks import cross_fade, is_quiet, silence
 from .clocksync import AUDIO_RATE, PlayoutClock
-from .codecs.base import BLOCK_SECONDS, AudioDecoder, Samples
-from .jitter import Conceal, Merge, Play, Playout, PlayoutBuffer, Recover, Silence
+from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, AudioDecoder, Samples
+from .codecs.opus import carries_fec, packet_samples
+from .identities import PAYLOAD_TYPES, AudioFormat
+from .jitter import PlayoutBuffer
+from .playout import Playout
 from .reception import Reception
+from .red import read_red
 from .rtp import RtpPacket
 from .stats import RateMeter
 
 PHASE = 0.005
 """Seconds after a packet is due at which the play-out has its turn: its successor is then here when its own turn
 comes 20 ms later, so that a lost block is recovered from it, and small jitter does not matter."""
-
-MINIMUM_DELAY = 0.040
-"""Seconds that sound waits at least: two blocks, which is what an event loop with video beside it may be late by."""
 
 MAX_LAG = 0.5
 """Seconds that the play-out clock may be behind before it starts anew instead of catching up."""
@@ -44,6 +43,7 @@ class AudioReceiver:
         clock: the common time line with the picture.
         play: takes blocks and when they are to be heard.
         on_first: told when the first block is played.
+        bundle_type: the RTP payload type of bundles (RFC 2198); with any other a packet holds a single Opus packet.
     """
 
     def __init__(
@@ -54,21 +54,29 @@ class AudioReceiver:
         clock: PlayoutClock,
         play: Callable[[Samples, float], None],
         on_first: Callable[[float], None],
+        bundle_type: int | None = PAYLOAD_TYPES[AudioFormat.RED],
     ) -> None:
         self.reception = Reception(ssrc, AUDIO_RATE)
-        self.buffer = PlayoutBuffer(minimum_delay=MINIMUM_DELAY)
+        self.buffer = PlayoutBuffer()
         self.rejected = 0
-        self.undecodable = 0
+        """Sealed frames that did not open."""
+        self.malformed = 0
+        """Frames that opened and are neither an Opus packet of 20, 40 or 60 ms nor a bundle of such."""
         self.received_rate = RateMeter()
         self._opener = opener
-        self._decoder = decoder
+        self._playout = Playout(self.buffer, decoder)
         self._clock = clock
         self._play = play
         self._on_first = on_first
+        self._bundle_type = bundle_type
         self._first_arrival: float | None = None
         self._arrived = asyncio.Event()
         self._started = False
-        self._last = silence()
+
+    @property
+    def undecodable(self) -> int:
+        """Packets that were authentic and made no sense as sound; each was concealed."""
+        return self.malformed + self._playout.undecodable
 
     def receive(self, packet: RtpPacket, size: int, at: float) -> None:
         """Take one packet of `size` bytes that arrived at monotonic time `at`."""
@@ -76,14 +84,32 @@ class AudioReceiver:
             return
         self.received_rate.add(size, at)
         try:
-            encoded = self._opener.open(packet.payload, now=at)
+            plain = self._opener.open(packet.payload, now=at)
         except VerificationError:
             self.rejected += 1
             return
-        self.buffer.push(packet.timestamp, encoded, at)
+        try:
+            if packet.payload_type == self._bundle_type:
+                self._take_bundle(packet.timestamp, plain, at)
+            else:
+                self._take(packet.timestamp, plain, at)
+        except (RemoteProtocolError, CodecError):
+            self.malformed += 1
+            return
         if self._first_arrival is None:
             self._first_arrival = at
             self._arrived.set()
+
+    def _take(self, timestamp: int, encoded: bytes, at: float) -> None:
+        blocks = packet_samples(encoded) // BLOCK_SAMPLES
+        self.buffer.push(timestamp, encoded, at, blocks=blocks, fec=carries_fec(encoded))
+
+    def _take_bundle(self, timestamp: int, bundle: bytes, at: float) -> None:
+        *earlier, (_, primary) = read_red(bundle)
+        self._take(timestamp, primary, at)
+        for offset, encoded in earlier:
+            blocks = packet_samples(encoded) // BLOCK_SAMPLES
+            self.buffer.push_copy((timestamp - offset) % (1 << 32), encoded, at, blocks=blocks)
 
     async def run(self) -> None:
         """Play every 20 ms from the first packet on, until cancelled."""
@@ -104,33 +130,12 @@ class AudioReceiver:
 
     def play_one(self, turn: float) -> None:
         """Play the block whose turn is at monotonic time `turn`."""
-        playout = self.buffer.pull(turn, quiet=is_quiet(self._last))
-        if not self._started and not isinstance(playout, Play):
+        block = self._playout.block(turn)
+        if block is None:
             return
-        try:
-            block = self._decode(playout, turn)
-        except CodecError:
-            self.undecodable += 1
-            block = self._decoder.conceal()
-        self._last = block
+        if self._playout.heard is not None:
+            self._clock.sound_played(self._playout.heard, turn)
         self._play(block, turn)
         if not self._started:
             self._started = True
             self._on_first(turn)
-
-    def _decode(self, playout: Playout, turn: float) -> Samples:
-        match playout:
-            case Play(payload, timestamp):
-                self._clock.sound_played(timestamp, turn)
-                return self._decoder.decode(payload)
-            case Merge(first, second, timestamp):
-                self._clock.sound_played(timestamp, turn)
-                return cross_fade(self._decoder.decode(first), self._decoder.decode(second))
-            case Recover(next_payload, _):
-                return self._decoder.recover(next_payload)
-            case Conceal():
-                return self._decoder.conceal()
-            case Silence():
-                return silence()
-            case _ as never:
-                assert_never(never)

@@ -9,14 +9,6 @@ from .codecs.base import BLOCK_SAMPLES, Samples
 QUIET_RMS = 300.0
 """Root mean square, of 32,768, below which a block is a pause between words rather than speech: -41 dB."""
 
-_FADE_IN = (0.5 - 0.5 * np.cos(np.linspace(0, np.pi, BLOCK_SAMPLES))).astype(np.float32)
-
-
-def cross_fade(first: Samples, second: Samples) -> Samples:
-    """One block that begins like `first` and ends like `second`: 40 ms heard in 20, without a click."""
-    mixed = first + _FADE_IN * (second.astype(np.float32) - first)
-    return np.rint(mixed).astype(np.int16)
-
 
 def is_quiet(block: Samples) -> bool:
     """Whether a block is soft enough that an edit of its length goes unheard."""

@@ -1,100 +1,131 @@
 """The play-out buffer of sound: absorbs what the network does to the cadence, with as little delay as it allows.
 
-Pure: packets and `now` in, what to play out. Both sides count in *positions*, blocks of 20 ms since the stream
-began. Each arrival yields a transit, `arrival - position * 20 ms`; the smallest transit of the last ten seconds
-stands for an empty network, so the delay of a block is what it waits beyond that. The wanted delay is a high
-quantile of what arrivals needed in the same window (the idea of NetEQ), one sample for each 20 ms of arrival time,
-so that a queue which empties in one burst counts as one event and not as fifty.
+Pure: packets and `now` in, what to do next out; `playout` does it. Time is counted in *positions*, blocks of 20 ms
+since the stream began; a packet holds one to three. Each arrival yields a transit, `arrival - position * 20 ms`; the
+smallest transit of the last seconds stands for an empty network, so the *slack* of a packet is what it waits beyond
+that until it is decoded. (Unlike the number of packets that are held it does not jump with every arrival, and needs
+no filter.) The slack that is wanted is what nearly all arrivals needed lately (`arrivals`), and with losses, what
+their repairs needed: the packet with in-band FEC behind a lost one, or the bundle with its copy. An arrival that this
+process was too busy to read in time counts from when it was read.
 
 How it steers:
 
-- A block that is missing while its successor is here is lost: it is recovered from the successor's in-band FEC and
-  the play-out goes on. A loss never adds delay; losses that repeat add one block for as long as they do, because
-  the successor has to be here in time to be of help.
-- With nothing here the play-out conceals and stays where it is. If the block comes after all it is played, and the
-  delay has grown by what was waited; if its successor comes, the concealment has stood in for it.
-- Delay above the wanted one is taken back by merging two blocks into one, rarely; a lot of it (after an outage) by
-  leaving out the oldest blocks at once.
+- A packet that is missing when its turn comes, while later ones are here, is lost: it is recovered from in-band FEC
+  or concealed, and the play-out goes on. A loss by itself never adds delay.
+- With nothing here, or with far too little slack, the play-out conceals and stays where it is. If the packet comes
+  after all it is played, and the delay has grown by what was waited; if a later one comes, the concealment has stood
+  in for those between, unless the delay was wanted.
+- Slack that is too much or too little for a whole block is taken back or gained by shortening or lengthening sound a
+  little. Sound is taken every 20 ms, so within a block more delay protects from nothing: the rest is trimmed.
+- Far too much, after an outage, is left out at once.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from dataclasses import dataclass
+from typing import Final
 
-from .arrivals import ArrivalWindow
-from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS
+from .arrivals import ArrivalHistory
+from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, SAMPLE_RATE
+from .drift import ClockDrift
 
-MINIMUM_DELAY = 0.020
-MAXIMUM_DELAY = 0.400
-"""Seconds between which the wanted delay is kept."""
+MINIMUM_DELAY: Final = 0.020
+MAXIMUM_DELAY: Final = 0.400
+"""Seconds between which the wanted slack is kept. With 20 ms the packet behind a lost one is there to repair it."""
 
-_WINDOW = 10.0
-"""Seconds of arrivals and losses that the wanted delay is drawn from."""
+_TOLERATED: Final = 0.005
+"""Seconds by which the slack may fall below the wanted one before anything is done."""
 
-_REPEATED_LOSSES = 3
-"""Losses within the window from which a block of delay is spent on having their successors in time."""
+_TOO_MUCH: Final = 0.300
+"""Seconds of slack above the wanted one that are played faster; of more, the oldest is left out at once."""
 
-_BURST = 0.100
-"""Seconds of delay above the wanted one that are merged away in time; more is left out at once."""
+_TRIMMED: Final = 240
+"""Samples of delay within a block from which it is worth a cut."""
 
-_MERGE_INTERVAL = 0.500
-_MERGE_INTERVAL_QUIET = 0.100
-"""Seconds between two merges, in speech and in quiet."""
+_HASTY: Final = 2880
+"""Samples of delay too much or too little from which nothing is spared to be rid of them: 60 ms."""
 
-_CAPACITY = 64
+_STRETCH_INTERVAL: Final = 0.100
+"""Seconds between two changes of length, unless in haste."""
+
+_LIKENESS_TO_LENGTHEN: Final = (0.9, 0.5)
+_LIKENESS_TO_SHORTEN: Final = (1.2, 0.2)
+"""How much sound has to resemble itself to be changed in length, and what is taken off for each second of waiting.
+Growing is urgent; shrinking waits a second for a quiet passage, where anything goes, before it touches speech."""
+
+_HASTE: Final = 0.7
+"""What is taken off in haste."""
+
+_CAPACITY: Final = 64
 """Blocks that are held at most: 1.28 s, three times the longest wanted delay."""
 
-_SILENT_AFTER = 50
-"""Concealed blocks in a row after which silence is played: the voice has long faded, and decoding rests."""
+_VOICE_GONE: Final = 50
+"""Blocks without anything in a row after which what is played is comfort noise and no longer a stand-in."""
 
-_TIMESTAMPS = 1 << 32
-_REMEMBERED = (1 << 128) - 1
-"""Blocks that are remembered as played, one bit each, to tell a duplicate from a late packet: 2.56 s."""
+_TIMESTAMPS: Final = 1 << 32
+_REMEMBERED: Final = (1 << 128) - 1
+"""Blocks of which is remembered what became of them, one bit each, to tell duplicates from late packets: 2.56 s."""
 
-_STRAY = 1.0
+_STRAY: Final = 1.0
 """Seconds of unexpected transit from which a packet is taken for a new beginning, once a second one agrees."""
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
-    """Decode this packet.
+class Packet:
+    """One encoded packet in its place.
 
     Args:
-        payload: the packet as it was pushed.
+        position: of its first block.
+        payload: the encoded sound.
+        blocks: how many blocks it holds.
+        fec: whether it carries a coarse copy of the block before it.
         timestamp: its RTP timestamp.
+        at: when it reached the socket, monotonic seconds.
+        copy: whether it came again with a later packet.
     """
 
+    position: int
     payload: bytes
+    blocks: int
+    fec: bool
     timestamp: int
+    at: float
+    copy: bool = False
+
+    @property
+    def transit(self) -> float:
+        """Seconds of the way, up to a constant that is the same for the whole stream."""
+        return self.at - self.position * BLOCK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
-    """Decode both packets and cross-fade them into one block: 20 ms of delay are taken back.
+class Stretch:
+    """A wish to change the length of what is decoded next.
 
     Args:
-        first: the packet whose beginning is heard.
-        second: the packet after it, whose end is heard.
-        timestamp: the RTP timestamp of the second.
+        samples: to be added at most, or if negative, taken away.
+        likeness: correlation, -1 to 1, that makes a place for it good enough.
     """
 
-    first: bytes
-    second: bytes
-    timestamp: int
+    samples: int
+    likeness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Decode this packet, and change its length if that goes unheard."""
+
+    packet: Packet
+    stretch: Stretch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recover:
-    """The packet is lost, its successor is here: decode the successor's FEC (it stays in the buffer).
+    """The block at `position` is lost, its successor is here: decode the successor's FEC (it stays in the buffer)."""
 
-    Args:
-        next_payload: the successor.
-        timestamp: the RTP timestamp of the lost block.
-    """
-
-    next_payload: bytes
-    timestamp: int
+    position: int
+    successor: Packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,60 +133,66 @@ class Conceal:
     """Nothing to decode: let the codec invent a block."""
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Nothing has begun yet, or nothing has come for a second: play zeros and leave the decoder alone."""
-
-
-Playout = Play | Merge | Recover | Conceal | Silence
+Step = Play | Recover | Conceal
 
 
 @dataclass(slots=True)
 class PlayoutCounters:
-    """What has happened since the beginning; every count is in blocks of 20 ms.
+    """What has happened since the beginning, in blocks of 20 ms where nothing else is said.
 
     Args:
-        played: decoded from their own packet (both of a merge count).
-        recovered: handed to FEC.
+        played: decoded from a packet of their own.
+        recovered: lost, and decoded from the FEC of the packet behind.
         concealed: invented, be it for a loss or because nothing was here in time.
+        comfort: noise in the manner of the background, played after a second without anything.
         late: packets that came after their turn.
-        duplicates: packets that were here already, or played.
+        duplicates: packets that were here already, or played; copies in bundles are not counted.
+        copies_played: of those played, how many came as a copy in the bundle of a later packet.
         discarded: packets left out to take delay back, or for want of room.
-        merged: merges, each of which took 20 ms of delay back.
-        held_back: concealed blocks that were put in to gain 20 ms of delay (counted in `concealed` too).
+        shortened, lengthened: samples (1/48 ms) taken out of and put into decoded sound to correct the delay.
         restarts: jumps of the sender's timestamps that were followed.
     """
 
     played: int = 0
     recovered: int = 0
     concealed: int = 0
+    comfort: int = 0
     late: int = 0
     duplicates: int = 0
+    copies_played: int = 0
     discarded: int = 0
-    merged: int = 0
-    held_back: int = 0
+    shortened: int = 0
+    lengthened: int = 0
     restarts: int = 0
 
 
 class PlayoutBuffer:
-    """Orders the packets of one audio stream and says every 20 ms what to play.
+    """Orders the packets of one audio stream and says what to play.
 
     Args:
         minimum_delay: seconds; the first packet is played at the first pull that is about this much later.
         maximum_delay: seconds; jitter beyond it costs blocks instead of delay.
     """
 
+    _arrivals: ArrivalHistory
+    _begun: bool
+    _delay: float
+    _last_samples: int
+    _last_timestamp: int | None
     _next: int  # the position to be played next
     _played: int  # which positions before it were played, the lowest bit being the last
-    _waited: int  # turns on which nothing was here
-    _stray: _Arrival | None
-    _last_timestamp: int | None
+    _recovered: int  # the same for those that FEC made good
+    _stray: Packet | None
+    _stretched_at: float
+    _turn: float  # the last pull
+    _waited: int  # pulls on which nothing was here
+    _wish: tuple[int, float] | None  # the direction of a change of length that is due, and since when
 
     def __init__(self, *, minimum_delay: float = MINIMUM_DELAY, maximum_delay: float = MAXIMUM_DELAY) -> None:
         self._minimum_delay = minimum_delay
         self._maximum_delay = maximum_delay
         self.counters = PlayoutCounters()
-        self._packets: dict[int, Play] = {}
+        self._packets: dict[int, Packet] = {}
         self._forget()
 
     def __len__(self) -> int:
@@ -164,36 +201,43 @@ class PlayoutBuffer:
 
     @property
     def delay(self) -> float:
-        """Seconds that the last block played had waited beyond the fastest way; 0 before the first."""
+        """Seconds between the earliest moment at which what is heard could have come and now; 0 before the first."""
         return self._delay
 
     @property
     def wanted_delay(self) -> float:
-        """Seconds that are steered towards: what nearly all arrivals of the last ten seconds needed."""
-        needed = self._arrivals.needed()
-        if len(self._losses) == _REPEATED_LOSSES:
-            needed += BLOCK_SECONDS
-        return min(max(needed, self._minimum_delay), self._maximum_delay)
+        """Seconds of slack that are steered towards."""
+        return min(max(self._arrivals.needed, self._minimum_delay), self._maximum_delay)
+
+    @property
+    def drift(self) -> float | None:
+        """How much faster the sender's clock runs than ours, parts per million; None while unknown."""
+        return self._drift.parts_per_million
 
     def reset(self) -> None:
         """Begin anew with another stream (another SSRC); the counters go on."""
         self.counters.discarded += len(self._packets)
         self._forget()
 
-    def push(self, timestamp: int, payload: bytes, now: float) -> None:
+    def push(self, timestamp: int, payload: bytes, at: float, *, blocks: int = 1, fec: bool = False) -> None:
         """Take a packet that has arrived.
 
         Args:
             timestamp: its RTP timestamp, 32 bits at 48 kHz, which wraps (RFC 3550, section 5.1).
-            payload: one encoded block of 20 ms.
-            now: when it reached the socket, monotonic seconds.
+            payload: the encoded sound.
+            at: when it reached the socket, monotonic seconds.
+            blocks: how many blocks of 20 ms it holds.
+            fec: whether it carries a coarse copy of the block before it.
         """
         samples = self._unwrap(timestamp)
-        position = (samples + BLOCK_SAMPLES // 2) // BLOCK_SAMPLES
-        if position in self._packets or self._was_played(position):
+        packet = Packet(_position(samples), payload, blocks, fec, timestamp, at)
+        held = self._packets.get(packet.position)
+        if held is not None and held.copy:
+            self._packets[packet.position] = packet
+            return
+        if held is not None or self._was(self._played, packet.position):
             self.counters.duplicates += 1
             return
-        packet = _Arrival(position, Play(payload, timestamp), now)
         unexpected = 0.0 if self._arrivals.is_empty else packet.transit - self._arrivals.fastest
         if unexpected > _STRAY and self._packets:
             # While another path delivers, old packets of one that drains are late and nothing else.
@@ -204,51 +248,77 @@ class PlayoutBuffer:
             return
         self._stray = None
         self._last_timestamp, self._last_samples = timestamp, samples
-        self._arrivals.add(now, packet.transit)
-        if self._begun and position < self._next:
+        self._note_arrival(packet)
+        if self._begun and packet.position < self._next:
             self.counters.late += 1
-            self._was_too_early = True
             return
-        self._packets[position] = packet.play
-        self._make_room(position - _CAPACITY + 1)
+        self._packets[packet.position] = packet
+        self._make_room(packet.position - _CAPACITY + 1)
 
-    def pull(self, now: float, *, quiet: bool = False) -> Playout:
-        """What to play next; to be asked every 20 ms.
+    def push_copy(self, timestamp: int, payload: bytes, at: float, *, blocks: int = 1) -> None:
+        """Take the copy of an earlier packet that came in the bundle of one that was pushed just now.
+
+        Args:
+            timestamp: of the earlier packet.
+            payload: the encoded sound.
+            at: when the bundle reached the socket, monotonic seconds.
+            blocks: how many blocks of 20 ms it holds.
+        """
+        position = _position(self._unwrap(timestamp))
+        if self._arrivals.is_empty or position in self._packets or self._was(self._played | self._recovered, position):
+            return
+        copy = Packet(position, payload, blocks, fec=False, timestamp=timestamp, at=at, copy=True)
+        if abs(copy.transit - self._arrivals.fastest) > _STRAY:
+            return
+        self._arrivals.add_repair(at, copy.transit)
+        if not self._begun or position >= self._next:
+            self._packets[position] = copy
+
+    def pull(self, now: float, stored: int = 0) -> Step | None:
+        """What to do next; to be asked at every turn, every 20 ms, until a block is full.
 
         Args:
             now: monotonic seconds of this turn.
-            quiet: whether what was played last was soft: blocks are merged more readily then.
+            stored: samples that are decoded and not yet heard, fewer than a block.
+
+        Returns:
+            None before the first packet has waited long enough.
         """
         if not self._begun and not self._begin(now):
-            return Silence()
+            return None
+        self._turn = now
         if not self._packets:
             return self._wait()
-        self._account_for_waiting(now)
-        while self._losses and self._losses[0] < now - _WINDOW:
-            self._losses.popleft()
-        self._leave_out_the_oldest(now)
-        self._delay = self._delay_of(self._next, now)
-        packet, successor = self._packets.get(self._next), self._packets.get(self._next + 1)
-        if packet is not None:
-            if self._must_grow():
-                self.counters.held_back += 1
-                self.counters.concealed += 1
-                return Conceal()
-            if successor is not None and self._may_merge(now, quiet=quiet):
-                self._merged_at = now
-                self.counters.merged += 1
-                self._take()
-                self._take()
-                return Merge(packet.payload, successor.payload, successor.timestamp)
-            self._take()
-            return packet
-        self._advance(1)
-        self._losses.append(now)
-        if successor is not None:
-            self.counters.recovered += 1
-            return Recover(successor.payload, (successor.timestamp - BLOCK_SAMPLES) % _TIMESTAMPS)
-        self.counters.concealed += 1
-        return Conceal()
+        wanted = self.wanted_delay
+        self._account_for_waiting(now, wanted)
+        if self._slack(now) - wanted > _TOO_MUCH:
+            self._leave_out(self._next + int((self._slack(now) - wanted) / BLOCK_SECONDS))
+        slack = self._slack(now)
+        self._delay = slack + stored / SAMPLE_RATE
+        packet = self._packets.pop(self._next, None)
+        if packet is None:
+            return self._do_without(slack, wanted)
+        self.counters.played += packet.blocks
+        self.counters.copies_played += packet.blocks if packet.copy else 0
+        for inside in range(packet.position + 1, packet.position + packet.blocks):
+            if self._packets.pop(inside, None) is not None:  # a sender that contradicts itself
+                self.counters.discarded += 1
+        self._advance(packet.blocks)
+        self._played |= (1 << packet.blocks) - 1
+        return Play(packet, self._wished(slack, stored, wanted, now))
+
+    def stretched(self, samples: int) -> None:
+        """Be told that the length of the packet pulled last was changed by so many samples."""
+        self._stretched_at = self._turn
+        self._wish = None
+        if samples > 0:
+            self.counters.lengthened += samples
+        else:
+            self.counters.shortened -= samples
+
+    def timestamp_at(self, samples: int) -> int:
+        """The RTP timestamp of the sample that is so many after the beginning of position 0."""
+        return ((self._last_timestamp or 0) + samples - self._last_samples) % _TIMESTAMPS
 
     # --- where packets belong
 
@@ -259,10 +329,19 @@ class PlayoutBuffer:
         step = (timestamp - self._last_timestamp + _TIMESTAMPS // 2) % _TIMESTAMPS - _TIMESTAMPS // 2
         return self._last_samples + step
 
-    def _was_played(self, position: int) -> bool:
-        return self._begun and position < self._next and bool(self._played >> (self._next - 1 - position) & 1)
+    def _was(self, what: int, position: int) -> bool:
+        """Whether a position before the next is among those of `what`, a bit each."""
+        return self._begun and position < self._next and bool(what >> (self._next - 1 - position) & 1)
 
-    def _take_stray(self, packet: _Arrival) -> None:
+    def _note_arrival(self, packet: Packet) -> None:
+        excuse = max(0.0, self._turn - packet.at) if self._begun else 0.0
+        self._arrivals.add(packet.at, packet.transit, excuse)
+        self._drift.add(packet.at, packet.transit)
+        before = packet.position - 1
+        if packet.fec and self._begun and before < self._next and not self._was(self._played | self._recovered, before):
+            self._arrivals.add_repair(packet.at, packet.transit + excuse + BLOCK_SECONDS)
+
+    def _take_stray(self, packet: Packet) -> None:
         """Keep a packet that fits nothing: its sender may have begun anew. With a second one that fits it, follow."""
         first, self._stray = self._stray, packet
         if first is None or not 0 < abs(packet.position - first.position) <= _CAPACITY:
@@ -270,9 +349,9 @@ class PlayoutBuffer:
         origin = self._next + _CAPACITY
         self.reset()
         self.counters.restarts += 1
-        self._last_timestamp, self._last_samples = first.play.timestamp, origin * BLOCK_SAMPLES
-        for arrival in (first, packet):
-            self.push(arrival.play.timestamp, arrival.play.payload, arrival.at)
+        self._last_timestamp, self._last_samples = first.timestamp, origin * BLOCK_SAMPLES
+        for each in (first, packet):
+            self.push(each.timestamp, each.payload, each.at, blocks=each.blocks, fec=each.fec)
 
     def _make_room(self, oldest: int) -> None:
         """Let go of everything before the position `oldest`, so that a bounded span is held."""
@@ -285,89 +364,105 @@ class PlayoutBuffer:
     # --- where the play-out stands
 
     def _begin(self, now: float) -> bool:
-        """Begin at the turn that is nearest to the shortest delay after the first packet."""
+        """Begin at the first turn at which the first packet has the wanted slack, or hardly less."""
         if not self._packets:
             return False
-        first = min(self._packets)
-        self._begun = self._delay_of(first, now) >= self._minimum_delay - BLOCK_SECONDS / 2
-        self._next = first
+        self._next = min(self._packets)
+        self._begun = self._slack(now) >= self.wanted_delay - _TOLERATED / 2
         return self._begun
 
-    def _wait(self) -> Playout:
-        """Nothing is here: stand in for the next block without giving it up."""
+    def _slack(self, now: float) -> float:
+        """Seconds since the next position would have arrived on the fastest way."""
+        return now - self._next * BLOCK_SECONDS - self._arrivals.fastest
+
+    def _wait(self) -> Step:
+        """Stand in for the next block without giving it up."""
         self._waited += 1
-        if self._waited > _SILENT_AFTER:
-            return Silence()
+        if self._waited > _VOICE_GONE:
+            self.counters.comfort += 1
+        else:
+            self.counters.concealed += 1
+        return Conceal()
+
+    def _account_for_waiting(self, now: float, wanted: float) -> None:
+        """What was concealed while nothing was here has stood in for blocks that are lost, but for wanted delay."""
+        if self._waited:
+            too_much = int((self._slack(now) - wanted + _TOLERATED) / BLOCK_SECONDS)
+            first = self._packets[min(self._packets)]
+            lost = min(self._waited, first.position - self._next, too_much)
+            self._waited = 0
+            if lost > 0:
+                self._advance(lost)
+                if first.fec and first.position == self._next:
+                    self._arrivals.add_repair(first.at, first.transit + BLOCK_SECONDS)
+
+    def _leave_out(self, until: int) -> None:
+        """Go on with the last packet that is here up to the position `until`, if there is one."""
+        here = [position for position in self._packets if self._next < position <= until]
+        if here:
+            self._make_room(max(here))
+
+    def _do_without(self, slack: float, wanted: float) -> Step:
+        """The next packet is missing, and later ones are here."""
+        if wanted - slack >= BLOCK_SECONDS:
+            return self._wait()
+        lost = self._next
+        self._advance(1)
+        successor = self._packets.get(self._next)
+        if successor is not None and successor.fec:
+            self._recovered |= 1
+            self.counters.recovered += 1
+            self._arrivals.add_repair(successor.at, successor.transit + BLOCK_SECONDS)
+            return Recover(lost, successor)
         self.counters.concealed += 1
         return Conceal()
 
-    def _account_for_waiting(self, now: float) -> None:
-        """What was concealed while nothing was here has stood in for blocks that turned out to be lost."""
-        lost = min(self._waited, min(self._packets) - self._next)
-        self._waited = 0
-        if lost:
-            self._advance(lost)
-            self._losses.append(now)
-            self._was_too_early = True
-
-    def _leave_out_the_oldest(self, now: float) -> None:
-        """After an outage, drop what has waited far too long, as long as there is something fresher."""
-        excess = self._delay_of(self._next, now) - self.wanted_delay
-        if excess > _BURST:
-            self._make_room(min(self._next + int(excess / BLOCK_SECONDS), max(self._packets)))
-
-    def _must_grow(self) -> bool:
-        """Whether the next block is to be held back: more delay would have saved one that was just missed."""
-        grow = self._was_too_early and self._delay < self.wanted_delay
-        self._was_too_early = False
-        return grow
-
-    def _may_merge(self, now: float, *, quiet: bool) -> bool:
-        interval = _MERGE_INTERVAL_QUIET if quiet else _MERGE_INTERVAL
-        return self._delay - BLOCK_SECONDS >= self.wanted_delay and now - self._merged_at >= interval
-
-    def _delay_of(self, position: int, now: float) -> float:
-        """Seconds since the block at `position` would have arrived on the fastest way."""
-        return now - position * BLOCK_SECONDS - self._arrivals.fastest
-
-    def _take(self) -> None:
-        """The next packet is played."""
-        del self._packets[self._next]
-        self.counters.played += 1
-        self._advance(1)
-        self._played |= 1
+    def _wished(self, slack: float, stored: int, wanted: float, now: float) -> Stretch | None:
+        """The change of length that is due, if any, of the packet just taken at this slack."""
+        enough = max(wanted, min(self._arrivals.recent, self._maximum_delay))
+        # What the slack has too much is in the packets that are held; a stale measure must not empty the buffer.
+        above = min(math.floor((slack - enough) / BLOCK_SECONDS), len(self._packets))
+        if above >= 1:
+            samples = -(stored + above * BLOCK_SAMPLES)
+        elif slack < wanted - _TOLERATED:
+            samples = math.ceil((wanted - slack) / BLOCK_SECONDS) * BLOCK_SAMPLES - stored + _TRIMMED
+        elif stored >= _TRIMMED:
+            samples = -stored
+        else:
+            self._wish = None
+            return None
+        direction = 1 if samples > 0 else -1
+        if self._wish is None or self._wish[0] != direction:
+            self._wish = (direction, now)
+        hasty = abs(samples) >= _HASTY
+        if not hasty and now - self._stretched_at < _STRETCH_INTERVAL:
+            return None
+        likeness, patience = _LIKENESS_TO_LENGTHEN if samples > 0 else _LIKENESS_TO_SHORTEN
+        return Stretch(samples, likeness - patience * (now - self._wish[1]) - (_HASTE if hasty else 0.0))
 
     def _advance(self, blocks: int) -> None:
-        """Go on by so many positions, remembering of the last ones which were played."""
+        """Go on by so many positions, remembering what became of the last ones."""
         self._next += blocks
-        self._played = (self._played << blocks) & _REMEMBERED if blocks < _REMEMBERED.bit_length() else 0
+        shift = min(blocks, _REMEMBERED.bit_length())
+        self._played = (self._played << shift) & _REMEMBERED
+        self._recovered = (self._recovered << shift) & _REMEMBERED
 
     def _forget(self) -> None:
-        """The state before the first packet."""
         self._packets.clear()
-        self._arrivals = ArrivalWindow(_WINDOW)
+        self._arrivals = ArrivalHistory()
+        self._drift = ClockDrift()
         self._begun = False
-        self._next = 0
-        self._played = 0
-        self._waited = 0
-        self._losses: deque[float] = deque(maxlen=_REPEATED_LOSSES)
-        self._was_too_early = False
-        self._merged_at = float("-inf")
         self._delay = 0.0
-        self._stray: _Arrival | None = None
-        self._last_timestamp: int | None = None
         self._last_samples = 0
+        self._last_timestamp = None
+        self._next = 0
+        self._played = self._recovered = 0
+        self._stray = None
+        self._stretched_at = -math.inf
+        self._turn = -math.inf
+        self._waited = 0
+        self._wish = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A packet, the position it belongs to, and the monotonic second at which it came."""
-
-    position: int
-    play: Play
-    at: float
-
-    @property
-    def transit(self) -> float:
-        """Seconds of the way, up to a constant that is the same for the whole stream."""
-        return self.at - self.position * BLOCK_SECONDS
+def _position(samples: int) -> int:
+    return (samples + BLOCK_SAMPLES // 2) // BLOCK_SAMPLES

@@ -266,6 +266,28 @@ def test_a_refused_packet_leaves_the_decoder_as_it_was(speech: NDArray[np.int16]
 _survivor = OpusDecoder()
 
 
+def test_a_decoder_goes_back_to_what_was_saved(
+    speech: NDArray[np.int16], encoder: OpusEncoder, decoder: OpusDecoder
+) -> None:
+    packets = packets_of(encoder, speech[: 20 * BLOCK])
+    expected = [decoder.decode(packet) for packet in packets]
+    other = OpusDecoder()
+    for packet in packets[:10]:
+        other.decode(packet)
+    memory = other.save()
+    for _ in range(5):
+        other.conceal()
+    other.restore(memory)
+    for packet, sound in zip(packets[10:], expected[10:], strict=True):
+        assert np.array_equal(other.decode(packet), sound)
+
+
+@pytest.mark.parametrize("memory", [b"", bytes(100)])
+def test_what_is_no_memory_is_not_restored(decoder: OpusDecoder, memory: bytes) -> None:
+    with pytest.raises(CodecError, match="memory"):
+        decoder.restore(memory)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_give_a_block_or_a_codec_error(packet: bytes) -> None:
@@ -313,7 +335,8 @@ def test_a_closed_codec_refuses_and_closes_again(encoder: OpusEncoder, decoder: 
     decoder.close()
     with pytest.raises(CodecError, match="closed"):
         encoder.encode(np.zeros(BLOCK, np.int16), 80)
-    for call in (lambda: decoder.decode(packet), lambda: decoder.recover(packet), decoder.conceal):
+    calls = (lambda: decoder.decode(packet), lambda: decoder.recover(packet), decoder.conceal, decoder.save)
+    for call in calls:
         with pytest.raises(CodecError, match="closed"):
             call()
 

@@ -81,6 +81,7 @@ def _declare(library: ctypes.PyDLL) -> None:
         "opus_encoder_destroy": (None, [handle]),
         "opus_encode": (ctypes.c_int32, [handle, samples, integer, samples, ctypes.c_int32]),
         "opus_decoder_create": (handle, [ctypes.c_int32, integer, ctypes.POINTER(integer)]),
+        "opus_decoder_get_size": (integer, [integer]),
         "opus_decoder_destroy": (None, [handle]),
         "opus_decode": (integer, [handle, octets, ctypes.c_int32, samples, integer, integer]),
         "opus_packet_pad": (integer, [octets, ctypes.c_int32, ctypes.c_int32]),

@@ -167,6 +167,7 @@ class OpusDecoder:
         self._handle: int | None = self._library.opus_decoder_create(SAMPLE_RATE, 1, ctypes.byref(error))
         libopus.check(error.value, "the Opus decoder could not be opened")
         self._destroy = weakref.finalize(self, self._library.opus_decoder_destroy, self._handle)
+        self._size: int = self._library.opus_decoder_get_size(1)
         self._sound: Samples = np.zeros(MAXIMUM_CONCEALED, np.int16)
         self._sound_at = self._sound.ctypes.data
 
@@ -212,17 +213,44 @@ class OpusDecoder:
             raise CodecError(f"Opus conceals multiples of {_PLC_STEP} samples up to {MAXIMUM_CONCEALED}, not {samples}")
         return self._run(None, samples, from_fec=False)
 
+    def save(self) -> bytes:
+        """All that the decoder remembers of the sound so far, for `restore`.
+
+        The state of libopus is one piece of memory, made to be copied (see `opus_decoder_get_size`).
+
+        Raises:
+            CodecError: the decoder is closed.
+        """
+        return ctypes.string_at(self._open_handle(), self._size)
+
+    def restore(self, memory: bytes) -> None:
+        """Go back to what was saved from this decoder.
+
+        Args:
+            memory: what `save` returned.
+
+        Raises:
+            CodecError: it is no memory of this decoder, or the decoder is closed.
+        """
+        if len(memory) != self._size:
+            raise CodecError(f"the memory of an Opus decoder has {self._size} bytes, not {len(memory)}")
+        ctypes.memmove(self._open_handle(), memory, self._size)
+
     def close(self) -> None:
         """Give the decoder's memory back; harmless when repeated."""
         self._handle = None
         self._destroy()
 
-    def _run(self, packet: bytes | None, samples: int, *, from_fec: bool) -> Samples:
+    def _open_handle(self) -> int:
         if self._handle is None:
             raise CodecError("this Opus decoder is closed")
+        return self._handle
+
+    def _run(self, packet: bytes | None, samples: int, *, from_fec: bool) -> Samples:
+        handle = self._open_handle()
         size = 0 if packet is None else len(packet)
         libopus.check(
-            self._library.opus_decode(self._handle, packet, size, self._sound_at, samples, int(from_fec)),
+            self._library.opus_decode(handle, packet, size, self._sound_at, samples, int(from_fec)),
             "a packet could not be decoded",
         )
         return self._sound[:samples].copy()
