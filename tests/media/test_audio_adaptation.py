@@ -1,0 +1,71 @@
+"""From feedback to plans."""
+
+from __future__ import annotations
+
+from entrenous.media.audio_adaptation import AudioAdaptation
+from entrenous.media.audio_plan import AudioPlan
+
+
+class Path:
+    """A path of some rate that loses every n-th packet of sound, for as long as it is told to."""
+
+    def __init__(self) -> None:
+        self.plans: list[AudioPlan] = []
+        self.adaptation = AudioAdaptation(48_000, 64, self.plans.append)
+        self.now = 0.0
+        self.sent = 0
+
+    def run(self, seconds: float, *, rate: float, lost_of: int | None = None) -> None:
+        self.adaptation.rate_changed(rate, self.now)
+        for _ in range(round(seconds * 10)):
+            self.now += 0.1
+            self.sent += 5
+            self.adaptation.packets_fed_back(
+                [lost_of is None or number % lost_of != 0 for number in range(self.sent - 5, self.sent)], self.now
+            )
+
+
+def test_nothing_changes_before_the_rate_is_known() -> None:
+    path = Path()
+    path.adaptation.packets_fed_back([False] * 100, 1.0)
+    path.adaptation.loss_reported(0.5, 10, 1.1)
+    assert path.plans == []
+    assert path.adaptation.plan.fec
+
+
+def test_a_clean_wide_path_gets_the_full_band() -> None:
+    path = Path()
+    path.run(20, rate=500_000)
+    assert path.plans[-1] == path.adaptation.plan == AudioPlan(48_000)
+    assert len(path.plans) <= 2
+
+
+def test_loss_brings_protection_within_two_seconds_and_its_end_takes_it_back() -> None:
+    path = Path()
+    path.run(20, rate=500_000)
+    path.run(2.5, rate=500_000, lost_of=10)
+    assert path.adaptation.plan.fec or path.adaptation.plan.duplicate_distance
+    path.run(10, rate=500_000, lost_of=10)
+    assert path.adaptation.plan.fec
+    assert path.adaptation.plan.duplicate_distance
+    path.run(60, rate=500_000)
+    assert path.adaptation.plan == AudioPlan(48_000)
+
+
+def test_a_narrow_path_gets_long_frames_at_once() -> None:
+    path = Path()
+    path.run(20, rate=500_000)
+    path.adaptation.rate_changed(38_000, path.now)
+    assert path.adaptation.plan.frame_ms == 60
+    assert path.adaptation.plan.wire_rate(64) <= 38_000
+
+
+def test_reports_and_round_trips_are_heard_too() -> None:
+    path = Path()
+    path.run(20, rate=500_000)
+    path.adaptation.round_trip_measured(0.3)
+    for _ in range(100):
+        path.now += 0.2
+        path.adaptation.loss_reported(0.1, 10, path.now)
+    assert path.adaptation.plan.fec
+    assert path.adaptation.demand.maximum > path.adaptation.plan.wire_rate(64)
