@@ -1,5 +1,6 @@
-"""What a call can send: files, tones, a moving test card, a microphone, and two of them put together."""
+"""What a call can send: files, tones, a moving test card, microphone, camera, screen, and two of them put together."""
 
+from .capture import Camera, CameraSource, ScreenSource, list_cameras
 from .combined import CombinedSource
 from .files import FileSource
 from .microphone import MicrophoneSource
@@ -8,12 +9,16 @@ from .timeline import Clock, MonotonicClock, Timeline
 from .tone import ToneSource
 
 __all__ = [
+    "Camera",
+    "CameraSource",
     "Clock",
     "CombinedSource",
     "FileSource",
     "MicrophoneSource",
     "MonotonicClock",
+    "ScreenSource",
     "TestCardSource",
     "Timeline",
     "ToneSource",
+    "list_cameras",
 ]
