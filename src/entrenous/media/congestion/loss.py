@@ -1,0 +1,133 @@
+"""The rate that loss allows: less only where sending less is what makes loss less (pure).
+
+A path loses packets for two reasons. Some are lost whatever is sent (radio); a lower rate does not help them, and a
+call that gives way to them starves. Others are lost because more is sent than the path carries and it does not queue.
+Both are told apart by how loss changes with the rate: for the rates and losses of the last seconds it is asked which
+capacity and which loss besides explain them best, with likelihoods; a capacity is believed in only when it explains
+them clearly better than none (the idea of libwebrtc's second loss-based estimator).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from .history import SentPacket
+
+WINDOW = 0.250
+LEAST_PACKETS = 20
+"""Seconds and packets of one observation at least."""
+
+OBSERVATIONS = 24
+FADING = 0.92
+"""How many observations are kept, and the weight of each against the next newer one."""
+
+TOLERATED = 0.02
+"""Loss up to which nothing is asked."""
+
+INHERENT = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.14, 0.20)
+"""Losses that a path may have whatever is sent. More than that is always taken for congestion."""
+
+CONVICTION = 4.0
+"""Natural logarithm of how much more likely a capacity must make what was seen before it is believed in."""
+
+CAUTION = 0.95
+"""Share of the capacity found that is sent."""
+
+RELEASE = 1.08
+"""Factor by which the bound rises with each observation in which nothing speaks for it."""
+
+_CANDIDATES = (0.5, 0.6, 0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.05)
+
+
+@dataclass(frozen=True, slots=True)
+class _Observation:
+    rate: float
+    sent: int
+    lost: int
+
+
+class LossBound:
+    """Watches loss against rate.
+
+    `bound` is the rate in bits a second that loss allows, infinite while loss says nothing.
+    """
+
+    def __init__(self) -> None:
+        self.bound = math.inf
+        self.loss = 0.0
+        """Share of packets lost in the last observation, 0..1."""
+        self._observations: deque[_Observation] = deque(maxlen=OBSERVATIONS)
+        self._began_at: float | None = None
+        self._sent = 0
+        self._bits = 0.0
+        self._lost = 0
+
+    def add(self, arrived: int, arrived_bytes: int, missing: list[SentPacket], late: int, now: float) -> bool:
+        """Take what one feedback says.
+
+        Args:
+            arrived: packets that came, `late` ones included.
+            arrived_bytes: of these.
+            missing: packets called missing for the first time.
+            late: packets that came after they had been called missing.
+            now: monotonic seconds.
+
+        Returns:
+            Whether an observation was completed, so that the bound may have changed.
+        """
+        if self._began_at is None:
+            self._began_at = now
+        self._sent += arrived - late + len(missing)
+        self._lost = max(0, self._lost + len(missing) - late)
+        self._bits += 8.0 * (arrived_bytes + sum(packet.size for packet in missing))
+        passed = now - self._began_at
+        if passed < WINDOW or self._sent < LEAST_PACKETS:
+            return False
+        self._observations.append(_Observation(self._bits / passed, self._sent, min(self._sent, self._lost)))
+        self.loss = min(1.0, self._lost / self._sent)
+        self._began_at, self._sent, self._lost, self._bits = now, 0, 0, 0.0
+        self._judge()
+        return True
+
+    def _judge(self) -> None:
+        seen = list(self._observations)
+        total = sum(each.lost for each in seen) / sum(each.sent for each in seen)
+        if self.loss <= TOLERATED and total <= 2 * TOLERATED:
+            self._release()
+            return
+        capacity = self._capacity(seen)
+        if capacity is None:
+            self._release()
+        else:
+            self.bound = min(self.bound * RELEASE, CAUTION * capacity)
+
+    def _release(self) -> None:
+        if self.bound < math.inf:
+            self.bound *= RELEASE
+            if self.bound > 2.0 * max(each.rate for each in self._observations):
+                self.bound = math.inf
+
+    def _capacity(self, seen: list[_Observation]) -> float | None:
+        """The capacity that explains what was seen, None when none does so clearly better than its absence."""
+        delivered = max(each.rate * (1.0 - each.lost / each.sent) for each in seen[-4:])
+        capacities = [*(share * delivered for share in _CANDIDATES), math.inf]
+        likelihoods = _likelihoods(seen, capacities)
+        best = max(range(len(_CANDIDATES)), key=lambda place: likelihoods[place])
+        return capacities[best] if likelihoods[best] > likelihoods[-1] + CONVICTION else None
+
+
+def _likelihoods(seen: list[_Observation], capacities: list[float]) -> list[float]:
+    """For each capacity, the log-likelihood of what was seen under the inherent loss that suits it best."""
+    rates = np.array([max(1.0, each.rate) for each in seen])
+    lost = np.array([each.lost for each in seen], dtype=float)
+    kept = np.array([each.sent for each in seen], dtype=float) - lost
+    weights = FADING ** np.arange(len(seen) - 1, -1, -1)
+    excess = np.maximum(0.0, 1.0 - np.array(capacities)[:, None, None] / rates)
+    inherent = np.array(INHERENT)[None, :, None]
+    loss = np.minimum(0.99, inherent + (1.0 - inherent) * excess)
+    values = ((lost * np.log(loss) + kept * np.log(1.0 - loss)) * weights).sum(axis=2)
+    return [float(value) for value in values.max(axis=1)]

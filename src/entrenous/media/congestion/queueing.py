@@ -1,0 +1,47 @@
+"""How long packets wait in the queue of the path now: one-way delay above the least of the last seconds (pure).
+
+The clocks of both ends differ by an unknown amount and drift; only differences of delays are used, over a window short
+enough that drift does not show.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+BASE_SECONDS = 10.0
+"""Seconds within which the least delay is taken for that of an empty queue."""
+
+_BUCKET = 1.0
+_JITTER_SHARE = 1 / 16
+RECENT_PACKETS = 5
+"""Packets of which the least delayed tells the delay now: single ones wait for other reasons."""
+
+
+class QueueDelay:
+    """Follows the delay of one path."""
+
+    def __init__(self) -> None:
+        self._buckets: deque[tuple[float, float]] = deque()
+        self._recent: deque[float] = deque(maxlen=RECENT_PACKETS)
+        self.jitter = 0.0
+        """Seconds by which the delays of successive packets differ, on a sliding average."""
+
+    def add(self, sent_at: float, arrived_at: float) -> None:
+        """Note one arrival, both times in seconds of their own clocks."""
+        delay = arrived_at - sent_at
+        if self._recent:
+            self.jitter += _JITTER_SHARE * (abs(delay - self._recent[-1]) - self.jitter)
+        self._recent.append(delay)
+        if not self._buckets or sent_at - self._buckets[-1][0] >= _BUCKET:
+            self._buckets.append((sent_at, delay))
+            while sent_at - self._buckets[0][0] > BASE_SECONDS:
+                self._buckets.popleft()
+        elif delay < self._buckets[-1][1]:
+            self._buckets[-1] = (self._buckets[-1][0], delay)
+
+    @property
+    def seconds(self) -> float:
+        """How long the last packets waited more than those that waited least."""
+        if not self._recent:
+            return 0.0
+        return max(0.0, min(self._recent) - min(delay for _, delay in self._buckets))

@@ -1,0 +1,193 @@
+"""What leaves a session as RTP, in what order and when: numbering, pacing, probes, rates (pure, driven by `now`).
+
+::
+
+    sound ─────────────────────────────┐
+    pictures, repairs ─► Pacer ────────┼─► number ─► send ─► history
+    padding, while a probe needs it ───┘                        │
+    feedback ─► CongestionController ─► Allocator ─► rates ◄────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from .allocation import Allocator, Demand
+from .congestion.controller import CongestionController
+from .congestion.probing import Probe
+from .feedback import TransportFeedback
+from .outgoing import OutgoingStream
+from .pacer import FairPacer
+from .rtp import number_packet
+from .streams import StreamKind
+
+OVERHEAD = 44
+"""Bytes that each packet has on the wire beyond RTP: IPv4 20, UDP 8, SRTP's tag 16."""
+
+PACING = 2.5
+"""Times the rate of the pictures at which packets leave: a frame takes its time, but not that of the next one."""
+
+LEAST_PACE = 100_000.0
+"""Bits a second at which packets leave at least: what was queued before a picture was paused has to end."""
+
+NOTABLE = 0.03
+"""Share by which a rate has to change before it is told again: encoders are not to be set anew all the time."""
+
+_PADDING_SECONDS = 0.004
+_PADDING_SIZES = (120, 1200)
+"""How long one packet of padding takes at the rate of its probe, and the bytes that it has at least and at most."""
+
+
+class Departures:
+    """Everything that leaves.
+
+    Args:
+        now: monotonic seconds.
+        send: takes a numbered packet; whether it has left.
+        on_rates: told the rate of each stream when it has changed notably; bits a second on the wire.
+    """
+
+    def __init__(
+        self, now: float, send: Callable[[bytes], bool], on_rates: Callable[[Mapping[StreamKind, int]], None]
+    ) -> None:
+        self.controller = CongestionController(now)
+        self.rates: dict[StreamKind, int] = {}
+        """Bits a second on the wire, by stream; those without a demand have none."""
+        self.padded = 0
+        """Packets of padding that have left."""
+        self._send = send
+        self._on_rates = on_rates
+        self._allocator = Allocator()
+        self._pacer = FairPacer(LEAST_PACE, OVERHEAD)
+        self._streams: dict[StreamKind, OutgoingStream] = {}
+        self._demands: dict[StreamKind, Demand] = {}
+        self._told: dict[StreamKind, int] = {}
+        self._probe: Probe | None = None
+        self._probe_packets = 0
+        self._probe_size = 0
+
+    # Streams
+
+    def open(self, kind: StreamKind, stream: OutgoingStream, demand: Demand) -> None:
+        """Let the packets of a stream leave from now on; when it is open already, only its demand is taken."""
+        self._streams[kind] = stream
+        self._demands[kind] = demand
+        self._divide()
+
+    def shut(self, kind: StreamKind) -> None:
+        """Give the rate of a stream to the others and forget what waits of it."""
+        self._streams.pop(kind, None)
+        self._demands.pop(kind, None)
+        self._pacer.drop(kind)
+        self._divide()
+
+    # Out
+
+    def leave_now(self, kind: StreamKind, packet: bytearray, now: float) -> bool:
+        """Send a packet past everything that waits; whether it has left."""
+        sent = self._leave(kind, packet, now, None)
+        self._begin_probe(now)
+        return sent
+
+    def queue(self, kind: StreamKind, packets: Iterable[bytearray], *, repair: bool = False) -> None:
+        """Let packets leave when it is their turn, with the next `pump`."""
+        for packet in packets:
+            self._pacer.push(kind, packet, repair=repair)
+
+    def pump(self, now: float) -> None:
+        """Send what may leave at monotonic time `now`."""
+        self._begin_probe(now)
+        while self._pacer.may_leave(now):
+            turn = self._pacer.pop()
+            if turn is None and self._probe is not None:
+                turn = self._padding(self._probe)
+            if turn is None:
+                return
+            kind, packet = turn
+            probe = self._probe
+            self._leave(kind, packet, now, probe.number if probe is not None else None)
+            size = len(packet) + OVERHEAD
+            self._pacer.spend(size)
+            if probe is not None:
+                self._probe_packets += 1
+                self._probe_size += size
+                if self._probe_packets >= probe.packets and self._probe_size >= probe.size:
+                    self._end_probe()
+
+    def next_at(self) -> float | None:
+        """When `pump` has something to do again, None when nothing waits."""
+        return None if self._pacer.empty and self._probe is None else self._pacer.free_at
+
+    def backlog(self, kind: StreamKind) -> float:
+        """Seconds that it takes, at the rate of the stream, to send what waits of it."""
+        waiting = self._pacer.waiting(kind)
+        return waiting * 8 / max(LEAST_PACE, float(self.rates.get(kind, 0))) if waiting else 0.0
+
+    def _leave(self, kind: StreamKind, packet: bytearray, now: float, probe: int | None) -> bool:
+        number_packet(packet, self.controller.history.next_number)
+        if not self._send(bytes(packet)):
+            return False
+        self.controller.sent(len(packet) + OVERHEAD, now, probe)
+        stream = self._streams.get(kind)
+        if stream is not None:
+            stream.sent(packet, now)
+        return True
+
+    # Probes
+
+    def _begin_probe(self, now: float) -> None:
+        if self._probe is not None or not any(self._streams[kind].packets for kind in self._pictures):
+            return  # before the first picture there is nothing to pad a probe with
+        most = sum(demand.maximum for demand in self._demands.values())
+        self._probe = self.controller.probe(float(most), now)
+        if self._probe is not None:
+            self._probe_packets = self._probe_size = 0
+            self._pacer.rate = self._probe.rate
+
+    def _padding(self, probe: Probe) -> tuple[StreamKind, bytearray] | None:
+        least, most = _PADDING_SIZES
+        size = max(least, min(most, round(probe.rate * _PADDING_SECONDS / 8) - OVERHEAD))
+        for kind in self._pictures:
+            packet = self._streams[kind].padding(size)
+            if packet is not None:
+                self.padded += 1
+                return kind, packet
+        self._end_probe()
+        return None
+
+    def _end_probe(self) -> None:
+        self._probe = None
+        self._pace()
+
+    # Rates
+
+    def feedback(self, feedback: TransportFeedback, now: float) -> None:
+        """Take one feedback of the peer that arrived at monotonic time `now`."""
+        self.controller.feedback(feedback, now)
+        self._divide()
+        self._begin_probe(now)
+
+    def path_changed(self, now: float) -> None:
+        """Begin carefully on another path."""
+        self._probe = None
+        self.controller.path_changed(now)
+        self._divide()
+
+    @property
+    def _pictures(self) -> list[StreamKind]:
+        return [kind for kind in self._streams if kind is not StreamKind.AUDIO]
+
+    def _pace(self) -> None:
+        pictures = sum(self.rates.get(kind, 0) for kind in self._pictures)
+        self._pacer.rate = max(LEAST_PACE, PACING * pictures)
+
+    def _divide(self) -> None:
+        self.rates = self._allocator.divide(self.controller.rate, self._demands)
+        self._pacer.share({kind: max(1.0, float(self.rates[kind])) for kind in self._pictures})
+        if self._probe is None:
+            self._pace()
+        if self.rates.keys() != self._told.keys() or any(
+            abs(rate - self._told[kind]) > NOTABLE * self._told[kind] for kind, rate in self.rates.items()
+        ):
+            self._told = dict(self.rates)
+            self._on_rates(self._told)

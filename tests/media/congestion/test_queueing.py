@@ -1,0 +1,46 @@
+"""How long packets wait on the way."""
+
+from __future__ import annotations
+
+import pytest
+
+from entrenous.media.congestion.queueing import BASE_SECONDS, QueueDelay
+
+
+def test_nothing_is_known_without_packets() -> None:
+    assert QueueDelay().seconds == 0.0
+
+
+@pytest.mark.parametrize("clock", [-5000.0, 0.0, 5000.0])
+def test_a_queue_is_what_comes_on_top_of_the_least_delay(clock: float) -> None:
+    queue = QueueDelay()
+    for number in range(100):
+        at = number * 0.02
+        queue.add(at, at + clock + 0.030 + (0.2 if number >= 50 else 0.0))
+    assert queue.seconds == pytest.approx(0.2, abs=1e-6)
+
+
+def test_a_single_late_packet_is_no_queue() -> None:
+    queue = QueueDelay()
+    for number in range(50):
+        queue.add(number * 0.02, number * 0.02 + (0.3 if number == 49 else 0.0))
+    assert queue.seconds == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_longer_path_is_taken_for_one_after_a_while_and_drift_does_not_add_up() -> None:
+    queue = QueueDelay()
+    for number in range(int(100 / 0.02)):
+        at = number * 0.02
+        queue.add(at, at * 1.0001)
+    assert queue.seconds < 0.002
+    for number in range(int((BASE_SECONDS + 2) / 0.02)):
+        at = 100 + number * 0.02
+        queue.add(at, at * 1.0001 + 0.1)
+    assert queue.seconds < 0.002
+
+
+def test_jitter_is_how_much_delays_differ() -> None:
+    queue = QueueDelay()
+    for number in range(500):
+        queue.add(number * 0.02, number * 0.02 + (0.010 if number % 2 else 0.0))
+    assert queue.jitter == pytest.approx(0.010, rel=0.01)
