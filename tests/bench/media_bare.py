@@ -8,8 +8,8 @@ from typing import Any
 
 from entrenous import AudioSource, Sink, Source, VideoSource
 from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
-from entrenous.media.codecs.vp8 import Vp8Decoder, Vp8Encoder
 from entrenous.media.settings import MediaSettings
+from entrenous.media.video_codecs import best_codecs, make_decoder, make_encoder
 
 
 class BareEnd:
@@ -49,10 +49,12 @@ class BareEnd:
             self._blocks += 1
 
     async def _film(self, source: VideoSource) -> None:
-        decoder, encoder = Vp8Decoder(), None
+        codec = best_codecs()[0]
+        decoder, encoder = make_decoder(codec), None
         while (picture := await source.read()) is not None:
             if encoder is None:
-                encoder = Vp8Encoder(picture.frame.width, picture.frame.height, bitrate=self._video_bitrate)
+                width, height = picture.frame.width, picture.frame.height
+                encoder = make_encoder(codec, width, height, self._video_bitrate, 30)
             shown = decoder.decode(encoder.encode(picture.frame).data)
             if shown is not None:
                 self._sink.show(shown, time.monotonic())

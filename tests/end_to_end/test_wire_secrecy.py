@@ -30,13 +30,13 @@ from entrenous.crypto.sframe_cipher import decode_header
 from entrenous.errors import CodecError
 from entrenous.media.codecs.base import BLOCK_SAMPLES, Samples, VideoCodec
 from entrenous.media.codecs.opus import OpusDecoder
-from entrenous.media.codecs.vp8 import Vp8Decoder
 from entrenous.media.frames import FrameBuffer
 from entrenous.media.identities import PAYLOAD_TYPES, AudioFormat
 from entrenous.media.payload import read_piece
 from entrenous.media.rtp import SequenceCounter, is_rtcp
 from entrenous.media.sources.testcard import read_frame_number
 from entrenous.media.transport.leg import TransportLeg
+from entrenous.media.video_codecs import make_decoder
 from lab.calls import SoundSource, until
 from lab.capture import WHY_NOT, Packet, can_capture, capturing, conversations, is_dtls, is_media, read_capture
 from lab.likeness import best_correlation, cards, speech_likeness
@@ -291,7 +291,7 @@ def test_with_frame_keys_the_picture_is_seen(observed: Observed) -> None:
     streams = observed.streams(PAYLOAD_TYPES[VideoCodec.VP8])
     assert len(streams) == 2
     for packets in streams:
-        decoder = Vp8Decoder()
+        decoder = make_decoder(VideoCodec.VP8)
         pictures = [decoder.decode(frame) for frame in observed.opened(_frames(packets))]
         assert len(pictures) >= 15 * (TALK + SILENCE) // 50
         shown = {read_frame_number(picture): picture for picture in pictures if picture is not None}

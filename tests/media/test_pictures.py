@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from entrenous.media.pictures import fitted_copy, own_copy, pixels
+from entrenous.media.pictures import PictureConverter, fitted_copy, own_copy, pixels
 
 
 def grey(width: int, height: int, luma: int, form: str = "yuv420p") -> av.VideoFrame:
@@ -51,3 +51,21 @@ def test_a_picture_of_another_shape_is_fitted_on_black(size: tuple[int, int], in
 def test_padding_of_lines_is_not_part_of_the_picture() -> None:
     frame = av.VideoFrame(66, 50, "yuv420p")
     assert [pixels(plane).shape for plane in frame.planes] == [(50, 66), (25, 33), (25, 33)]
+
+
+def test_a_picture_that_fits_is_read_where_it_lies() -> None:
+    original = grey(66, 50, 100)
+    assert PictureConverter().readable(original, 66, 50) is original
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "rgb24", "bgra"])
+def test_a_converter_serves_pictures_of_changing_sizes_and_formats(form: str) -> None:
+    converter = PictureConverter()
+    for width, height in ((64, 64), (32, 96), (64, 64)):
+        original = grey(width, height, 100, form)
+        before = original.to_ndarray().tobytes()
+        readable = converter.readable(original, 128, 32)
+        assert (readable.width, readable.height, readable.format.name) == (128, 32, "yuv420p")
+        assert readable.planes[1].line_size == readable.planes[2].line_size
+        assert np.all(np.abs(pixels(readable.planes[0]).astype(int) - 100) <= 2)
+        assert original.to_ndarray().tobytes() == before

@@ -27,8 +27,8 @@ from .audio_plan import AudioPlan
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
 from .clocksync import PlayoutClock
+from .codecs.base import VideoCodec
 from .codecs.opus import OpusDecoder, OpusEncoder
-from .codecs.vp8 import Vp8Decoder, Vp8Encoder
 from .engine import PacketPath
 from .events import FirstAudio, FirstVideo, SessionEvent, SinkFailed
 from .identities import LocalStreams, RemoteStreams, StreamIdentity
@@ -40,6 +40,7 @@ from .sinks.guarded import GuardedSink
 from .snapshot import snapshot
 from .stats import CallStats
 from .streams import Sink, Source, StreamKind
+from .video_codecs import make_decoder, make_encoder
 from .video_receiver import VideoReceiver
 from .video_sender import VideoSender
 
@@ -101,7 +102,7 @@ class CallSession:
         self._decoding = _one_thread("entrenous-decode")
         self._audio_encoder = OpusEncoder()
         self._audio_decoder = OpusDecoder()
-        self._video_decoder = Vp8Decoder()
+        self._video_decoder = make_decoder(VideoCodec.VP8)
         self._muted: set[StreamKind] = set()
         self._reported: set[int] = set()
         self.audio_sender: AudioSender | None = None
@@ -228,7 +229,7 @@ class CallSession:
             self.video_sender = VideoSender(
                 identities[StreamKind.VIDEO],
                 self._sealers[StreamKind.VIDEO],
-                lambda width, height: Vp8Encoder(width, height, bitrate=bitrate),
+                lambda width, height: make_encoder(VideoCodec.VP8, width, height, bitrate, 30),
                 bitrate,
                 self._source.video,
                 self._send_stream,

@@ -7,13 +7,15 @@ import inspect
 import pytest
 
 from entrenous.media.codecs import base
+from entrenous.media.codecs.h264 import H264Encoder
 from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
-from entrenous.media.codecs.vp8 import Vp8Decoder, Vp8Encoder
+from entrenous.media.codecs.picture_decoder import PictureDecoder
+from entrenous.media.codecs.vpx import VpxEncoder
 
 AUDIO_ENCODER: type[base.AudioEncoder] = OpusEncoder
 AUDIO_DECODER: type[base.AudioDecoder] = OpusDecoder
-VIDEO_ENCODER: type[base.VideoEncoder] = Vp8Encoder
-VIDEO_DECODER: type[base.VideoDecoder] = Vp8Decoder
+VIDEO_ENCODERS: tuple[type[base.VideoEncoder], ...] = (VpxEncoder, H264Encoder)
+VIDEO_DECODER: type[base.VideoDecoder] = PictureDecoder
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,7 @@ VIDEO_DECODER: type[base.VideoDecoder] = Vp8Decoder
     [
         (AUDIO_ENCODER, base.AudioEncoder),
         (AUDIO_DECODER, base.AudioDecoder),
-        (VIDEO_ENCODER, base.VideoEncoder),
+        *((encoder, base.VideoEncoder) for encoder in VIDEO_ENCODERS),
         (VIDEO_DECODER, base.VideoDecoder),
     ],
     ids=lambda value: value.__name__,

@@ -95,7 +95,13 @@ class AudioDecoder(Protocol):
 
 
 class VideoEncoder(Protocol):
-    """Encodes pictures in real time with no look-ahead: one picture in, one encoded frame out."""
+    """Encodes pictures in real time with no look-ahead: one picture in, one encoded frame out.
+
+    All calls come from one thread at a time. The first frame is a key frame; then only those that are asked for are.
+    """
+
+    def set_rate(self, bitrate: int, fps: float) -> None:
+        """Encode at another bit rate (bits a second) and frame rate from the next picture on, without a key frame."""
 
     def encode(self, picture: av.VideoFrame, *, key_frame: bool = False) -> EncodedPicture:
         """Encode one picture; `key_frame` forces one that stands alone. Never changes the caller's frame."""
