@@ -90,6 +90,12 @@ class AudioDecoder(Protocol):
     def conceal(self, samples: int = BLOCK_SAMPLES) -> Samples:
         """A plausible sound in place of a lost one (PLC), `samples` long: a multiple of 120 up to 5760."""
 
+    def save(self) -> bytes:
+        """All that the decoder remembers of the sound so far, for `restore`."""
+
+    def restore(self, memory: bytes) -> None:
+        """Go back to what was saved from this decoder."""
+
     def close(self) -> None:
         """Give the codec's memory back; further calls raise."""
 
