@@ -48,6 +48,9 @@ async def measure(parts: Sequence[str], systems: Sequence[str], counts: Sequence
             for count in counts:
                 row = await _sound(system, count)
                 yield row
+                if not row["ok"]:  # once more: the machine may have been busy for a moment
+                    row = await _sound(system, count)
+                    yield row
                 if not row["ok"]:
                     break
 
@@ -179,13 +182,13 @@ def _each(row: Row) -> float:
     return float(str(row["cpu"])) / max(1.0, float(str(row["fps"])))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; exits with 77 where there can be no laboratory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", action="append", choices=PARTS, help="this part; may be repeated")
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="this engine; may be repeated")
     parser.add_argument("--count", action="append", type=int, help="so many sound calls; may be repeated")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     rows = measure(options.part or PARTS, options.system or SYSTEMS, options.count or COUNTS)
     return run("media-cpu", rows, summary)
 

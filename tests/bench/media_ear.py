@@ -138,12 +138,12 @@ def summary(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; exits with 77 where there can be no laboratory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="this engine; may be repeated")
     parser.add_argument("--runs", type=int, default=1, help="of each engine (default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run("media-ear", measure(options.system or SYSTEMS, options.runs), summary)
 
 

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,8 +24,6 @@ from .media_material import Clip, speech
 from .media_people import Listener, Speaker
 
 SYSTEMS = ("entrenous", "aiortc", "libwebrtc")
-PRIORITY = -10
-"""That of the laboratory's own carrier of packets."""
 _LINE = 1 << 22
 _START_SECONDS = 60.0
 
@@ -176,8 +174,6 @@ def _say(event: str, **details: object) -> None:
 
 
 async def _main(options: dict[str, Any]) -> None:
-    with suppress(PermissionError):  # what else the machine does is not what is measured; the same for all engines
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
     lines = asyncio.StreamReader(limit=_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     program = _Program(options)

@@ -58,7 +58,7 @@ async def _watch(lab: Network, system: str, seconds: float, folder: Path, rows: 
         ) as call:
             begun, _ = await call.begin()
             since = time.monotonic()
-            while (now := time.monotonic()) < since + seconds:
+            while (now := time.monotonic()) < since + seconds - EACH_SECONDS / 2:
                 await asyncio.sleep(min(EACH_SECONDS, since + seconds - now))
                 figures = (await call.figures(collect=True))[1]
                 _, seen = await call.recollections(folder)
@@ -129,12 +129,12 @@ def _pair(first: object, last: object) -> str:
     return " ".join("   -" if value is None else f"{1000 * float(str(value)):5.0f}" for value in (first, last))
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; exits with 77 where there can be no laboratory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="this engine; may be repeated")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of the call (default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run("media-long", measure(options.system or SYSTEMS, options.minutes), summary)
 
 

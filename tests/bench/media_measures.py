@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pesq import NoUtterancesError, pesq
 from scipy.ndimage import uniform_filter
 from scipy.signal import correlate, resample_poly
 
@@ -113,6 +112,8 @@ def opinion_scores(track: Track, heard: Sound, delay: float) -> list[float]:
 
 
 def _score(said: Sound, got: Sound) -> float:
+    from pesq import NoUtterancesError, pesq  # here: only the benchmarks need it, and it has to be compiled
+
     if len(got) < len(said):
         got = np.pad(got, (0, len(said) - len(got)))
     if not got.any():

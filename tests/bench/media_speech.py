@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import statistics
 import tempfile
 import time
@@ -36,6 +37,7 @@ BASE_DELAY = 0.020
 AT_ONCE = 2
 TAIL_SECONDS = 2.0
 BATCH_PATIENCE = 120.0
+_JUDGES_NICE = 20
 MOS_SLACK, DELAY_SLACK = 0.1, 0.020
 
 
@@ -83,7 +85,10 @@ async def measure(points: Sequence[Point], systems: Sequence[str], at_once: int)
     names = [f"{place}-{system}-{end}" for place in range(at_once) for system in systems for end in "ab"]
     # Nobody has an address translated here: what is compared is media.
     homes = {name: Access(Nat.NONE) for name in names}
-    with ProcessPoolExecutor(2) as judges, tempfile.TemporaryDirectory() as folder:
+    with (
+        ProcessPoolExecutor(2, initializer=os.nice, initargs=(_JUDGES_NICE,)) as judges,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         for batch in _batches(points, at_once):
             async with Network(homes) as lab:
                 played = await asyncio.gather(
@@ -208,14 +213,14 @@ def _verdict_of(rows: dict[str, Row]) -> str | None:
     return "no: " + ", ".join(missed) if missed else "yes"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; exits with 77 where there can be no laboratory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="four points instead of the whole grid")
     parser.add_argument("--point", action="append", help="LOSS,BURST,JITTER in shares and seconds; may be repeated")
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="this engine; may be repeated")
     parser.add_argument("--at-once", type=int, default=AT_ONCE, help="points at a time (default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     points: Sequence[Point] = QUICK if options.quick else GRID
     if options.point:
         points = [Point(*(float(figure) for figure in text.split(","))) for text in options.point]

@@ -258,12 +258,12 @@ def summary(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; exits with 77 where there can be no laboratory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="this engine; may be repeated")
     parser.add_argument("--seconds", type=float, default=STEP_SECONDS, help="of each step (default: %(default)s)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     return run("media-steps", measure(options.system or SYSTEMS, options.seconds), summary)
 
 
