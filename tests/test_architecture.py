@@ -81,6 +81,7 @@ PURE = (
     "entrenous.protocol",
     "entrenous.netlink",
     "entrenous.media.jitter",
+    "entrenous.media.picture_ladder",
     "entrenous_signaling.hub",
     "entrenous_signaling.auth",
     "entrenous_signaling.calls",
