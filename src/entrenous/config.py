@@ -40,14 +40,14 @@ class MediaConfig:
     """What is sent when a call has sound and picture.
 
     Args:
-        audio_bitrate: bits a second of Opus, 6000 to 128000.
+        audio_bitrate: bits a second of Opus at most, 6000 to 128000; less is sent where the network has less.
         video_bitrate: bits a second of VP8, 50000 to 10000000.
         video_width, video_height: the largest picture, even numbers. Read and checked only: a call sends the size
             that its source has.
         video_fps: pictures a second, 1 to 60. Read and checked only: a call sends as many as its source gives.
     """
 
-    audio_bitrate: int = 32_000
+    audio_bitrate: int = 48_000
     video_bitrate: int = 800_000
     video_width: int = 640
     video_height: int = 360

@@ -142,7 +142,8 @@ class AudioSender:
     async def _block_by(self, due: float, patience: float) -> tuple[SoundBlock, float] | None:
         """The next block of the source and when it came, None when there is none in time.
 
-        A block whose place silence has taken is left out: what comes after it is on time again.
+        A block whose place silence has taken is left out. It shows that the source is back, so that the next one is
+        waited for, and the beat finds its new place behind it.
         """
         now = time.monotonic()
         deadline = max(due + patience, now + HELD_UP if now - due > HELD_UP else now)
@@ -159,6 +160,7 @@ class AudioSender:
                 captured_at = came[0].captured_at
                 if self._block_at is None or captured_at >= self._block_at + BLOCK_SECONDS / 2:
                     return came
+                deadline = max(deadline, due + PATIENCE)
             elif intake.over:
                 self._source_is_over(intake)
         return None

@@ -38,7 +38,7 @@ class MediaSettings:
         suspect_after: silence in RTP and RTCP after which a leg is doubted.
         stalled_after: and given up.
         rtcp_interval: between reports, also when muted; well under `suspect_after`.
-        audio_bitrate: of Opus, constant.
+        audio_bitrate: of Opus at most; `audio_planner` chooses what the path can take.
         video_bitrate: of VP8, target.
         video_hold: how long an incomplete picture is waited for before a key frame is asked for instead.
     """
@@ -54,6 +54,6 @@ class MediaSettings:
     suspect_after: float = 0.5
     stalled_after: float = 1.0
     rtcp_interval: float = 0.2
-    audio_bitrate: int = 32_000
+    audio_bitrate: int = 48_000
     video_bitrate: int = 1_000_000
     video_hold: float = 0.4
