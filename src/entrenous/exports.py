@@ -51,7 +51,16 @@ from .events import (
     WordsKnown,
 )
 from .media.codecs.base import BLOCK_SAMPLES, SAMPLE_RATE, Samples
-from .media.devices import DeviceChange, Direction, SoundDevice, list_sound_devices
+from .media.devices import (
+    CheckPart,
+    DeviceChange,
+    Direction,
+    SoundCheck,
+    SoundDevice,
+    SoundFinding,
+    check_sound,
+    list_sound_devices,
+)
 from .media.processing import Processing, Switch, missing_processing
 from .media.sinks import NullSink, Recorder, SpeakerSink, TeeSink
 from .media.sound_card import SoundCard
@@ -79,6 +88,7 @@ __all__ = [
     "CallState",
     "CallStats",
     "Cause",
+    "CheckPart",
     "CodecError",
     "CombinedSource",
     "ConfigError",
@@ -133,7 +143,9 @@ __all__ = [
     "Sink",
     "SoundBlock",
     "SoundCard",
+    "SoundCheck",
     "SoundDevice",
+    "SoundFinding",
     "Source",
     "SpeakerSink",
     "Stage",
@@ -151,6 +163,7 @@ __all__ = [
     "WordsKnown",
     "WrongPassphrase",
     "asset_path",
+    "check_sound",
     "examine",
     "list_sound_devices",
     "main_finding",

@@ -63,7 +63,7 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.CALL_FAILED: "the call could not connect, or was lost",
     ExitCode.KEY_CHANGED: "the identity key of a contact is not the one you pinned",
     ExitCode.NO_ACCOUNT: "no account in the profile folder (or one already, for register)",
-    ExitCode.FAULT_FOUND: "doctor: calls will not work until something is repaired",
+    ExitCode.FAULT_FOUND: "doctor, devices --test: calls will not work until something is repaired",
     ExitCode.INTERRUPTED: "Ctrl-C, after hanging up properly",
     ExitCode.TERMINATED: "SIGTERM or a closed terminal, after hanging up properly",
 }

@@ -1,9 +1,11 @@
 """Microphones and speakers through PortAudio, kept open while devices come and go."""
 
+from .check import CheckPart, check_sound
 from .listing import Direction, SoundDevice
 from .microphone import MicrophoneStream
 from .speaker import SpeakerStream
 from .system import SYSTEM, DeviceChange
+from .verdict import SoundCheck, SoundFinding
 
 
 def list_sound_devices() -> list[SoundDevice]:
@@ -15,4 +17,15 @@ def list_sound_devices() -> list[SoundDevice]:
     return SYSTEM.devices()
 
 
-__all__ = ["DeviceChange", "Direction", "MicrophoneStream", "SoundDevice", "SpeakerStream", "list_sound_devices"]
+__all__ = [
+    "CheckPart",
+    "DeviceChange",
+    "Direction",
+    "MicrophoneStream",
+    "SoundCheck",
+    "SoundDevice",
+    "SoundFinding",
+    "SpeakerStream",
+    "check_sound",
+    "list_sound_devices",
+]

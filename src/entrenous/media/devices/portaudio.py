@@ -8,7 +8,10 @@ has to be terminated and initialised again, which ends every stream of the proce
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +26,12 @@ PULSE_LATENCY_MS: Final = 20
 
 Callback = Callable[[Any, int, Any, Any], None]
 """Called in a thread of PortAudio's with a buffer of int16 samples, its frames, their times and its status."""
+
+
+_SAY_NOTHING: Final = ctypes.CFUNCTYPE(
+    None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
+)(lambda *_: None)
+"""An error handler of ALSA (`snd_lib_error_handler_t`); kept here for as long as ALSA may call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,16 @@ def library() -> Any:
             "PortAudio is missing, so there is no microphone and no speaker: "
             "install it (Debian and Ubuntu: apt install libportaudio2) or use files instead"
         ) from error
+    _silence_alsa()
     return sounddevice
+
+
+@functools.cache
+def _silence_alsa() -> None:
+    """Keep ALSA from writing what it thinks of every underrun into the terminal; we count them."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_SAY_NOTHING)
 
 
 def devices() -> list[SoundDevice]:
