@@ -131,3 +131,17 @@ def test_there_is_no_padding_before_the_first_frame_or_without_retransmissions()
     out = stream(StreamIdentity(1, {VideoCodec.VP8: 96}))
     packets_of(out, [bytes(1000)], 0, 0.0, marker=True)
     assert out.padding(1200) is None
+
+
+def test_repairs_and_padding_are_no_packets_of_the_reported_stream() -> None:
+    out = stream()
+    (packet,) = packets_of(out, [b"12345"], 0, 0.0, marker=True)
+    out.sent(packet, 0.0)
+    repair, padding = out.repair(read_rtp(bytes(packet)).sequence_number, 0.1, None), out.padding(200)
+    for extra in (repair, padding):
+        assert extra is not None
+        out.sent(extra, 0.1)
+    report = out.report(ReportClock(), 0.5, [])
+    assert report is not None
+    assert (report.sender_info.packet_count, report.sender_info.octet_count) == (1, 5)
+    assert out.sent_rate.per_second(0.1) > len(packet)

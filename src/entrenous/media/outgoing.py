@@ -60,6 +60,8 @@ class OutgoingStream:
         self._anchor: tuple[float, int] | None = None
         self._history: OrderedDict[int, _Sent] = OrderedDict()
         self._repair_rate = RateMeter()
+        self._original_rate = RateMeter()
+        self._ssrc = identity.ssrc.to_bytes(4, "big")
 
     def use(self, remote: StreamIdentity) -> None:
         """Take the payload types that the peer wants to receive on the leg in use."""
@@ -96,10 +98,13 @@ class OutgoingStream:
         return packets
 
     def sent(self, packet: bytes | bytearray, now: float) -> None:
-        """Count one packet of `frame` that was handed to the leg at monotonic time `now`."""
-        self.packets += 1
-        self._octets += len(packet) - HEADER_LENGTH
+        """Count one packet of ours, repairs and padding too, that was handed to the leg at monotonic time `now`."""
         self.sent_rate.add(len(packet), now)
+        if packet[8:12] == self._ssrc:
+            # Reports speak of this stream alone; retransmissions are another one (RFC 4588 §4).
+            self.packets += 1
+            self._octets += len(packet) - HEADER_LENGTH
+            self._original_rate.add(len(packet), now)
 
     def repair(self, sequence: int, now: float, round_trip: float | None) -> bytearray | None:
         """The retransmission of a packet (RFC 4588), or None.
@@ -116,7 +121,7 @@ class OutgoingStream:
             return None
         if now - held.at > HISTORY_SECONDS or now - held.repaired_at < (round_trip or 0.0):
             return None
-        if self._repair_rate.per_second(now) > _REPAIR_FLOOR + REPAIR_SHARE * self.sent_rate.per_second(now):
+        if self._repair_rate.per_second(now) > _REPAIR_FLOOR + REPAIR_SHARE * self._original_rate.per_second(now):
             return None
         held.repaired_at = now
         packet = self._on_rtx(held.packet, rtx_type, rtx_ssrc)

@@ -100,9 +100,13 @@ class Trendline:
 def _slope(points: deque[tuple[float, float]], fallback: float) -> float:
     """The slope of the least-squares line; the fallback when all points have one abscissa."""
     count = len(points)
-    mean_x = sum(x for x, _ in points) / count
-    mean_y = sum(y for _, y in points) / count
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    if spread == 0.0:
-        return fallback
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    origin = points[0][0]
+    sum_x = sum_y = sum_xx = sum_xy = 0.0
+    for at, y in points:  # one pass: this runs for each group of packets
+        x = at - origin
+        sum_x += x
+        sum_y += y
+        sum_xx += x * x
+        sum_xy += x * y
+    spread = sum_xx - sum_x * sum_x / count
+    return (sum_xy - sum_x * sum_y / count) / spread if spread > 0.0 else fallback
