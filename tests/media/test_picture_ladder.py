@@ -174,6 +174,24 @@ def test_a_rate_that_wavers_about_a_rung_does_not_make_it_change() -> None:
     assert UP_MARGIN > 1.14
 
 
+def test_a_rung_is_climbed_only_with_a_margin() -> None:
+    stream = Stream()
+    wanted = stream.ladder.demand(HD)
+    stream.run(1, wanted / 1.7)
+    assert stream.run(10, (UP_MARGIN - 0.05) * wanted).height == 540
+    assert stream.run(2, (UP_MARGIN + 0.05) * wanted).height == 720
+
+
+def test_the_burden_of_larger_pictures_is_not_held_against_smaller_ones() -> None:
+    stream = Stream()
+    stream.run(1, 3_000_000)
+    stream.run(OVERUSE_HOLD + 0.5, 3_000_000, seconds_per_full_picture=0.040)
+    assert stream.size.height == 540
+    for _ in range(60):  # nothing is encoded
+        assert stream.ladder.update(stream.now, 3_000_000, None, HD).height == 540
+        stream.now += 0.1
+
+
 def test_an_overused_encoder_is_relieved_within_seconds() -> None:
     stream = Stream()
     stream.run(2, 3_000_000)

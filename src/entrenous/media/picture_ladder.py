@@ -142,14 +142,14 @@ class PictureLadder:
         if source != self._source:
             self._source, self._rungs = source, rungs_of(source, self._content)
             self._at = self._affordable(rate, 1.0)
-            self._short_since = self._ample_since = self._overused_since = self._encode_seconds = None
+            self._forget_rung()
             return self._rungs[self._at]
         self._measure(now, encode_seconds)
         before = self._at
         if not self._descend_for_rate(now, rate) and not self._relieve_encoder(now):
             self._climb(now, rate)
         if self._at != before:
-            self._moved(before)
+            self._forget_rung()
         return self._rungs[self._at]
 
     def demand(self, size: PictureSize) -> float:
@@ -157,6 +157,10 @@ class PictureLadder:
         share = SCREEN_SHARE if self._content is Content.SCREEN else 1.0
         pictures = USUAL_FPS * math.pow(size.fps / USUAL_FPS, FEWER_PICTURES)
         return BITS_PER_PIXEL[self.codec] * share * size.pixels * pictures
+
+    def _forget_rung(self) -> None:
+        """What was observed on one rung says nothing about another."""
+        self._short_since = self._ample_since = self._overused_since = self._encode_seconds = None
 
     def _affordable(self, rate: float, margin: float) -> int:
         """The highest rung that a rate is enough for; the lowest where it is for none."""
@@ -226,12 +230,6 @@ class PictureLadder:
             return False
         here = self._rungs[self._at]
         return self._encode_seconds * (higher.pixels / here.pixels) * higher.fps <= SPARE
-
-    def _moved(self, before: int) -> None:
-        """What was measured on another rung is translated to this one."""
-        self._short_since = self._ample_since = self._overused_since = None
-        if self._encode_seconds is not None:
-            self._encode_seconds *= self._rungs[self._at].pixels / self._rungs[before].pixels
 
 
 def rungs_of(source: PictureSize, content: Content) -> list[PictureSize]:
