@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from entrenous.media.audio_adaptation import AudioAdaptation
 from entrenous.media.audio_plan import AudioPlan
+from entrenous.media.feedback import TransportFeedback
 
 
 class Path:
@@ -13,21 +14,24 @@ class Path:
         self.plans: list[AudioPlan] = []
         self.adaptation = AudioAdaptation(48_000, 64, self.plans.append)
         self.now = 0.0
-        self.sent = 0
+        self.number = 0
 
     def run(self, seconds: float, *, rate: float, lost_of: int | None = None) -> None:
         self.adaptation.rate_changed(rate, self.now)
         for _ in range(round(seconds * 10)):
             self.now += 0.1
-            self.sent += 5
-            self.adaptation.packets_fed_back(
-                [lost_of is None or number % lost_of != 0 for number in range(self.sent - 5, self.sent)], self.now
-            )
+            numbers = range(self.number, self.number + 10)
+            self.number += 10
+            for number in numbers[::2]:  # every other packet is one of a picture
+                self.adaptation.sent(number % 65536)
+            lost = [lost_of is not None and number // 2 % lost_of == 0 for number in numbers]
+            arrivals = tuple(None if gone else tick for tick, gone in enumerate(lost))
+            self.adaptation.fed_back(TransportFeedback(numbers[0] % 65536, 0, 0, arrivals), self.now)
 
 
 def test_nothing_changes_before_the_rate_is_known() -> None:
     path = Path()
-    path.adaptation.packets_fed_back([False] * 100, 1.0)
+    path.adaptation.fed_back(TransportFeedback(0, 0, 0, (None,) * 100), 1.0)
     path.adaptation.loss_reported(0.5, 10, 1.1)
     assert path.plans == []
     assert path.adaptation.plan.fec

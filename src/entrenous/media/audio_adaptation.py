@@ -2,19 +2,21 @@
 
 ::
 
-    feedback, reports ─► LossMeter ─┐
-    congestion control ─► rate ─────┼─► AudioPlanner ─► use_plan
-    reports ─► round trip ──────────┘
+    feedback ─► PacketFates ─► LossMeter ─┐
+    congestion control ─► rate ───────────┼─► AudioPlanner ─► use_plan
+    reports ─► round trip ────────────────┘
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from .allocation import Demand
 from .audio_plan import AudioPlan
 from .audio_planner import AudioPlanner
+from .feedback import TransportFeedback
 from .loss_meter import LossMeter
+from .packet_fates import PacketFates
 
 
 class AudioAdaptation:
@@ -28,6 +30,7 @@ class AudioAdaptation:
 
     def __init__(self, top: int, overhead: int, use_plan: Callable[[AudioPlan], None]) -> None:
         self.losses = LossMeter()
+        self._fates = PacketFates()
         self._planner = AudioPlanner(top, overhead)
         self._use_plan = use_plan
         self._rate: float | None = None
@@ -48,9 +51,13 @@ class AudioAdaptation:
         self._rate = rate
         self._update(now)
 
-    def packets_fed_back(self, received: Iterable[bool], now: float) -> None:
-        """Transport-wide feedback says of packets of sound, in the order of sending, whether each arrived."""
-        self.losses.arrived(received, now)
+    def sent(self, transport_sequence: int) -> None:
+        """Note the transport-wide sequence number, 16 bits, with which a packet of sound has left."""
+        self._fates.sent(transport_sequence)
+
+    def fed_back(self, feedback: TransportFeedback, now: float) -> None:
+        """Take transport-wide feedback, of which what concerns sound counts."""
+        self.losses.arrived(self._fates.tell(feedback), now)
         self._update(now)
 
     def loss_reported(self, fraction: float, packets: int, now: float) -> None:
