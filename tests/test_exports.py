@@ -11,14 +11,16 @@ import entrenous
 
 CONTRACT = """
     BLOCK_SAMPLES SAMPLE_RATE Active Address Alerting AudioSource AudioStats Call CallEnded CallEvent CallOutcome
-    CallState CallStats Cause CheckPart CodecError CombinedSource ConfigError Connecting Contact ContactCard ContactError
-    Contacts DeviceChange DeviceError Direction EndReason Ended EntrenousError FileSource Finding FindingCode FindingLevel FirstMedia
-    IcePolicy IdentityChanged KeyChanged KeystoreError LocalProtocolError MediaConfig MediaError MediaFileError
-    MediaProblem MicrophoneSource MissedCall Node NodeConfig Notice NullSink PathChanged PeerMuted Picture Processing Profile
-    Reconnecting Recorder Rekeyed RemoteProtocolError RequestRefused Samples SendingEnded ServerBack ServerError
-    ServerLost ServerUnreachable Side Sink SoundBlock SoundCard SoundCheck SoundDevice SoundFinding Source SpeakerSink Stage Strangers StreamKind Switch TeeSink
-    TestCardSource Timeouts ToneSource TransportError VerificationError VideoSource VideoStats WordsKnown
-    WrongPassphrase asset_path check_sound examine list_sound_devices main_finding missing_processing register
+    CallState CallStats Camera CameraSource Cause CheckPart CodecError CombinedSource ConfigError Connecting Contact
+    ContactCard ContactError Contacts DeviceChange DeviceError Direction EndReason Ended EntrenousError FileSource
+    Finding FindingCode FindingLevel FirstMedia IcePolicy IdentityChanged KeyChanged KeystoreError
+    LocalProtocolError MediaConfig MediaError MediaFileError MediaProblem MicrophoneSource MissedCall Node
+    NodeConfig Notice NullSink PathChanged PeerMuted Picture Processing Profile Quality Reconnecting Recorder
+    Rekeyed RemoteProtocolError RequestRefused Samples ScreenSource SendingEnded ServerBack ServerError ServerLost
+    ServerUnreachable Side Sink SoundBlock SoundCard SoundCheck SoundDevice SoundFinding Source SpeakerSink Stage
+    Strangers StreamKind Switch TeeSink TestCardSource Timeouts ToneSource TransportError VerificationError
+    VideoSource VideoStats WordsKnown WrongPassphrase asset_path check_sound examine list_cameras list_sound_devices
+    main_finding missing_processing register
 """
 
 

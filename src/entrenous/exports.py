@@ -62,9 +62,20 @@ from .media.devices import (
     list_sound_devices,
 )
 from .media.processing import Processing, Switch, missing_processing
+from .media.quality import Quality
 from .media.sinks import NullSink, Recorder, SpeakerSink, TeeSink
 from .media.sound_card import SoundCard
-from .media.sources import CombinedSource, FileSource, MicrophoneSource, TestCardSource, ToneSource
+from .media.sources import (
+    Camera,
+    CameraSource,
+    CombinedSource,
+    FileSource,
+    MicrophoneSource,
+    ScreenSource,
+    TestCardSource,
+    ToneSource,
+    list_cameras,
+)
 from .media.stats import AudioStats, CallStats, VideoStats
 from .media.streams import AudioSource, Picture, Sink, SoundBlock, Source, StreamKind, VideoSource
 from .node import Node
@@ -87,6 +98,8 @@ __all__ = [
     "CallOutcome",
     "CallState",
     "CallStats",
+    "Camera",
+    "CameraSource",
     "Cause",
     "CheckPart",
     "CodecError",
@@ -128,12 +141,14 @@ __all__ = [
     "Picture",
     "Processing",
     "Profile",
+    "Quality",
     "Reconnecting",
     "Recorder",
     "Rekeyed",
     "RemoteProtocolError",
     "RequestRefused",
     "Samples",
+    "ScreenSource",
     "SendingEnded",
     "ServerBack",
     "ServerError",
@@ -165,6 +180,7 @@ __all__ = [
     "asset_path",
     "check_sound",
     "examine",
+    "list_cameras",
     "list_sound_devices",
     "main_finding",
     "missing_processing",

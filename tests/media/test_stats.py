@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from entrenous.errors import ConfigError
+from entrenous.media.quality import Quality
 from entrenous.media.stats import AudioStats, CallStats, RateMeter
 
 
@@ -31,3 +33,18 @@ def test_a_rate_fades_when_nothing_comes() -> None:
     assert meter.per_second(1.5) == pytest.approx(50, abs=2)
     assert meter.per_second(2.1) == 0.0
     assert meter.per_second(60.0) == 0.0
+
+
+def test_figures_come_back_from_json() -> None:
+    stats = CallStats(seconds=1.5, path="relay", audio=AudioStats(sent=75), quality=Quality(90.0, 4.3))
+    assert CallStats.from_dict(json.loads(json.dumps(stats.to_dict()))) == stats
+
+
+def test_figures_of_another_version_are_read_as_far_as_they_go() -> None:
+    assert CallStats.from_dict({"seconds": 2, "what came later": 1, "audio": {"sent": 3}}).audio.sent == 3
+
+
+@pytest.mark.parametrize("values", [None, 3, [], {"audio": {"sent": "many"}}, {"seconds": None}])
+def test_what_is_no_figures_is_refused(values: object) -> None:
+    with pytest.raises(ConfigError, match="no figures of a call"):
+        CallStats.from_dict(values)

@@ -21,6 +21,7 @@ from .devices import devices_command
 from .doctor import doctor_command
 from .exits import MEANINGS, ExitCode, exit_code_of
 from .output import Output, debugging
+from .stats import stats_command
 
 
 def _exit_codes() -> str:
@@ -60,6 +61,7 @@ for command in (
     answer_command,
     devices_command,
     doctor_command,
+    stats_command,
 ):
     group.add_command(command)
 
