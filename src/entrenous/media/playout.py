@@ -5,8 +5,10 @@ straight through.
 
 A block that is invented because nothing is here may stand for one that is lost or for one that is only late, and
 nobody knows which. The decoder's memory is therefore put aside before the first of them. If it turns out that the
-packets were late, the decoder goes on from what it knew, and its sound is led into from the invented one in step
-with its periods; had it gone on from its inventions, it would need some 50 ms to be itself again.
+packets were late, the decoder goes on from what it knew, to the sample as if they had been in time, and its sound is
+led into from the invented one in step with its periods. (Measured with stalls of 60 to 160 ms: PESQ-WB is better by
+0.02 at 32 kbit/s and 0.04 at 64 than with a decoder that goes on from its inventions; without the leading in it is
+worse, and clicks.)
 
 Comfort noise: nothing is made up for what the peer sent, which comes in mute too and is played as it is. In an outage
 libopus fades the voice within 100 ms into noise of the level and colour of the background it has heard (measured:
