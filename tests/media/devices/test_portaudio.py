@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -66,9 +67,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakePortAudio], FakePo
     return put
 
 
-def open_it(configured: list[tuple[int, int]]) -> portaudio.OpenStream:
+def open_it(configured: list[tuple[int, int]], latency_ms: int = 20) -> portaudio.OpenStream:
     return portaudio.open_stream(
-        Direction.SPEAKER, DEVICE, lambda *_: None, lambda *kind: configured.append(kind), lambda: None
+        Direction.SPEAKER, DEVICE, lambda *_: None, lambda *kind: configured.append(kind), lambda: None, latency_ms
     )
 
 
@@ -78,14 +79,15 @@ def test_a_missing_portaudio_says_what_to_install(monkeypatch: pytest.MonkeyPatc
         portaudio.devices()
 
 
-def test_little_is_kept_in_the_sound_server_unless_somebody_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sounddevice", object())
+@pytest.mark.parametrize(("given", "obeyed"), [(False, "40"), (True, "60")])
+def test_how_much_the_sound_server_keeps_is_ours_to_say_unless_somebody_has(
+    install: Callable[[FakePortAudio], FakePortAudio], monkeypatch: pytest.MonkeyPatch, given: bool, obeyed: str
+) -> None:
     monkeypatch.setenv("PULSE_LATENCY_MSEC", "60")
-    portaudio.library()
-    assert portaudio.os.environ["PULSE_LATENCY_MSEC"] == "60"
-    monkeypatch.delenv("PULSE_LATENCY_MSEC")
-    portaudio.library()
-    assert portaudio.os.environ["PULSE_LATENCY_MSEC"] == "20"
+    monkeypatch.setattr(portaudio, "_PULSE_LATENCY_IS_GIVEN", given)
+    install(FakePortAudio())
+    open_it([], latency_ms=40)
+    assert os.environ["PULSE_LATENCY_MSEC"] == obeyed
 
 
 def test_a_list_that_cannot_be_had_is_an_error(install: Callable[[FakePortAudio], FakePortAudio]) -> None:

@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,8 @@ class Computer:
         self.refuses: set[str] = set()
         self.running: dict[object, SoundDevice] = {}
         self.ends: list[Any] = []
+        self.calls: list[Any] = []
+        self.latencies: list[int] = []
 
     def devices(self) -> list[SoundDevice]:
         return self.known
@@ -41,11 +45,15 @@ class Computer:
         assert not self.running, "PortAudio is only terminated when nothing is open"
         self.known = list(self.plugged)
 
-    def open_stream(self, _: object, device: SoundDevice, __: object, configure: Any, ended: Any) -> Any:
+    def open_stream(
+        self, _: object, device: SoundDevice, call: Any, configure: Any, ended: Any, latency_ms: int
+    ) -> Any:
         if device not in self.plugged or device.name in self.refuses:
             raise DeviceError("Device unavailable")
         configure(48_000, 1)
         self.ends.append(ended)
+        self.calls.append(call)
+        self.latencies.append(latency_ms)
         computer = self
 
         class Stream:
@@ -209,6 +217,24 @@ def test_what_does_not_open_though_it_is_there_is_not_tried_all_the_time(
         assert lines._watch is not None
         assert lines._watch._interval >= 0.08
         assert line.device == DEFAULT
+
+
+def test_a_system_that_keeps_running_dry_is_given_more_to_keep(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "_WATCH_INTERVAL", 0.001)
+    late = SimpleNamespace(output_underflow=True, input_overflow=False)
+    lines = SoundSystem()
+    with opened(lines, Direction.SPEAKER, None) as (line, told):
+        for latency in (40, 80, 80):
+            for _ in range(3):
+                computer.calls[-1](None, 480, None, late)
+            deadline = time.monotonic() + 10
+            while computer.latencies[-1] != latency and time.monotonic() < deadline:
+                time.sleep(0.001)
+        assert computer.latencies == [20, 40, 80]
+        assert line.troubles == 9
+        assert told.changes == [], "it is the same device"
 
 
 # --- on a real one

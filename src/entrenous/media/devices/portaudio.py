@@ -20,9 +20,15 @@ from ...errors import DeviceError
 from ..codecs.base import SAMPLE_RATE
 from .listing import Direction, SoundDevice
 
-PULSE_LATENCY_MS: Final = 20
-"""Of sound that PulseAudio and PipeWire keep between us and the sound card, where the environment
-(PULSE_LATENCY_MSEC) does not say another figure. Left to themselves they keep 30; at 10 they run dry."""
+LATENCIES_MS: Final = (20, 40, 80)
+"""Of sound between us and the sound card: the least at first, more where the system runs dry in spite of us. At 10
+PulseAudio runs dry even on an idle machine."""
+
+_PULSE_LATENCY: Final = "PULSE_LATENCY_MSEC"
+"""What PulseAudio's and PipeWire's client reads when a stream is opened, and obeys before anything else."""
+
+_PULSE_LATENCY_IS_GIVEN: Final = _PULSE_LATENCY in os.environ
+"""Whether whoever started us has chosen; then that stays."""
 
 Callback = Callable[[Any, int, Any, Any], None]
 """Called in a thread of PortAudio's with a buffer of int16 samples, its frames, their times and its status."""
@@ -62,7 +68,6 @@ def library() -> Any:
     Raises:
         DeviceError: the PortAudio library that it needs is missing.
     """
-    os.environ.setdefault("PULSE_LATENCY_MSEC", str(PULSE_LATENCY_MS))
     try:
         import sounddevice
     except (ImportError, OSError) as error:
@@ -127,6 +132,7 @@ def open_stream(
     callback: Callback,
     configure: Callable[[int, int], None],
     ended: Callable[[], None],
+    latency_ms: int = LATENCIES_MS[0],
 ) -> OpenStream:
     """Open and start a stream at 48 kHz mono, or else as the device wants it.
 
@@ -136,6 +142,7 @@ def open_stream(
         callback: called with every 10 ms.
         configure: told the rate and the channels of what is about to call back.
         ended: called when PortAudio stops calling back, for whatever reason, in its thread.
+        latency_ms: how much sound to keep between us and the sound card.
 
     Raises:
         DeviceError: it does not open.
@@ -143,11 +150,13 @@ def open_stream(
     portaudio = library()
     channels = device.inputs if direction is Direction.MICROPHONE else device.outputs
     problem: Exception | None = None
+    if not _PULSE_LATENCY_IS_GIVEN:
+        os.environ[_PULSE_LATENCY] = str(latency_ms)
     for rate in dict.fromkeys((SAMPLE_RATE, device.rate)):
         for used in dict.fromkeys((1, min(2, channels))):
             configure(rate, used)
             try:
-                handle = _started(direction, device.number, rate, used, callback, ended)
+                handle = _started(direction, device.number, rate, used, latency_ms, callback, ended)
             except (portaudio.PortAudioError, ValueError) as error:
                 problem = problem or error
             else:
@@ -156,7 +165,13 @@ def open_stream(
 
 
 def _started(
-    direction: Direction, number: int, rate: int, channels: int, callback: Callback, ended: Callable[[], None]
+    direction: Direction,
+    number: int,
+    rate: int,
+    channels: int,
+    latency_ms: int,
+    callback: Callback,
+    ended: Callable[[], None],
 ) -> Any:
     portaudio = library()
     kind = portaudio.RawInputStream if direction is Direction.MICROPHONE else portaudio.RawOutputStream
@@ -166,7 +181,7 @@ def _started(
         device=number,
         channels=channels,
         dtype="int16",
-        latency="low",
+        latency=latency_ms / 1000,
         callback=callback,
         finished_callback=ended,
     )

@@ -10,9 +10,11 @@ A thread watches for it for as long as anything is open. Callbacks of PortAudio 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +40,10 @@ _LONGEST_LOOK_INTERVAL: Final = 30.0
 
 _SETTLING: Final = 1.0
 """Seconds that a device gets after the kernel has shown it, until sound servers know it too."""
+
+_TROUBLES: Final = 3
+_TROUBLE_SPAN: Final = 10.0
+"""Times within so many seconds that the system ran dry before it is given more to keep."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +76,7 @@ class Line:
     Attributes:
         device: what it is open on, None for nothing.
         openings: how often a device was opened; above 1 devices have changed.
+        troubles: times the system lost sound, or had none, because we were late.
     """
 
     def __init__(
@@ -89,6 +96,11 @@ class Line:
         self._on_change = on_change
         self._stream: portaudio.OpenStream | None = None
         self._last_call = 0.0
+        self.troubles = 0
+        self._last_troubles: deque[float] = deque(maxlen=_TROUBLES)
+        self._latency = 0
+        self._wants_latency = False
+        self._wake: Callable[[], None] = _nobody
 
     @property
     def is_alive(self) -> bool:
@@ -99,7 +111,11 @@ class Line:
     def open(self, device: SoundDevice, ended: Callable[[], None]) -> None:
         """Open it on this device; raises DeviceError."""
         self._last_call = time.monotonic()
-        self._stream = portaudio.open_stream(self.direction, device, self._call, self._configure, ended)
+        self._wants_latency = False
+        self._wake = ended
+        self._stream = portaudio.open_stream(
+            self.direction, device, self._call, self._configure, ended, portaudio.LATENCIES_MS[self._latency]
+        )
         self.device = device
         self.openings += 1
 
@@ -108,6 +124,15 @@ class Line:
         stream, self._stream, self.device = self._stream, None, None
         if stream is not None:
             stream.close()
+
+    def open_with_more_latency(self) -> None:
+        """Open it again on the same device, keeping more sound between us and it, where that is needed."""
+        if self._wants_latency and self.device is not None:
+            device = self.device
+            self.close()
+            self._latency += 1
+            self.open(device, self._wake)
+            _log.info("the %s keeps %d ms now", self.direction, portaudio.LATENCIES_MS[self._latency])
 
     def tell(self, before: str | None, *, wanted: bool) -> None:
         """Tell whoever wants to know when the device is another one than before."""
@@ -120,7 +145,22 @@ class Line:
 
     def _call(self, buffer: Any, frames: int, when: Any, status: Any) -> None:
         self._last_call = time.monotonic()
+        if status and (status.output_underflow or status.input_overflow):
+            self._note_trouble(self._last_call)
         self._callback(buffer, frames, when, status)
+
+    def _note_trouble(self, now: float) -> None:
+        self.troubles += 1
+        self._last_troubles.append(now)
+        if len(self._last_troubles) == _TROUBLES and now - self._last_troubles[0] < _TROUBLE_SPAN:
+            self._last_troubles.clear()
+            if self._latency + 1 < len(portaudio.LATENCIES_MS):
+                self._wants_latency = True
+                self._wake()
+
+
+def _nobody() -> None:
+    """Nobody is to be woken: the line has not been opened yet."""
 
 
 class SoundSystem:
@@ -177,6 +217,12 @@ class SoundSystem:
         watch.wake.set()
         watch.thread.join()
 
+    def give_latency(self) -> None:
+        """Open again what keeps too little sound; a line that does not open any more is found dead next."""
+        with self._lock, contextlib.suppress(DeviceError):
+            for line in self._lines:
+                line.open_with_more_latency()
+
     def all_alive(self) -> bool:
         """Whether every line calls back."""
         with self._lock:
@@ -230,6 +276,7 @@ class _Watch:
         while not self.stop.is_set():
             self.wake.wait(_WATCH_INTERVAL)
             self.wake.clear()
+            self._system.give_latency()
             if not self._system.all_alive():
                 self._system.open_again(self.stop, self.wake.set)
                 self._interval = _LOOK_INTERVAL
