@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from entrenous.errors import CodecError
+from entrenous.media.codecs import vpx
 from entrenous.media.codecs.base import Content, VideoCodec
-from entrenous.media.codecs.vpx import KEY_FRAME_SECONDS, VpxEncoder
+from entrenous.media.codecs.vpx import VpxEncoder
 from lab.pictures import moving_texture
 
 CODECS = [VideoCodec.VP8, VideoCodec.VP9]
@@ -17,14 +18,29 @@ def test_h264_is_not_its_business() -> None:
         VpxEncoder(VideoCodec.H264, 64, 48)
 
 
+def requested_key_frame(codec: VideoCodec, fps: float) -> int:
+    """Bytes of a key frame after many pictures of what does not move, when there is most room for it."""
+    (picture,) = moving_texture(320, 240, 1)
+    encoder = VpxEncoder(codec, 320, 240, bitrate=300_000)
+    encoder.set_rate(300_000, fps)
+    for _ in range(30):
+        encoder.encode(picture)
+    return len(encoder.encode(picture, key_frame=True).data)
+
+
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_key_frame_keeps_within_its_share_of_the_rate(codec: VideoCodec) -> None:
-    pictures = moving_texture(320, 240, 12)
-    encoder = VpxEncoder(codec, 320, 240, bitrate=600_000)
-    sizes = [len(encoder.encode(picture, key_frame=number == 8).data) for number, picture in enumerate(pictures)]
-    bound = 600_000 / 8 * KEY_FRAME_SECONDS
-    assert bound / 10 <= sizes[8] <= 1.1 * bound
-    assert sizes[0] <= 2 * bound, "the first is made without knowing how hard the pictures are"
+@pytest.mark.parametrize("fps", [30, 5])
+def test_a_key_frame_keeps_within_its_share_of_the_rate(codec: VideoCodec, fps: float) -> None:
+    bound = 300_000 / 8 * max(vpx.KEY_FRAME_SECONDS, vpx.LEAST_KEY_FRAME / fps)
+    assert bound / 4 <= requested_key_frame(codec, fps) <= 1.1 * bound
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_its_share_is_what_bounds_a_key_frame(codec: VideoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = requested_key_frame(codec, 10)
+    monkeypatch.setattr(vpx, "KEY_FRAME_SECONDS", 0.1)
+    monkeypatch.setattr(vpx, "LEAST_KEY_FRAME", 1.0)
+    assert requested_key_frame(codec, 10) < 0.8 * usual
 
 
 @pytest.mark.parametrize("codec", CODECS)
