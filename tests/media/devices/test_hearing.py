@@ -1,0 +1,159 @@
+"""What is heard on a real sound card: other rates, names that do not exist, and an echo that is taken out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from entrenous.media.processing import missing_processing
+from lab import pulse
+
+pytestmark = pytest.mark.skipif(pulse.MISSING is not None, reason=str(pulse.MISSING))
+
+
+@pytest.fixture(scope="module")
+def card() -> Iterator[pulse.SoundCard]:
+    with pulse.sound_card() as running:
+        yield running
+
+
+def run(card: pulse.SoundCard, program: str, *arguments: str) -> Any:
+    """Run a program where the private sound card is the only one, and read the JSON that it prints."""
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, env=card.environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_devices_are_listed_and_one_that_is_not_is_refused(card: pulse.SoundCard) -> None:
+    listed, message = run(
+        card,
+        """
+import asyncio, json
+from dataclasses import asdict
+from entrenous import DeviceError, SpeakerSink, list_sound_devices
+listed = [asdict(device) for device in list_sound_devices()]
+try:
+    asyncio.run(SpeakerSink("the moon").start())
+except DeviceError as error:
+    print(json.dumps([listed, str(error)]))
+""",
+    )
+    assert "entrenous" in [device["name"] for device in listed]
+    (default,) = [device for device in listed if device["is_default_input"]]
+    assert default["inputs"] > 0
+    assert default["is_default_output"]
+    assert default["rate"] == 44_100
+    assert message.startswith("no speaker opens ('the moon'): plug one in")
+
+
+_TONE = """
+import asyncio, json, sys, threading
+import numpy as np
+from entrenous import DeviceError, MicrophoneSource, SpeakerSink, ToneSource
+from entrenous.media.devices import portaudio
+
+refused, opened, start = sys.argv[1] == "refuse 48000", set(), portaudio._started
+
+def like_old_hardware(direction, number, rate, *rest):
+    if refused and rate == 48000:
+        raise portaudio.library().PortAudioError("Invalid sample rate")
+    opened.add(rate)
+    return start(direction, number, rate, *rest)
+
+portaudio._started = like_old_hardware
+
+async def main():
+    tone, speaker, microphone = ToneSource(880), SpeakerSink(), MicrophoneSource("entrenous")
+    for part in (speaker, microphone, tone):
+        await part.start()
+
+    async def play():
+        while True:
+            block = await tone.read()
+            speaker.play(block.samples, block.captured_at)
+
+    playing = asyncio.create_task(play())
+    sound, times = np.zeros(0), []
+    while True:  # until it is heard: a sound server may take two seconds to begin
+        block = await microphone.audio.read()
+        times.append(block.captured_at)
+        sound = np.concatenate((sound, block.samples))[-24000:]
+        spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
+        if len(sound) == 24000 and spectrum.max() > 1e7:
+            break
+    playing.cancel()
+    await microphone.close()
+    await speaker.close()
+    await speaker.close()
+    print(json.dumps({
+        "hz": int(spectrum.argmax()) * 2,
+        "opened": sorted(opened),
+        "block": len(block.samples),
+        "threads": [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
+                    and not thread.name.startswith("asyncio")],
+    }))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("hardware", "opened"), [("", 48_000), ("refuse 48000", 44_100)])
+def test_a_tone_is_heard_at_its_pitch_whatever_the_device_can(
+    card: pulse.SoundCard, hardware: str, opened: int
+) -> None:
+    heard = run(card, _TONE, hardware)
+    assert heard.pop("hz") == pytest.approx(880, abs=12), "gaps of a busy machine smear it a little"
+    assert heard == {"opened": [opened], "block": 960, "threads": []}
+
+
+def test_a_sound_card_of_another_rate() -> None:
+    with pulse.sound_card(rate=16_000) as card:
+        assert run(card, _TONE, "")["hz"] == pytest.approx(880, abs=12)
+
+
+@pytest.mark.skipif(missing_processing() is not None, reason=str(missing_processing()))
+def test_an_echo_of_the_speaker_is_taken_out_of_the_microphone(card: pulse.SoundCard) -> None:
+    """The null sink's monitor is an echo without any room: what is left of it after some seconds is measured."""
+    heard = run(
+        card,
+        """
+import asyncio, json
+import numpy as np
+from entrenous import FileSource, Processing, SoundCard, Switch, asset_path
+
+async def main():
+    levels = {}
+    for echo in (Switch.OFF, Switch.ON):
+        card = SoundCard(processing=Processing(echo=echo, noise=Switch.OFF))
+        speech = FileSource(asset_path("speech-a.opus"), loop=True)
+        for part in (card.sink, card.source, speech):
+            await part.start()
+
+        async def play():
+            while (block := await speech.audio.read()) is not None:
+                card.sink.play(block.samples, block.captured_at)
+
+        playing = asyncio.create_task(play())
+        loud, powers = 0, []
+        while loud < (25 if echo is Switch.OFF else 100):  # blocks, from the first that is heard on
+            block = await card.source.audio.read()
+            powers.append(float(np.mean(np.square(block.samples, dtype=float))))
+            loud += max(powers) > 100
+        levels[echo.value] = float(np.sqrt(np.mean(np.sort(powers[-50:])[-20:])))
+        playing.cancel()
+        await card.sink.close()
+        await card.source.close()
+        await speech.close()
+    print(json.dumps(levels))
+
+asyncio.run(main())
+""",
+    )
+    assert heard["off"] > 300, "there is an echo"
+    assert heard["on"] < heard["off"] / 6, "which is 15 dB softer"
