@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from entrenous.media.pictures import own_copy, pixels
+
 MATERIAL = Path(__file__).parent / "material"
 RATE = 48_000
 SCORE_RATE = 16_000
@@ -103,20 +105,19 @@ class Clip:
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width, height
         with av.open(str(MATERIAL / "talking.mp4")) as file:
-            frames = [
+            self._pictures = [
                 frame.reformat(width, height, "yuv420p", interpolation="BICUBIC") for frame in file.decode(video=0)
             ]
-        self._pictures = [np.ascontiguousarray(frame.to_ndarray()) for frame in frames]
 
     def picture(self, number: int) -> av.VideoFrame:
         """The picture with this number, counted from 0, in yuv420p."""
-        pixels = self._pictures[self._place(number)].copy()
-        stamp(pixels[: self.height], number)
-        return av.VideoFrame.from_ndarray(pixels, format="yuv420p")
+        picture = own_copy(self._pictures[self._place(number)], self.width, self.height)
+        stamp(pixels(picture.planes[0]), number)
+        return picture
 
     def luma(self, number: int) -> Luma:
         """Its luma plane, without the number; shared, not to be changed."""
-        return self._pictures[self._place(number)][: self.height]
+        return pixels(self._pictures[self._place(number)].planes[0])
 
     def _place(self, number: int) -> int:
         turn = 2 * len(self._pictures) - 2
@@ -149,11 +150,13 @@ def stamped(luma: Luma) -> int | None:
     side = luma.shape[1] / _COLUMNS
     margin = side / 4
     low, high = round(margin), max(round(margin) + 1, round(side - margin))
+    sums = np.cumsum(luma[low:high, : round(_BLOCKS * side)].mean(axis=0))
+    begins = np.rint(np.arange(_BLOCKS) * side + margin).astype(np.int64)
+    ends = np.maximum(begins + 1, np.rint(np.arange(1, _BLOCKS + 1) * side - margin).astype(np.int64))
+    squares = (sums[ends - 1] - sums[begins - 1]) / (ends - begins)
     bits = 0
-    for block in range(_BLOCKS):
-        left = round(block * side + margin)
-        square = luma[low:high, left : max(left + 1, round((block + 1) * side - margin))]
-        bits = bits << 1 | int(square.mean() > (_DARK + _LIGHT) / 2)
+    for is_light in squares > (_DARK + _LIGHT) / 2:
+        bits = bits << 1 | int(is_light)
     number, check = bits >> _CHECK_BITS, bits & ((1 << _CHECK_BITS) - 1)
     return number if check == _check(number) else None
 
