@@ -43,6 +43,12 @@ def test_what_cannot_be_found_out_is_none(monkeypatch: pytest.MonkeyPatch, said:
     assert look.look(threading.Event()) is None
 
 
+def test_a_packed_program_does_not_start_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert look.look(threading.Event()) is None
+
+
 def test_a_look_that_is_not_wanted_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     killed = []
 

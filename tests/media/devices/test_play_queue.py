@@ -121,6 +121,15 @@ def test_what_nobody_pulls_does_not_pile_up() -> None:
     assert queue.waiting <= 960, "once the sound card begins to ask, the newest is what it gets"
 
 
+def test_a_sound_card_that_stood_still_leaves_no_delay_behind() -> None:
+    queue = PlayQueue()
+    run(queue, 1)
+    for number in range(5):
+        queue.write(block(), 1 + number * BLOCK)
+    queue.pull(1.1)
+    assert queue.waiting <= 960 + queue.margin
+
+
 def test_too_much_slack_goes_as_soon_as_it_is_quiet() -> None:
     queue = PlayQueue()
     run(queue, 1)

@@ -46,11 +46,16 @@ def look(stop: threading.Event) -> list[SoundDevice] | None:
     Args:
         stop: given up when this is set.
     """
-    if not sys.executable:
-        return None
+    if not sys.executable or getattr(sys, "frozen", False):
+        return None  # there is no interpreter to start: a packed program would start itself
     command = [sys.executable, "-m", __name__]
     try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - ourselves
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter, with an argument of our own
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
     except OSError:
         return None
     deadline = time.monotonic() + _PATIENCE

@@ -109,11 +109,14 @@ class PlayQueue:
 
     def pull(self, now: float) -> Samples:
         """The next 10 ms, shape (480,), at monotonic time `now`: silence where nothing waits."""
+        stood_still = now - self._pulled_at > _LONGEST_BURST
         self._pulled_at = now
         if not self._is_playing:
             return np.zeros(TURN_SAMPLES, np.int16)
         if self._hold != 0:
             return self._pull_after_hold(now)
+        if stood_still:
+            self._skip(max(0, self.waiting - self.margin - BLOCK_SAMPLES))  # there was a gap anyway: no delay from it
         if self._resampler.available < TURN_SAMPLES:
             return self._run_dry(now)
         turn = self._resampler.pull(TURN_SAMPLES)
