@@ -24,7 +24,7 @@ from lab.network import Access, Nat, Network, Way
 
 from .media_calls import Call, Recollection, running_call
 from .media_end import SYSTEMS
-from .media_material import speech
+from .media_material import LEAD_SECONDS, speech
 from .media_measures import judged, timeline
 from .media_report import Row, run
 
@@ -98,8 +98,9 @@ async def measure(points: Sequence[Point], systems: Sequence[str], at_once: int)
                         for system in systems
                     )
                 )
-            for row, recollections in played:
-                yield {**row, **(await _judge(judges, recollections))}
+            verdicts = await asyncio.gather(*(_judge(judges, recollections) for _, recollections in played))
+            for (row, _), verdict in zip(played, verdicts, strict=True):
+                yield {**row, **verdict}
 
 
 def _batches(points: Sequence[Point], size: int) -> Iterable[Sequence[Point]]:
@@ -122,8 +123,9 @@ async def _play(lab: Network, point: Point, system: str, name: str, folder: Path
 
 async def _talk(call: Call, row: Row, folder: Path, name: str) -> tuple[Row, list[Heard]]:
     begun_a, begun_b = await call.begin()
+    await asyncio.sleep(LEAD_SECONDS)
     before = await call.figures()
-    await asyncio.sleep(max(speech("a").seconds, speech("b").seconds) + TAIL_SECONDS)
+    await asyncio.sleep(max(speech("a").seconds, speech("b").seconds) - LEAD_SECONDS + TAIL_SECONDS)
     after = await call.figures()
     place = folder / name
     place.mkdir(exist_ok=True)
