@@ -3,7 +3,7 @@
 ::
 
     feedback ─► history ─► groups ─► trendline ─► aimd ─┐
-                   ├─────► throughput, queueing ────────┼─► controller ─► rate, probes
+                   ├─────► throughput, queueing, drain ─┼─► controller ─► rate, probes
                    ├─────► loss ────────────────────────┤
                    └─────► probing ─────────────────────┘
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..feedback import TransportFeedback
 from ..stats import RateMeter
 from .aimd import DelayBasedRate
+from .draining import LONG_QUEUE, Drain
 from .groups import ArrivalGroups
 from .history import Arrival, SendHistory
-from .loss import LossBound
+from .loss import TOLERATED, LossBound
 from .probing import Probe, Prober
 from .queueing import QueueDelay
 from .throughput import Throughput
@@ -21,19 +22,8 @@ GREATEST_RATE = 20_000_000.0
 SILENCE = 1.0
 """Seconds without feedback, while packets are under way, after which the rate is halved, and halved again."""
 
-LONG_QUEUE = 0.100
-EMPTY_QUEUE = 0.030
-"""Seconds of waiting from which on a queue is drained at once, and at which it is as good as empty."""
-
 SUDDEN_QUEUE = 0.080
-"""Seconds by which it has to grow from one feedback to the next to be congestion without a look at the slope."""
-
-DRAIN_SECONDS = 0.4
-"""Seconds in which it is drained."""
-
-LONGEST_DRAIN = 1.2
-DRAIN_PAUSE = 8.0
-"""Seconds after which draining is given up, since others keep the queue full, and for which it is not tried again."""
+"""Seconds by which the queue has to grow from one feedback to the next to be congestion without a look at the slope."""
 
 PROOF_SECONDS = 1.5
 """Seconds for which the rate that a probe has shown counts as arriving."""
@@ -62,13 +52,12 @@ class CongestionController:
         """Times that the rate was taken down because a queue built up."""
         self.timeouts = 0
         self.round_trip: float | None = None
-        """Seconds from sending to its feedback, the least of the last feedback; None until there was one."""
+        """Seconds from sending to its feedback, of the newest packet of the last one; None until there was one."""
         self._delay = DelayBasedRate(START_RATE, now)
         self._sent_rate = RateMeter(0.5)
         self._prober = Prober(now)
         self._quiet_at = now
-        self._draining_since: float | None = None
-        self._no_drain_before = now
+        self._drain = Drain()
         self._path_since = now
         self._proven = 0.0
         self._proven_at = float("-inf")
@@ -85,8 +74,7 @@ class CongestionController:
     def rate(self) -> float:
         """Bits a second on the wire that may be sent now, all headers included."""
         rate = min(self._delay.rate, self.loss.bound)
-        if self._draining_since is not None:
-            rate *= max(0.0, 1.0 - self._queue.seconds / DRAIN_SECONDS)
+        rate *= self._drain.share(self._queue.seconds)
         return max(LEAST_RATE, min(GREATEST_RATE, rate))
 
     @property
@@ -132,7 +120,7 @@ class CongestionController:
             self.round_trip = max(0.0, now - max(arrival.sent_at for arrival in arrivals))
         queued, self._queued = self._queued, self._queue.seconds
         usage = Usage.OVERUSED if self._queued > queued + SUDDEN_QUEUE else self._trendline.usage
-        self.loss.add(len(arrivals), octets, list(outcome.missing), outcome.late, now)
+        self.loss.add(len(arrivals), octets, outcome.missing, outcome.late, now)
         self._adjust(usage, probed, now)
 
     def _take(self, arrival: Arrival, now: float) -> float | None:
@@ -147,17 +135,18 @@ class CongestionController:
         before, bounded = self._delay.rate, self._delay.capacity.estimate is not None
         limited = self.limited(now)
         round_trip = _UNKNOWN_ROUND_TRIP if self.round_trip is None else self.round_trip
+        if usage is Usage.OVERUSED and self._drain.contended(now) and self.loss.loss <= TOLERATED:
+            usage = Usage.NORMAL
         if self._delay.update(usage, self._measured(now), round_trip, now, limited=limited):
             self.decreases += 1
             self._prober.fell(before, self._delay.rate, now)
-            if self._queue.seconds > LONG_QUEUE and now >= self._no_drain_before:
-                self._draining_since = self._draining_since or now
+            self._drain.begin(self._queue.seconds, now)
         elif probed is not None and usage is not Usage.OVERUSED:
             self._delay.raise_to(probed)
             self._proven, self._proven_at = probed, now
         elif bounded and self._delay.capacity.estimate is None:
             self._prober.widened(now)
-        self._drain(now)
+        self._drain.follow(self._queue.seconds, now)
         self._delay.rate = max(LEAST_RATE, min(GREATEST_RATE, self._delay.rate))
 
     def _measured(self, now: float) -> float | None:
@@ -173,15 +162,6 @@ class CongestionController:
             return max(arriving, self._proven)
         return arriving
 
-    def _drain(self, now: float) -> None:
-        if self._draining_since is None:
-            return
-        if self._queue.seconds < EMPTY_QUEUE:
-            self._draining_since = None
-        elif now - self._draining_since > LONGEST_DRAIN:
-            self._draining_since = None
-            self._no_drain_before = now + DRAIN_PAUSE
-
     def limited(self, now: float) -> bool:
         """Whether less is sent than may be, for want of something to send."""
         return self._sent_rate.per_second(now) * 8 < LIMITED_SHARE * self.rate
@@ -195,7 +175,7 @@ class CongestionController:
         """
         quiet = (
             self._trendline.usage is Usage.NORMAL
-            and self._draining_since is None
+            and not self._drain.active
             and self.history.in_flight_since is not None
             and self.loss.bound > self._delay.rate
         )
@@ -217,7 +197,7 @@ class CongestionController:
         self._measure_anew()
         self._delay = DelayBasedRate(max(LEAST_RATE, PATH_CHANGE_SHARE * known), now)
         self.loss = LossBound()
-        self._draining_since = None
+        self._drain = Drain()
         self._proven_at = float("-inf")
         self._quiet_at = now
         self._prober.start(now)

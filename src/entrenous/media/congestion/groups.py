@@ -26,7 +26,7 @@ class _Group:
     last_arrived: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
     """From one group to the next.
 

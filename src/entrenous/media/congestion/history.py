@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..feedback import REFERENCE_TICKS, TICK, TransportFeedback
@@ -32,7 +31,7 @@ class SentPacket:
     missed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """One packet that arrived.
 
@@ -60,7 +59,7 @@ class Outcome:
     """
 
     arrivals: list[Arrival] = field(default_factory=list)
-    missing: Sequence[SentPacket] = ()
+    missing: list[SentPacket] = field(default_factory=list)
     late: int = 0
 
 
@@ -97,7 +96,6 @@ class SendHistory:
         newest = self._next - 1
         number = newest - (newest - feedback.base_sequence) % _NUMBERS
         begin = self._begin(feedback.reference)
-        missing = []
         for ticks in feedback.arrivals:
             packet = self._sent.get(number)
             if packet is None:
@@ -105,7 +103,7 @@ class SendHistory:
             elif ticks is None:
                 if not packet.missed:
                     packet.missed = True
-                    missing.append(packet)
+                    outcome.missing.append(packet)
             else:
                 del self._sent[number]
                 outcome.late += packet.missed
@@ -113,7 +111,6 @@ class SendHistory:
             if packet is not None and number > self._reported:
                 self._reported = number
             number += 1
-        outcome.missing = missing
         following = self._sent.get(self._reported + 1)
         self.in_flight_since = following.at if following is not None else None
         return outcome
