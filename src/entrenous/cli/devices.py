@@ -121,7 +121,7 @@ def advice(check: SoundCheck) -> str:
         case SoundFinding.TOO_SOFT:
             return (
                 "Your voice is hardly heard: turn the microphone up in the system's sound settings, come closer, "
-                "or call with --gain on."
+                "or call with --gain."
             )
         case SoundFinding.LOUD_ECHO:
             return (

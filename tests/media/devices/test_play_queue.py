@@ -76,11 +76,12 @@ def test_a_sound_card_whose_clock_drifts_neither_runs_dry_nor_adds_delay(drift: 
 
 def test_running_dry_makes_the_margin_grow_and_calm_lets_it_shrink() -> None:
     queue = PlayQueue()
-    run(queue, 2, late={50: 0.035})
-    assert queue.underruns == 1
-    assert queue.margin == pytest.approx(0.015 * 48_000)
+    run(queue, 1, late={30: 0.035})
+    assert (queue.underruns, queue.margin) == (1, 0.005 * 48_000), "beginning is no sign"
+    run(queue, 3, begin=3, late={100: 0.035})
+    assert (queue.underruns, queue.margin) == (2, 0.015 * 48_000)
     run(queue, 4, begin=10, late={150: 0.012})
-    assert queue.underruns == 1, "what it has learned holds"
+    assert queue.underruns == 2, "what it has learned holds"
     run(queue, 60, begin=20)
     assert queue.margin < 0.006 * 48_000
 

@@ -27,7 +27,8 @@ _FIRST_MARGIN: Final = 5 * _MILLISECOND
 _LEAST_MARGIN: Final = 3 * _MILLISECOND
 _GREATEST_MARGIN: Final = 80 * _MILLISECOND
 _GROWTH: Final = 10 * _MILLISECOND
-"""By which the margin grows each time that the speaker ran dry."""
+"""By which the margin grows each time that the speaker ran dry, once it has played for two seconds: until then sound
+servers are busy with beginning."""
 
 _WINDOW: Final = 100
 """Blocks over which the slack is taken: 2 s."""
@@ -83,6 +84,7 @@ class PlayQueue:
         self._dry_since: float | None = None
         self._least = _CAPACITY
         self._blocks = 0
+        self._written = 0
         self._calm = 0
 
     @property
@@ -103,6 +105,7 @@ class PlayQueue:
         else:
             self._begin(now)
         self._resampler.push(block)
+        self._written += 1
         self._written_at = now
         if self.waiting > _LIMIT:
             self._skip(self.waiting - _CAPACITY)  # nobody pulls: nothing of this is heard
@@ -129,8 +132,9 @@ class PlayQueue:
         """Play from here, the margin behind; having been dry for a moment only, it was the margin that failed."""
         if self._dry_since is not None and now - self._dry_since < _PAUSE:
             self.underruns += 1
-            self.margin = min(self.margin + _GROWTH, _GREATEST_MARGIN)
-            self._calm = 0
+            if self._written > _WINDOW:
+                self.margin = min(self.margin + _GROWTH, _GREATEST_MARGIN)
+                self._calm = 0
         self._is_playing = True
         self._hold = None
         self._shortens = False
