@@ -32,11 +32,13 @@ def sound(plan: AudioPlan, number: int = 0) -> Samples:
     return [noise, np.zeros(count), tone][number % 3].astype(np.int16)
 
 
-def pack_all(packer: AudioPacker, frames: int, header_lengths: list[int] | None = None) -> list[bytes]:
+def pack_all(packer: AudioPacker, frames: int, header_lengths: list[int] | None = None, begin: int = 0) -> list[bytes]:
     step = packer.plan.frame_ms * 48
     lengths = header_lengths or [1]
     return [
-        packer.pack(sound(packer.plan, number), number * step % 2**32, lengths[number % len(lengths)], OPUS)[1]
+        packer.pack(sound(packer.plan, number), (begin + number * step) % 2**32, lengths[number % len(lengths)], OPUS)[
+            1
+        ]
         for number in range(frames)
     ]
 
@@ -90,8 +92,8 @@ def test_timestamps_may_wrap_between_a_packet_and_its_copy() -> None:
 def test_another_plan_begins_without_copies_of_the_last_one() -> None:
     packer = AudioPacker(OpusEncoder(), AudioPlan(64_000, duplicate_distance=1))
     pack_all(packer, 3)
-    packer.use(AudioPlan(16_000, duplicate_distance=1))
-    bundles = [read_red(plain, OPUS) for plain in pack_all(packer, 3)]
+    packer.use(AudioPlan(64_000, fec=True, duplicate_distance=1))
+    bundles = [read_red(plain, OPUS) for plain in pack_all(packer, 3, begin=3 * 960)]
     assert [len(bundle) for bundle in bundles] == [1, 2, 2]
 
 

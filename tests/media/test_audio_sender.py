@@ -134,8 +134,10 @@ async def test_another_plan_begins_with_a_whole_frame_and_the_sound_goes_on() ->
     sender = audio_sender(source, wire, EventLog(), plan=AudioPlan(16_000, frame_ms=60))
     task = asyncio.create_task(sender.run())
     plans = [AudioPlan(48_000, duplicate_distance=1), AudioPlan(24_000, frame_ms=40), AudioPlan(64_000)]
+    looks = {(sender.plan.sealed_bytes, 48 * sender.plan.frame_ms)}
     await wire.has(2)
     for plan in plans:
+        looks.add((plan.sealed_bytes, 48 * plan.frame_ms))
         sender.use_plan(plan)
         count = len(wire.packets)
         await wire.has(count + 4)
@@ -144,6 +146,7 @@ async def test_another_plan_begins_with_a_whole_frame_and_the_sound_goes_on() ->
     await stop(task)
     assert sender.plan_changes == 3
     sounds = heard_of(wire)
+    assert {(len(packet.payload), len(sound)) for packet, sound in zip(wire.packets, sounds, strict=True)} == looks
     for (before, after), sound in zip(pairwise(wire.packets), sounds, strict=False):
         assert (after.timestamp - before.timestamp) % 2**32 == len(sound)
     assert np.median(loudness(wire)[1:]) > 1000
@@ -201,7 +204,7 @@ class LaggingSource:
 
 async def test_a_source_that_lags_further_behind_than_the_one_before_is_heard() -> None:
     wire = Wire()
-    sender = audio_sender(None, wire, EventLog())
+    sender = audio_sender(LaggingSource(0.0), wire, EventLog())
     task = asyncio.create_task(sender.run())
     await wire.has(5)
     sender.use_source(LaggingSource(0.3))
