@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import signal
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -30,12 +31,13 @@ from entrenous import (
     StreamKind,
     WordsKnown,
 )
-from entrenous.cli import conversation
+from entrenous.cli import conversation, stats_file
 from entrenous.cli.conversation import Conversation, summary
 from entrenous.cli.exits import ExitCode
 from entrenous.cli.interrupt import Interrupt
 from entrenous.cli.keys import Keys
 from entrenous.cli.output import Output
+from entrenous.cli.stats_file import StatsFile
 
 
 class Line:
@@ -272,3 +274,25 @@ async def test_the_summary_has_what_a_script_wants() -> None:
         "timings",
         "stats",
     }
+
+
+async def test_figures_are_written_while_the_call_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stats_file, "EVERY_SECONDS", 0.0)
+    line, path = Line(), tmp_path / "call.jsonl"
+    figures = StatsFile(path)
+    written = asyncio.Event()
+    write = figures.write
+
+    def tell(stats: CallStats) -> None:
+        write(stats)
+        written.set()
+
+    monkeypatch.setattr(figures, "write", tell)
+    held = Held(line, Output(), figures=figures)
+    line.connect()
+    await written.wait()
+    line.end(EndReason.REMOTE)
+    await held.held
+    assert stats_file.read_stats(path)[0] == CallStats(seconds=3.0)
+    with pytest.raises(ValueError, match="closed"):
+        write(CallStats())

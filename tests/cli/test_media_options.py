@@ -9,17 +9,26 @@ import click
 import pytest
 
 from entrenous import (
+    Camera,
+    CameraSource,
+    CombinedSource,
+    DeviceChange,
     DeviceError,
+    Direction,
     MediaFileError,
     NullSink,
+    Processing,
     Recorder,
+    ScreenSource,
+    SoundCard,
     SoundDevice,
     SpeakerSink,
+    Switch,
     TeeSink,
     TestCardSource,
 )
 from entrenous.cli import media_options
-from entrenous.cli.media_options import MediaChoice, device, numbered
+from entrenous.cli.media_options import MediaChoice, device, numbered, told
 
 HEADSET = SoundDevice(0, "Headset", inputs=1, outputs=2, is_default_input=True, is_default_output=True)
 
@@ -75,7 +84,7 @@ async def test_a_film_is_announced_before_it_is_opened(sound: Path, tmp_path: Pa
     recorder.show(picture.frame, picture.captured_at)
     await card.close()
     await recorder.close()
-    source = MediaChoice(send_video=film, send_audio=sound).source()
+    source = MediaChoice(send_video=film, send_audio=sound).ends().source
     assert source is not None
     assert source.video is not None
 
@@ -100,16 +109,16 @@ async def test_without_a_sound_card_it_is_said_what_to_do(sound: Path, tmp_path:
 async def test_with_one_the_microphone_and_speaker_are_the_default(tmp_path: Path) -> None:
     choice = MediaChoice()
     await choice.check()
-    assert choice.source() is not None
-    assert isinstance(choice.sink(), SpeakerSink)
-    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").sink(), TeeSink)
+    assert choice.ends().source is not None
+    assert isinstance(choice.ends().sink, SpeakerSink)
+    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").ends().sink, TeeSink)
 
 
 @pytest.mark.usefixtures("no_devices")
 def test_recordings_need_no_speaker(tmp_path: Path) -> None:
-    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").sink(), Recorder)
-    assert isinstance(MediaChoice(no_audio_device=True).sink(), NullSink)
-    assert MediaChoice(no_audio_device=True).source() is None
+    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").ends().sink, Recorder)
+    assert isinstance(MediaChoice(no_audio_device=True).ends().sink, NullSink)
+    assert MediaChoice(no_audio_device=True).ends().source is None
 
 
 def test_nor_a_sound_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -117,11 +126,11 @@ def test_nor_a_sound_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         raise DeviceError("PortAudio is not installed.")
 
     monkeypatch.setattr(media_options, "list_sound_devices", broken)
-    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").sink(), Recorder)
+    assert isinstance(MediaChoice(record_audio=tmp_path / "a.ogg").ends().sink, Recorder)
 
 
 async def test_sound_and_picture_from_different_places(sound: Path) -> None:
-    source = MediaChoice(send_audio=sound, test_card=True, no_audio_device=True).source()
+    source = MediaChoice(send_audio=sound, test_card=True, no_audio_device=True).ends().source
     assert source is not None
     await source.start()
     assert source.audio is not None
@@ -140,3 +149,62 @@ def test_a_device_by_number_or_name() -> None:
     assert device(context, parameter, "3") == 3
     assert device(context, parameter, "Headset") == "Headset"
     assert device(context, parameter, None) is None
+
+
+@pytest.mark.usefixtures("headset")
+def test_microphone_and_speaker_are_two_ends_of_one_card() -> None:
+    ends = MediaChoice().ends()
+    assert isinstance(ends.source, CombinedSource)
+    assert isinstance(ends.sink, SpeakerSink)
+    assert ends.screen is None
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, Processing()),
+        ({"headset": True}, Processing(headset=True)),
+        ({"no_echo_cancellation": True}, Processing(echo=Switch.OFF)),
+        ({"no_noise_suppression": True, "gain": True}, Processing(noise=Switch.OFF, gain=Switch.ON)),
+    ],
+)
+def test_each_part_of_the_processing_has_its_switch(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, bool], expected: Processing
+) -> None:
+    asked: list[Processing] = []
+
+    def card(*, processing: Processing, **_: object) -> SoundCard:
+        asked.append(processing)
+        return SoundCard(processing=Processing(echo=Switch.OFF, noise=Switch.OFF))
+
+    monkeypatch.setattr(media_options, "SoundCard", card)
+    MediaChoice(**options, record_audio=Path("a.ogg")).ends()
+    assert asked == [expected]
+
+
+@pytest.mark.usefixtures("headset")
+async def test_a_camera_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media_options, "list_cameras", list)
+    with pytest.raises(DeviceError, match="--test-card"):
+        await MediaChoice(camera=True).check()
+    assert MediaChoice().picture() is None
+    monkeypatch.setattr(media_options, "list_cameras", lambda: [Camera("/dev/video0", "Front")])
+    await MediaChoice(camera_device="front").check()
+    assert isinstance(MediaChoice().picture(), CameraSource)
+    assert not MediaChoice().starts_with_picture
+
+
+def test_the_screen_is_shared_when_asked() -> None:
+    assert isinstance(MediaChoice(share_screen=True, no_audio_device=True).ends().screen, ScreenSource)
+
+
+@pytest.mark.parametrize(
+    ("device", "wanted", "sentence"),
+    [
+        ("Headset", True, "The microphone is now Headset."),
+        ("Desk", False, "The microphone is now Desk, since the chosen one is gone."),
+        (None, False, "There is no microphone any more; plug one in, and the call goes on with it."),
+    ],
+)
+def test_a_change_of_devices_is_told(device: str | None, wanted: bool, sentence: str) -> None:
+    assert told(DeviceChange(Direction.MICROPHONE, device, wanted)) == sentence

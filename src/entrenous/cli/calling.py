@@ -70,8 +70,11 @@ def call_command(
             address = str(find(node.contacts, whom).address)
             with person(output) as keys:
                 output.line(f"Calling {address} …")
-                call = await node.call(address, send=media.source(), receive=media.sink())
-                outcome = await Conversation(call, output, interrupt, keys=keys, limit=seconds).hold()
+                ends = media.ends(on_change=output.line)
+                call = await node.call(address, send=ends.source, receive=ends.sink)
+                outcome = await Conversation(
+                    call, output, interrupt, keys=keys, limit=seconds, figures=media.stats_file()
+                ).hold()
                 return interrupt.code or exit_code(outcome, address, node)
 
     raise SystemExit(run(work))
@@ -181,11 +184,19 @@ class Reception:
         self.output.event("incoming", call=call.id, peer=call.peer, known=known, video=call.has_video)
 
         async def pick_up() -> None:
-            await call.accept(send=self.media.source(), receive=self.media.sink(number))
+            ends = self.media.ends(number, on_change=self.output.line)
+            await call.accept(send=ends.source, receive=ends.sink)
 
         with person(self.output) as keys:
             return await Conversation(
-                call, self.output, interrupt, keys=keys, limit=self.limit, pick_up=pick_up, ring=self.ring
+                call,
+                self.output,
+                interrupt,
+                keys=keys,
+                limit=self.limit,
+                pick_up=pick_up,
+                ring=self.ring,
+                figures=self.media.stats_file(number),
             ).hold()
 
 

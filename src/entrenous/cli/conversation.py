@@ -15,6 +15,7 @@ from .interrupt import Interrupt
 from .keys import Keys
 from .live import LiveLine, View, after, sentence
 from .output import Output, event_name, plain
+from .stats_file import StatsFile
 
 HANG_UP_SECONDS = 5.0
 """How long a hang-up may take before the process ends without it."""
@@ -34,6 +35,7 @@ class Conversation:
         limit: seconds after which to hang up, counted from when media flows; None: no limit.
         pick_up: accepts the call; None for a call of our own.
         ring: seconds to let it ring before accepting by itself; None: the person accepts or declines by key.
+        figures: where to write the call's figures every second, None: nowhere. Closed at the end.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Conversation:
         limit: float | None,
         pick_up: Callable[[], Awaitable[None]] | None = None,
         ring: float | None = None,
+        figures: StatsFile | None = None,
     ) -> None:
         self._call = call
         self._output = output
@@ -54,6 +57,7 @@ class Conversation:
         self._limit = limit
         self._pick_up = pick_up
         self._ring = ring
+        self._figures = figures
         self._answered = call.outgoing
         self._line: LiveLine | None = None
         self._view = View(str(call.peer), "dialling" if call.outgoing else "rings", hint=self._hint())
@@ -71,9 +75,13 @@ class Conversation:
             helpers += [partial(self._obey_keys, self._keys), self._redraw]
         if self._ring is not None:
             helpers.append(partial(self._pick_up_after, self._ring))
+        if self._figures is not None:
+            helpers.append(partial(self._write_figures, self._figures))
         with self._interrupt.gently():
             try:
                 with ExitStack() as stack:
+                    if self._figures is not None:
+                        stack.callback(self._figures.close)
                     if self._keys is not None:
                         self._line = stack.enter_context(LiveLine(self._output.out))
                         self._line.draw(self._view)
@@ -151,6 +159,11 @@ class Conversation:
                     continue
             if self._line is not None:
                 self._line.draw(self._view)
+
+    async def _write_figures(self, figures: StatsFile) -> None:
+        with suppress(CallEnded):
+            await self._call.wait_active()
+            await figures.follow(self._call.stats)
 
     async def _redraw(self) -> None:
         with suppress(CallEnded):

@@ -13,20 +13,27 @@ from typing import Any, TypeVar
 import click
 
 from entrenous import (
+    CameraSource,
     CombinedSource,
+    DeviceChange,
     DeviceError,
     FileSource,
     MediaFileError,
-    MicrophoneSource,
     NullSink,
+    Processing,
     Recorder,
+    ScreenSource,
     Sink,
+    SoundCard,
     Source,
-    SpeakerSink,
+    Switch,
     TeeSink,
     TestCardSource,
+    list_cameras,
     list_sound_devices,
 )
+
+from .stats_file import StatsFile
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,13 +52,21 @@ _OPTIONS = (
         metavar="FILE",
         help="Send this film's picture; its sound too with --send-audio FILE.",
     ),
+    click.option("--camera", is_flag=True, help="Send the camera's picture."),
+    click.option("--camera-device", metavar="CAMERA", help="Send this camera's, by name: see `entrenous devices`."),
     click.option("--test-card", is_flag=True, help="Send a moving test card as the picture."),
+    click.option("--share-screen", is_flag=True, help="Share this screen from the beginning."),
     click.option("--loop", is_flag=True, help="Begin files again at their end."),
     click.option("--record-audio", type=_FILE, metavar="FILE", help="Write what you hear (.ogg, .opus, .wav)."),
     click.option("--record-video", type=_FILE, metavar="FILE", help="Write what you see and hear (.mkv, .mp4)."),
     click.option("--microphone", metavar="DEVICE", callback=device, help="A name or number of `entrenous devices`."),
     click.option("--speaker", metavar="DEVICE", callback=device, help="A name or number of `entrenous devices`."),
     click.option("--no-audio-device", is_flag=True, help="Use neither microphone nor speaker; send silence or a file."),
+    click.option("--headset", is_flag=True, help="The microphone cannot hear the speaker: no echo cancellation."),
+    click.option("--no-echo-cancellation", is_flag=True, help="Send the speaker's echo too."),
+    click.option("--no-noise-suppression", is_flag=True, help="Send the noise of the room too."),
+    click.option("--gain", is_flag=True, help="Bring soft voices to one level; lifts the room's noise as well."),
+    click.option("--stats", type=_FILE, metavar="FILE", help="Write figures every second, for `entrenous stats`."),
     click.option(
         "--for",
         "seconds",
@@ -74,26 +89,39 @@ class MediaChoice:
     Args:
         send_audio: a file; None: the microphone.
         send_video: a file; None: no picture, or the test card.
+        camera: send the camera's picture.
+        camera_device: part of its name; None: the first one, if `camera`.
         test_card: send a moving test card as the picture.
+        share_screen: share the screen from the beginning.
         loop: files begin again at their end.
         record_audio, record_video: files to write; None: nothing is recorded.
         microphone, speaker: names or numbers of devices; None: the default ones.
         no_audio_device: leave microphone and speaker alone.
+        headset, no_echo_cancellation, no_noise_suppression, gain: what is done to the microphone's sound.
+        stats: a file for figures; None: none are written.
     """
 
     send_audio: Path | None = None
     send_video: Path | None = None
+    camera: bool = False
+    camera_device: str | None = None
     test_card: bool = False
+    share_screen: bool = False
     loop: bool = False
     record_audio: Path | None = None
     record_video: Path | None = None
     microphone: str | int | None = None
     speaker: str | int | None = None
     no_audio_device: bool = False
+    headset: bool = False
+    no_echo_cancellation: bool = False
+    no_noise_suppression: bool = False
+    gain: bool = False
+    stats: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.test_card and self.send_video is not None:
-            raise click.UsageError("Choose one picture: --send-video or --test-card.")
+        if (self.send_video is not None) + self.test_card + self.uses_camera > 1:
+            raise click.UsageError("Choose one picture: --camera, --send-video or --test-card.")
         if self.record_audio is not None and self.record_audio == self.record_video:
             raise click.UsageError("--record-video FILE holds the sound too: leave out --record-audio.")
 
@@ -114,38 +142,78 @@ class MediaChoice:
             raise DeviceError(
                 "There is no microphone. Send a file with --send-audio FILE, or silence with --no-audio-device."
             )
+        if self.uses_camera and not await asyncio.to_thread(list_cameras):
+            raise DeviceError("There is no camera. Send a film with --send-video FILE, or --test-card.")
         if not self._records and not self.no_audio_device and not _devices().speaker:
             raise DeviceError(
                 "There is no speaker. Record what you hear with --record-audio FILE, or use --no-audio-device."
             )
 
-    def source(self) -> Source | None:
-        """What to send, None: silence and no picture."""
+    def ends(self, number: int = 1, *, on_change: Callable[[str], None] | None = None) -> Ends:
+        """What one call sends and where it puts what it receives.
+
+        Microphone and speaker belong together: what the one plays is taken out of what the other hears.
+
+        Args:
+            number: of the call in this process; from the second on, it is added to the names of recordings.
+            on_change: told in a sentence when another sound device is used from now on.
+
+        Raises:
+            DeviceError: what is to be done to the microphone's sound is not installed.
+        """
+        card = None
+        if not self.no_audio_device:
+            card = SoundCard(
+                microphone=self.microphone,
+                speaker=self.speaker,
+                processing=self._processing(),
+                on_change=None if on_change is None else lambda change: on_change(told(change)),
+            )
+        return Ends(self._source(card), self._sink(card, number), self.screen() if self.share_screen else None)
+
+    def picture(self) -> Source | None:
+        """The camera or what was chosen in its place, for switching it on in a call; None where there is none."""
+        if self.send_video is not None:
+            return FileSource(self.send_video, loop=self.loop)
+        if self.test_card:
+            return TestCardSource()
+        return CameraSource(self.camera_device) if self.uses_camera or list_cameras() else None
+
+    def screen(self) -> Source:
+        """This screen."""
+        return ScreenSource()
+
+    def stats_file(self, number: int = 1) -> StatsFile | None:
+        """Where the figures of a call go; `number` as in `ends`. None: nowhere. Raises ConfigError."""
+        return StatsFile(numbered(self.stats, number)) if self.stats is not None else None
+
+    @property
+    def uses_camera(self) -> bool:
+        """Whether the camera was asked for."""
+        return self.camera or self.camera_device is not None
+
+    @property
+    def starts_with_picture(self) -> bool:
+        """Whether a picture is sent from the beginning."""
+        return self.send_video is not None or self.test_card or self.uses_camera
+
+    def _source(self, card: SoundCard | None) -> Source | None:
         sound: Source | None = None
         if self.send_audio is not None:
             sound = FileSource(self.send_audio, loop=self.loop)
-        elif self._needs_microphone:
-            sound = MicrophoneSource(self.microphone)
-        picture: Source | None = None
-        if self.send_video is not None:
-            picture = FileSource(self.send_video, loop=self.loop)
-        elif self.test_card:
-            picture = TestCardSource()
+        elif card is not None:
+            sound = card.source
+        picture = self.picture() if self.starts_with_picture else None
         if sound is None and picture is None:
             return None
         return CombinedSource(audio=sound, video=picture)
 
-    def sink(self, number: int = 1) -> Sink:
-        """Where to put what is received.
-
-        Args:
-            number: of the call in this process; from the second on, it is added to the names of recordings.
-        """
+    def _sink(self, card: SoundCard | None, number: int) -> Sink:
         sinks: list[Sink] = [
             Recorder(numbered(path, number)) for path in (self.record_audio, self.record_video) if path is not None
         ]
-        if not self.no_audio_device and (not sinks or _has_speaker()):
-            sinks.append(SpeakerSink(self.speaker))
+        if card is not None and (not sinks or _has_speaker()):
+            sinks.append(card.sink)
         match sinks:
             case []:
                 return NullSink()
@@ -154,6 +222,14 @@ class MediaChoice:
             case _:
                 return TeeSink(*sinks)
 
+    def _processing(self) -> Processing:
+        return Processing(
+            echo=Switch.OFF if self.no_echo_cancellation else Switch.AUTO,
+            noise=Switch.OFF if self.no_noise_suppression else Switch.AUTO,
+            gain=Switch.ON if self.gain else Switch.OFF,
+            headset=self.headset,
+        )
+
     @property
     def _needs_microphone(self) -> bool:
         return self.send_audio is None and not self.no_audio_device
@@ -161,6 +237,29 @@ class MediaChoice:
     @property
     def _records(self) -> bool:
         return self.record_audio is not None or self.record_video is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The two ends of one call's media.
+
+    Args:
+        source: what to send; None: silence and no picture.
+        sink: where to put what is received.
+        screen: what to share from the beginning; None: nothing.
+    """
+
+    source: Source | None
+    sink: Sink
+    screen: Source | None
+
+
+def told(change: DeviceChange) -> str:
+    """A change of sound device in a sentence."""
+    what = change.direction.value
+    if change.device is None:
+        return f"There is no {what} any more; plug one in, and the call goes on with it."
+    return f"The {what} is now {change.device}{'' if change.wanted else ', since the chosen one is gone'}."
 
 
 def numbered(path: Path, number: int) -> Path:
