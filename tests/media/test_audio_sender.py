@@ -138,6 +138,7 @@ async def test_another_plan_begins_with_a_whole_frame_and_the_sound_goes_on() ->
     await wire.has(2)
     for plan in plans:
         looks.add((plan.sealed_bytes, 48 * plan.frame_ms))
+        await asyncio.sleep(0.025)  # into the middle of a longer frame
         sender.use_plan(plan)
         count = len(wire.packets)
         await wire.has(count + 4)
