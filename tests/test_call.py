@@ -35,6 +35,15 @@ class Control:
     def mute(self, kind: StreamKind, muted: bool) -> None:
         self.told.append((kind, muted))
 
+    async def send(self, source: Source | None, only: StreamKind | None) -> None:
+        self.told.append(("send", source, only))
+
+    async def share_screen(self, source: Source | None) -> None:
+        self.told.append(("screen", source))
+
+    def hold(self, held: bool) -> None:
+        self.told.append(("hold", held))
+
     def stats(self) -> CallStats:
         return CallStats(seconds=1.0)
 
@@ -50,10 +59,23 @@ async def test_what_the_owner_asks_for_is_passed_on() -> None:
     call, control = new_call()
     await call.accept()
     call.mute(StreamKind.AUDIO, True)
+    await call.send(None)
+    await call.send(None, only=StreamKind.VIDEO)
+    await call.share_screen(None)
+    call.hold(True)
     await call.decline()
     assert call.stats().seconds == 1.0
     await call.hang_up()
-    assert control.told == [("accept", None, None), (StreamKind.AUDIO, True), "decline", "hang up"]
+    assert control.told == [
+        ("accept", None, None),
+        (StreamKind.AUDIO, True),
+        ("send", None, None),
+        ("send", None, StreamKind.VIDEO),
+        ("screen", None),
+        ("hold", True),
+        "decline",
+        "hang up",
+    ]
     assert call.outcome == OUTCOME
 
 
@@ -65,6 +87,12 @@ async def test_after_the_end_nothing_is_passed_on() -> None:
     assert ended.value.reason == "remote"
     with pytest.raises(CallEnded):
         call.mute(StreamKind.AUDIO, True)
+    with pytest.raises(CallEnded):
+        await call.send(None)
+    with pytest.raises(CallEnded):
+        await call.share_screen(None)
+    with pytest.raises(CallEnded):
+        call.hold(True)
     await call.decline()
     await call.hang_up()
     assert control.told == []

@@ -12,9 +12,8 @@ from entrenous.call import Call
 from entrenous.call_mail import CallMail
 from entrenous.crypto.messages import End, InnerMessage, MediaState
 from entrenous.errors import LocalProtocolError, RemoteProtocolError, Replayed, VerificationError
-from entrenous.events import PeerMuted
+from entrenous.events import PeerMedia
 from entrenous.media.engine import IceServer
-from entrenous.media.streams import StreamKind
 from entrenous.peer import MAX_FAILURES
 from entrenous.protocol.causes import Cause
 from entrenous.protocol.inputs import Device, EndReceived, Input, LocalFailure
@@ -125,10 +124,10 @@ def test_an_end_goes_both_ways_and_a_word_of_a_live_call_by_the_leg_alone() -> N
     world = World(leg_works=True)
     world.mail.say_end(SendEnd(CALL, (BOB,), EndReason.REMOTE, None, Stage.MEDIA))
     assert (world.sent, world.peer.by_leg) == ([Kind.END], [BODY])
-    world.mail.say(cast(Any, world.peer), MediaState(True, False, False), Kind.SIGNAL)
+    world.mail.say(cast(Any, world.peer), MediaState(1, True, False, True, False, False), Kind.SIGNAL)
     assert (world.sent, world.peer.by_leg) == ([Kind.END], [BODY, BODY])
     world.call.state = CallState.RECONNECTING
-    world.mail.say(cast(Any, world.peer), MediaState(True, False, False), Kind.SIGNAL)
+    world.mail.say(cast(Any, world.peer), MediaState(1, True, False, True, False, False), Kind.SIGNAL)
     assert world.sent == [Kind.END, Kind.SIGNAL], "the leg is doubted"
 
 
@@ -164,12 +163,14 @@ def test_nothing_is_taken_once_the_call_is_over() -> None:
     assert world.mail.dropped == 1
 
 
-async def test_what_the_partner_mutes_is_told_once() -> None:
+async def test_what_the_partner_switches_is_told_once_and_the_newest_counts() -> None:
     world = World()
     world.mail.partner = cast(Any, world.peer)
-    for _ in range(2):
-        world.hear(MediaState(audio_muted=True, video_muted=False, held=False))
+    for number in (5, 5, 6, 4):
+        world.hear(
+            MediaState(number, audio_muted=number > 4, video_muted=False, camera_on=True, screen_on=False, held=False)
+        )
     events = aiter(world.call)
     async with asyncio.timeout(1.0):
-        assert await anext(events) == PeerMuted(StreamKind.AUDIO, True)
+        assert await anext(events) == PeerMedia(True, False, True, False, False)
     assert not world.call._events

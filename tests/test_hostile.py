@@ -17,7 +17,7 @@ from entrenous import (
     IcePolicy,
     Node,
     PathChanged,
-    PeerMuted,
+    PeerMedia,
     RequestRefused,
     Strangers,
     StreamKind,
@@ -204,8 +204,8 @@ async def test_what_was_muted_before_accept_is_told(server: ServerProcess) -> No
         here.mute(StreamKind.AUDIO, True)
         there.mute(StreamKind.VIDEO, True)
         await here.accept(send=ToneSource(660))
-        assert await event_of(there, PeerMuted) == PeerMuted(StreamKind.AUDIO, True)
-        assert await event_of(here, PeerMuted) == PeerMuted(StreamKind.VIDEO, True)
+        await event_of(there, PeerMedia, lambda media: media.audio_muted)
+        await event_of(here, PeerMedia, lambda media: media.video_muted)
 
 
 async def test_a_message_that_breaks_what_takes_it_ends_one_call_and_no_more(server: ServerProcess) -> None:

@@ -40,6 +40,15 @@ class CallControl(Protocol):
     def mute(self, kind: StreamKind, muted: bool) -> None:
         """Switch one of our streams off or on."""
 
+    async def send(self, source: Source | None, only: StreamKind | None) -> None:
+        """Send what another source has, in place of all that is sent but the screen, or of one of the two."""
+
+    async def share_screen(self, source: Source | None) -> None:
+        """Share a screen, or no longer."""
+
+    def hold(self, held: bool) -> None:
+        """Put the call on hold, or go on with it."""
+
     def stats(self) -> CallStats:
         """Figures up to now."""
 
@@ -129,6 +138,44 @@ class Call:
             CallEnded: it is over already.
         """
         self._living().mute(kind, muted)
+
+    async def send(self, source: Source | None, *, only: StreamKind | None = None) -> None:
+        """Send sound and picture of another source from now on; the peer is told when the camera goes on or off.
+
+        The source before is closed once the new one has delivered, unless the other of the two still comes from it.
+        To switch a camera on and off without touching the microphone, begin with the microphone alone.
+
+        Args:
+            source: not started yet; None: silence, and no picture.
+            only: AUDIO or VIDEO, to leave the other as it is.
+
+        Raises:
+            MediaError: the source does not start; everything stays as it was.
+            CallEnded: the call is over.
+            LocalProtocolError: media are not open yet, or `only` is SCREEN.
+        """
+        await self._living().send(source, only)
+
+    async def share_screen(self, source: Source | None) -> None:
+        """Send the picture of a source beside that of the camera, as a shared screen; the peer is told.
+
+        Args:
+            source: not started yet, with a picture; None: share it no longer.
+
+        Raises:
+            MediaError: the source does not start; everything stays as it was.
+            CallEnded: the call is over.
+            LocalProtocolError: media are not open yet, or the source has no picture.
+        """
+        await self._living().share_screen(source)
+
+    def hold(self, held: bool) -> None:
+        """Put the call on hold, or go on with it: silence is sent, no picture, and nothing is played; the peer is told.
+
+        Raises:
+            CallEnded: it is over already.
+        """
+        self._living().hold(held)
 
     def stats(self) -> CallStats:
         """Figures up to now; after the end, those of the end."""

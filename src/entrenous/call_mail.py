@@ -32,8 +32,7 @@ from .crypto.messages import (
     Reveal,
 )
 from .errors import LocalProtocolError, RemoteProtocolError, Replayed, VerificationError
-from .events import PeerMuted, Rekeyed
-from .media.streams import StreamKind
+from .events import PeerMedia, Rekeyed
 from .peer import MAX_FAILURES, PeerDevice
 from .protocol import inputs, outputs
 from .protocol.causes import Cause
@@ -68,7 +67,8 @@ class CallMail:
         self._user = user
         self._legs = legs
         self._around = around
-        self._peer_muted: dict[StreamKind, bool] = {}
+        self._media_number = -1
+        self._peer_media: PeerMedia | None = None
         self.partner: PeerDevice | None = None
         """The device that the call goes on with."""
         self.keys = KeyRenewal(self._transmit_to_partner, lambda epoch: user.call.announce(Rekeyed(epoch)))
@@ -157,10 +157,13 @@ class CallMail:
             peer.note_offer(offer)
 
     def _take_media_state(self, state: MediaState) -> None:
-        for kind, muted in ((StreamKind.AUDIO, state.audio_muted), (StreamKind.VIDEO, state.video_muted)):
-            if self._peer_muted.get(kind, False) is not muted:
-                self._peer_muted[kind] = muted
-                self._user.call.announce(PeerMuted(kind, muted))
+        if state.number <= self._media_number:
+            return  # a newer one was faster
+        self._media_number = state.number
+        media = PeerMedia(state.audio_muted, state.video_muted, state.camera_on, state.screen_on, state.held)
+        if media != self._peer_media:
+            self._peer_media = media
+            self._user.call.announce(media)
 
     # --- what is said ---
 

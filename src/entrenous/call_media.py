@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol, assert_never
 
 from .crypto.call_secrets import CallSecrets
+from .crypto.messages import MediaState
 from .errors import LocalProtocolError
 from .media import events as media
 from .media.engine import Leg as Connection
@@ -15,8 +16,11 @@ from .media.sources import CombinedSource
 from .media.stats import CallStats
 from .media.streams import Sink, Source, StreamKind
 
-CALL_STREAMS = (StreamKind.AUDIO, StreamKind.VIDEO)
+CALL_STREAMS = (StreamKind.AUDIO, StreamKind.VIDEO, StreamKind.SCREEN)
 """What every call has ready in both directions, used or not."""
+
+MUTABLE = (StreamKind.AUDIO, StreamKind.VIDEO)
+"""What can be muted; a screen is shared or not."""
 
 
 class MediaWatcher(Protocol):
@@ -50,19 +54,21 @@ class CallMedia:
         self.source: Source | None = None
         self.sink: Sink | None = None
         self.streams: LocalStreams = engine.new_streams()
-        self.muted = dict.fromkeys(CALL_STREAMS, False)
+        self.muted = dict.fromkeys(MUTABLE, False)
+        self.held = False
         self._engine = engine
         self._watcher = watcher
         self._session: MediaSession | None = None
         self._connection: Connection | None = None
         self._flowing = False
+        self._states = 0
         self._opened = asyncio.Event()
         self._closed = False
         self._final = CallStats()
 
     def choose_like(self, other: CallMedia) -> None:
-        """Take over what another call was to send, receive and mute."""
-        self.source, self.sink, self.muted = other.source, other.sink, other.muted
+        """Take over what another call was to send, receive, mute and hold."""
+        self.source, self.sink, self.muted, self.held = other.source, other.sink, other.muted, other.held
 
     async def open(self, secrets: CallSecrets) -> None:
         """Open source and sink under the keys of the call; no frame passes yet.
@@ -84,6 +90,7 @@ class CallMedia:
             )
             for kind, muted in self.muted.items():
                 session.mute(kind, muted)
+            session.hold(self.held)
             self._session = session
             await session.open()
         finally:
@@ -113,6 +120,48 @@ class CallMedia:
         self.muted[kind] = muted
         if self._session is not None:
             self._session.mute(kind, muted)
+
+    def hold(self, held: bool) -> None:
+        """Send silence and no pictures, and play nothing, or go on."""
+        self.held = held
+        if self._session is not None:
+            self._session.hold(held)
+
+    async def send(self, source: Source | None, only: StreamKind | None) -> None:
+        """Send what another source has; raises MediaError, or LocalProtocolError while media are not open."""
+        if only is not None and only not in MUTABLE:
+            raise LocalProtocolError("A screen is shared beside what a call sends.")
+        session = await self._live_session()
+        await session.use_source(source, MUTABLE if only is None else (only,))
+
+    async def share_screen(self, source: Source | None) -> None:
+        """Share a screen, None: no longer; raises MediaError, or LocalProtocolError while media are not open."""
+        session = await self._live_session()
+        await session.share_screen(source)
+
+    async def _live_session(self) -> MediaSession:
+        if self._session is None or self._closed:
+            raise LocalProtocolError("Sources are switched once a call is answered, and until it ends.")
+        await self._opened.wait()
+        return self._session
+
+    def state(self) -> MediaState:
+        """What the peer is to know of what is sent now."""
+        self._states += 1
+        session = self._session
+        return MediaState(
+            number=self._states,
+            audio_muted=self.muted[StreamKind.AUDIO],
+            video_muted=self.muted[StreamKind.VIDEO],
+            camera_on=session is not None and session.sends(StreamKind.VIDEO),
+            screen_on=session is not None and session.sends(StreamKind.SCREEN),
+            held=self.held,
+        )
+
+    def path_changed(self) -> None:
+        """Say that the connection in use goes on over another path."""
+        if self._session is not None and self._flowing and not self._closed:
+            self._session.path_changed()
 
     def stats(self) -> CallStats:
         """Figures up to now, or those of the end."""
@@ -148,6 +197,8 @@ class CallMedia:
                 watcher.first_media(StreamKind.AUDIO, event.at)
             case media.FirstVideo():
                 watcher.first_media(StreamKind.VIDEO, event.at)
+            case media.FirstScreen():
+                watcher.first_media(StreamKind.SCREEN, event.at)
             case media.SourceEnded():
                 watcher.sending_ended(event.kind)
             case media.SourceFailed() | media.SinkFailed():

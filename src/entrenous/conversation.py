@@ -20,7 +20,7 @@ from .call_media import CallMedia
 from .call_setup import CallSetup
 from .call_tasks import CallTasks
 from .crypto.handshake import CalleeHandshake, CallerHandshake
-from .crypto.messages import InnerMessage, MediaState, PleaseRestart
+from .crypto.messages import InnerMessage, PleaseRestart
 from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError
 from .events import (
     Active,
@@ -34,6 +34,7 @@ from .events import (
     SendingEnded,
     WordsKnown,
 )
+from .media.engine import Leg as Connection
 from .media.events import LegPath
 from .media.stats import CallStats
 from .media.streams import Sink, Source, StreamKind
@@ -112,8 +113,22 @@ class Conversation:
     def mute(self, kind: StreamKind, muted: bool) -> None:
         """Switch one of our streams off or on, and tell the peer."""
         self.media.mute(kind, muted)
-        if self._mail.partner is not None:
-            self._say_muted(self._mail.partner)
+        self._say_media()
+
+    async def send(self, source: Source | None, only: StreamKind | None) -> None:
+        """Send what another source has, and tell the peer."""
+        await self.media.send(source, only)
+        self._say_media()
+
+    async def share_screen(self, source: Source | None) -> None:
+        """Share a screen, None: no longer, and tell the peer."""
+        await self.media.share_screen(source)
+        self._say_media()
+
+    def hold(self, held: bool) -> None:
+        """Put the call on hold, or go on with it, and tell the peer."""
+        self.media.hold(held)
+        self._say_media()
 
     def stats(self) -> CallStats:
         """Figures up to now."""
@@ -221,6 +236,7 @@ class Conversation:
         """A leg goes on over another path."""
         self._around.doubt_server()
         if leg == self._media_leg:
+            self.media.path_changed()
             self.call.path = path.kind.value
             self.call.announce(PathChanged(path.kind.value))
 
@@ -240,9 +256,10 @@ class Conversation:
         """Send a sealed body."""
         self._mail.transmit(peer, kind, body)
 
-    def _say_muted(self, peer: PeerDevice) -> None:
-        now = self.media.muted
-        self.say(peer, MediaState(now[StreamKind.AUDIO], now[StreamKind.VIDEO], held=False), Kind.SIGNAL)
+    def _say_media(self) -> None:
+        """Tell the peer what is switched on and off: when it changes, and on each leg, lest it was lost with the last."""
+        if self._mail.partner is not None and self._media_leg is not None and not self.over:
+            self.say(self._mail.partner, self.media.state(), Kind.SIGNAL)
 
     # --- media ---
 
@@ -273,9 +290,7 @@ class Conversation:
         path = None if connection.path is None else connection.path.kind.value
         changed, self.call.path = path not in (None, self.call.path), path
         if isinstance(output, outputs.OpenGate):
-            self._tasks.spawn(self.media.open_gate(connection))
-            if any(self.media.muted.values()):
-                self._say_muted(self.peers[output.leg.device])
+            self._tasks.spawn(self._open_gate(connection))
             if self.role is Role.CALLER and self._legs.is_hidden(output.leg):
                 self._around.report(inputs.BetterPath(self.id))
             return
@@ -284,8 +299,13 @@ class Conversation:
         except RemoteProtocolError as error:
             self._legs.failed(output.leg, error)
             return
+        self._say_media()
         if changed and path is not None:
             self.call.announce(PathChanged(path))
+
+    async def _open_gate(self, connection: Connection) -> None:
+        await self.media.open_gate(connection)
+        self._say_media()
 
     async def _close_media(self) -> None:
         try:
@@ -312,10 +332,12 @@ class Conversation:
     def sending_ended(self, kind: StreamKind) -> None:
         """The source has no more of this kind."""
         self.call.announce(SendingEnded(kind))
+        self._say_media()
 
     def media_problem(self, sentence: str) -> None:
         """A source or sink broke; the call goes on."""
         self.call.announce(MediaProblem(sentence))
+        self._say_media()
 
     def _show_words(self, peer: PeerDevice) -> None:
         words = peer.handshake.secrets.words

@@ -74,11 +74,22 @@ class Reconnecting:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerMuted:
-    """The peer switched one of its streams off or on."""
+class PeerMedia:
+    """What the peer has switched on and off: told once when media begins to flow, and whenever it changes.
 
-    kind: StreamKind
-    muted: bool
+    Args:
+        audio_muted: silence comes in place of sound.
+        video_muted: the pictures of the camera are withheld.
+        camera_on: there is a camera, or a file in its place.
+        screen_on: the screen is shared.
+        held: the peer put the call on hold: silence and no pictures come, and it hears and sees nothing.
+    """
+
+    audio_muted: bool
+    video_muted: bool
+    camera_on: bool
+    screen_on: bool
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,7 @@ CallEvent = (
     | FirstMedia
     | PathChanged
     | Reconnecting
-    | PeerMuted
+    | PeerMedia
     | Rekeyed
     | SendingEnded
     | MediaProblem

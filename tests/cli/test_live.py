@@ -20,7 +20,7 @@ from entrenous import (
     FirstMedia,
     MediaProblem,
     PathChanged,
-    PeerMuted,
+    PeerMedia,
     Reconnecting,
     Rekeyed,
     SendingEnded,
@@ -31,6 +31,13 @@ from entrenous import (
 from entrenous.cli.live import LiveLine, View, after, duration, render, sentence
 
 OVER = Ended(CallOutcome(EndReason.REMOTE, Stage.MEDIA, "They hung up.", 12.0))
+
+
+def peer_media(**switched: bool) -> PeerMedia:
+    nothing = dict.fromkeys(("audio_muted", "video_muted", "camera_on", "screen_on", "held"), False)
+    return PeerMedia(**{**nothing, **switched})
+
+
 EVENTS: list[CallEvent] = [
     Alerting(),
     WordsKnown(("river", "lamp", "oak"), verified=False),
@@ -39,7 +46,7 @@ EVENTS: list[CallEvent] = [
     FirstMedia(StreamKind.AUDIO, 1.0),
     Reconnecting(),
     PathChanged("relay"),
-    PeerMuted(StreamKind.AUDIO, muted=True),
+    peer_media(audio_muted=True),
     Rekeyed(1),
     SendingEnded(StreamKind.AUDIO),
     MediaProblem("The film has ended."),
@@ -83,11 +90,32 @@ def test_the_figures_of_a_running_call() -> None:
 
 
 def test_who_is_muted() -> None:
-    view = after(View("bob@x.org", "in call", muted=True), PeerMuted(StreamKind.AUDIO, muted=True))
+    view = after(View("bob@x.org", "in call", muted=True), peer_media(audio_muted=True))
     assert render(view) == "bob@x.org · in call · MUTED · they are muted"
-    view = after(view, PeerMuted(StreamKind.VIDEO, muted=True))
+    view = after(view, peer_media(audio_muted=True, video_muted=True))
     assert "they are muted" in render(view)
-    assert "they" not in render(after(view, PeerMuted(StreamKind.AUDIO, muted=False)))
+    assert "they" not in render(after(view, peer_media(video_muted=True)))
+
+
+def test_what_the_peer_holds_and_shares() -> None:
+    view = after(View("bob@x.org", "in call"), peer_media(audio_muted=True, held=True))
+    assert render(view) == "bob@x.org · in call · they put the call on hold"
+    view = after(view, peer_media(screen_on=True))
+    assert render(view) == "bob@x.org · in call · they share a screen"
+
+
+@pytest.mark.parametrize(
+    ("media", "said"),
+    [
+        ({}, "Their sound is on, their camera off."),
+        ({"audio_muted": True, "camera_on": True}, "Their sound is muted, their camera on."),
+        ({"camera_on": True, "video_muted": True}, "Their sound is on, their camera off."),
+        ({"screen_on": True}, "Their sound is on, their camera off, and they share a screen."),
+        ({"held": True, "screen_on": True}, "They put the call on hold."),
+    ],
+)
+def test_what_the_peer_sends_in_a_sentence(media: dict[str, bool], said: str) -> None:
+    assert sentence(peer_media(**media)) == said
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.9, "00:00"), (61, "01:01"), (3599, "59:59"), (3600, "1:00:00")])

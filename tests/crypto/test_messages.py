@@ -42,13 +42,14 @@ GOOD: list[InnerMessage] = [
     Candidate(3, "candidate:1 1 udp 1 192.0.2.1 9 typ host"),
     Candidate(3, None),
     PleaseRestart(4, stalled=True),
-    MediaState(audio_muted=True, video_muted=False, held=False),
+    MediaState(0, audio_muted=True, video_muted=False, camera_on=True, screen_on=False, held=False),
     RekeyOffer(1, bytes(1216)),
     RekeyAnswer(1, bytes(1168)),
     RekeyDone(1),
 ]
 
 BAD: list[InnerMessage] = [
+    MediaState(-1, audio_muted=True, video_muted=False, camera_on=True, screen_on=False, held=False),
     Reveal(b"n" * 31),
     End("Not A Token"),
     End(""),

@@ -7,10 +7,11 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from entrenous.media.codecs.base import VideoCodec
 from entrenous.media.frames import MAX_PACKETS, Frame, FrameBuffer
 from entrenous.media.payload import Piece, packetise, read_piece
 
-Packet = tuple[int, int, bool, Piece]
+Packet = tuple[int, VideoCodec, int, bool, Piece]
 
 
 def packets_of(frames: list[bytes], first: int = 1000) -> list[Packet]:
@@ -18,7 +19,9 @@ def packets_of(frames: list[bytes], first: int = 1000) -> list[Packet]:
     for number, frame in enumerate(frames):
         payloads = packetise(frame, number, limit=104)
         for at, payload in enumerate(payloads, start=1):
-            packets.append((first + len(packets), number * 3000, at == len(payloads), read_piece(payload)))
+            packets.append(
+                (first + len(packets), VideoCodec.VP8, number * 3000, at == len(payloads), read_piece(payload))
+            )
     return packets
 
 
@@ -54,7 +57,7 @@ def test_after_losses_the_whole_frames_come_out_once_they_are_given_up(frames: l
         if at not in lost:
             out += push(buffer, packet)
     out += [frame for at in sorted(lost) if at < len(packets) for frame in buffer.skip(packets[at][0] + 1)]
-    damaged = {packets[at][1] for at in lost if at < len(packets)}
+    damaged = {packets[at][2] for at in lost if at < len(packets)}
     whole = [frame for number, frame in enumerate([b"begin", *frames]) if number * 3000 not in damaged]
     assert [frame.data for frame in out] == whole
 
@@ -88,9 +91,9 @@ def test_the_rest_of_a_frame_whose_beginning_was_never_seen_is_left_out() -> Non
 
 def test_a_frame_without_an_end_does_not_block_the_next_one() -> None:
     buffer = FrameBuffer()
-    assert buffer.push(1, 0, False, Piece(True, 1, b"endless"), 0.0) == []
-    (frame,) = buffer.push(2, 3000, True, Piece(True, 2, b"next"), 0.0)
-    assert (frame.data, frame.follows_gap) == (b"next", True)
+    assert buffer.push(1, VideoCodec.VP9, 0, False, Piece(True, 1, b"endless"), 0.0) == []
+    (frame,) = buffer.push(2, VideoCodec.H264, 3000, True, Piece(True, 2, b"next"), 0.0)
+    assert (frame.data, frame.codec, frame.follows_gap) == (b"next", VideoCodec.H264, True)
 
 
 def test_the_arrival_of_a_frame_is_that_of_its_last_missing_packet() -> None:
@@ -105,5 +108,5 @@ def test_the_arrival_of_a_frame_is_that_of_its_last_missing_packet() -> None:
 def test_a_flood_without_ends_stays_within_bounds() -> None:
     buffer = FrameBuffer()
     for sequence in range(0, 4 * MAX_PACKETS, 2):
-        buffer.push(sequence, sequence, False, Piece(True, None, b"x"), 0.0)
+        buffer.push(sequence, VideoCodec.VP8, sequence, False, Piece(True, None, b"x"), 0.0)
         assert len(buffer) <= MAX_PACKETS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entrenous.media.nack import MAX_MISSING, MAX_REQUESTS, REORDERING, NackTracker
+from entrenous.media.nack import LEAST_HOLD, MAX_MISSING, MAX_REORDERING, MAX_REQUESTS, REORDERING, NackTracker
 
 
 def tracker_missing(*missing: int, upto: int = 10) -> NackTracker:
@@ -65,3 +65,34 @@ def test_a_huge_gap_is_bounded_and_given_up_at_once() -> None:
     tracker.arrived(1_000_000, 0.0)
     assert len(tracker) == MAX_MISSING
     assert tracker.given_up(0.0, 0.4) == 999_999
+
+
+def test_reordering_is_learned_from_what_comes_by_itself_and_forgotten() -> None:
+    tracker = tracker_missing(4)
+    tracker.arrived(4, 0.050)
+    tracker.arrived(12, 0.1)
+    assert tracker.next_at(0.4) == pytest.approx(0.1 + 0.060, abs=0.001)
+    tracker.arrived(11, 0.101)
+    tracker.arrived(14, 100.0)
+    assert tracker.next_at(0.4) == pytest.approx(100.0 + REORDERING, abs=0.001)
+
+
+def test_a_repair_teaches_nothing_about_reordering() -> None:
+    tracker = tracker_missing(4)
+    tracker.arrived(4, 0.050, repaired=True)
+    tracker.arrived(12, 0.1)
+    assert tracker.next_at(0.4) == pytest.approx(0.1 + REORDERING)
+
+
+def test_reordering_is_waited_for_within_bounds() -> None:
+    tracker = tracker_missing(4)
+    tracker.arrived(4, 3.0)
+    tracker.arrived(12, 3.0)
+    assert tracker.next_at(0.4) == pytest.approx(3.0 + MAX_REORDERING)
+
+
+@pytest.mark.parametrize(
+    ("round_trip", "hold"), [(0.0, LEAST_HOLD), (0.020, LEAST_HOLD), (0.080, 0.33), (0.3, 0.4), (None, 0.4)]
+)
+def test_the_longer_the_way_the_longer_a_repair_is_waited_for(round_trip: float | None, hold: float) -> None:
+    assert tracker_missing(4).hold(0.0, round_trip, 0.4) == pytest.approx(hold)

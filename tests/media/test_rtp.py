@@ -21,6 +21,7 @@ from entrenous.media.rtp import (
     original_of,
     read_rtp,
     retransmission_of,
+    transport_sequence_of,
     write_padding,
     write_rtp,
 )
@@ -50,6 +51,7 @@ def test_what_is_written_is_read(
     packet = write_rtp(payload_type, marker, sequence, timestamp, ssrc, payload)
     assert len(packet) == HEADER_LENGTH + len(payload)
     number_packet(packet, number)
+    assert transport_sequence_of(packet) == number
     expected = RtpPacket(payload_type, marker, sequence, timestamp, ssrc, payload, number)
     assert read_rtp(bytes(packet)) == expected
     independent = aiortc.rtp.RtpPacket.parse(bytes(packet), _EXTENSIONS)

@@ -183,8 +183,8 @@ async def test_a_rekey_in_the_middle_is_not_heard() -> None:
     await open_both(*ends)
     await until(lambda: ends[1].session.stats().audio.played > 10)
     for kind in StreamKind:
-        ends[1].session._openers[kind].add_epoch(1, bytes(32), time.monotonic())
-        ends[0].session._sealers[kind].rotate(1, bytes(32))
+        ends[1].session.incoming._openers[kind].add_epoch(1, bytes(32), time.monotonic())
+        ends[0].session.outgoing._sealers[kind].rotate(1, bytes(32))
     await until(lambda: ends[1].session.stats().audio.played > 30)
     stats = ends[1].session.stats()
     await close_call(*ends)
@@ -232,8 +232,8 @@ async def test_lost_picture_packets_are_repaired() -> None:
     await until(lambda: ends[1].session.stats().video.repaired > 3 and ends[1].session.stats().video.decoded > 20)
     sent, received = ends[0].session.stats().video, ends[1].session.stats().video
     await close_call(*ends)
-    assert received.nacks_sent >= received.repaired > 3
-    assert sent.retransmitted >= received.repaired
+    # Probes of the rate repeat packets as well, unasked.
+    assert min(received.nacks_sent, received.repaired, sent.retransmitted) > 3
     assert received.dropped <= 2
     assert 0.02 < received.loss < 0.25
     numbers = [read_frame_number(picture) for picture, _ in ends[1].sink.seen]
@@ -264,8 +264,8 @@ async def test_what_came_before_the_gate_is_kept_within_bounds_and_played() -> N
     await until(lambda: len(rtp_of(ends[0].path, StreamKind.AUDIO)) > 8)
     for _ in range(2 * MAX_HELD):
         ends[1].path.deliver(b"\x80\x6f" + bytes(10))
-    assert len(ends[1].session._held) == MAX_HELD
-    ends[1].session._held.clear()
+    assert len(ends[1].session._held_back) == MAX_HELD
+    ends[1].session._held_back.clear()
     for packet in ends[0].path.sent:
         ends[1].path.deliver(packet)
     ends[1].session.open_gate()

@@ -14,19 +14,24 @@ import pytest
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import CodecError, RemoteProtocolError
 from entrenous.media.clocksync import PlayoutClock
+from entrenous.media.codecs.base import VideoCodec
+from entrenous.media.identities import StreamIdentity
 from entrenous.media.payload import packetise
 from entrenous.media.rtp import RtpPacket
-from entrenous.media.video_receiver import MAX_UNDECODED, REJECTIONS_BEFORE_REQUEST, VideoReceiver
+from entrenous.media.streams import StreamKind
+from entrenous.media.video_receiver import MAX_UNDECODED, REJECTIONS_BEFORE_REQUEST, REQUEST_INTERVAL, VideoReceiver
 from lab.calls import until
 
 KEY, OTHER_KEY = bytes(32), bytes(range(32))
 
 
 class LetterDecoder:
-    """Stands for VP8: the picture is so wide as the frame is long; `!` is damage."""
+    """Stands for a codec: the picture is so wide as the frame is long; `!` is damage."""
 
-    def __init__(self) -> None:
-        self.decoded: list[bytes] = []
+    def __init__(self, codec: VideoCodec, decoded: list[bytes]) -> None:
+        self.codec = codec
+        self.decoded = decoded
+        self.closed = False
 
     def decode(self, data: bytes) -> av.VideoFrame | None:
         if data.endswith(b"!"):
@@ -35,23 +40,26 @@ class LetterDecoder:
         return av.VideoFrame(len(data), 2, "yuv420p")
 
     def close(self) -> None:
-        """Nothing is held."""
+        self.closed = True
 
 
 class PictureBench:
-    """Frames begin with the byte that VP8 tells key frames by: 0 is one, 1 is none."""
+    """Frames begin with a byte that tells key frames: 0 is one, 1 is none."""
 
     def __init__(self, executor: ThreadPoolExecutor, hold: float = 0.1) -> None:
         self.sealer, self.forger = FrameSealer(0, KEY), FrameSealer(0, OTHER_KEY)
-        self.decoder = LetterDecoder()
+        self.decoders: list[LetterDecoder] = []
+        self.decoded: list[bytes] = []
         self.shown: list[tuple[av.VideoFrame, float]] = []
         self.first: list[float] = []
         self.nacks: list[list[int]] = []
         self.key_frame_requests = 0
         self.receiver = VideoReceiver(
-            2,
+            StreamKind.SCREEN,
+            StreamIdentity(2, {VideoCodec.VP8: 96, VideoCodec.VP9: 98}),
             FrameOpener(0, KEY),
-            self.decoder,
+            self._make_decoder,
+            lambda codec, data: data[0] == 0,
             PlayoutClock(),
             hold,
             executor,
@@ -65,14 +73,21 @@ class PictureBench:
         self.sequence = 0
         self.frame_number = 0
 
+    def _make_decoder(self, codec: VideoCodec) -> LetterDecoder:
+        self.decoders.append(LetterDecoder(codec, self.decoded))
+        return self.decoders[-1]
+
     def _request(self) -> None:
         self.key_frame_requests += 1
 
-    def packets(self, frame: bytes, sealer: FrameSealer | None = None, *, limit: int = 1200) -> list[RtpPacket]:
+    def packets(
+        self, frame: bytes, sealer: FrameSealer | None = None, *, limit: int = 1200, payload_type: int = 96
+    ) -> list[RtpPacket]:
         payloads = packetise((sealer or self.sealer).seal(frame), self.frame_number % 32768, limit=limit)
         packets = []
         for at, payload in enumerate(payloads, start=1):
-            packets.append(RtpPacket(96, int(at == len(payloads)), self.sequence, self.frame_number * 3000, 2, payload))
+            marker = int(at == len(payloads))
+            packets.append(RtpPacket(payload_type, marker, self.sequence, self.frame_number * 3000, 2, payload))
             self.sequence += 1
         self.frame_number += 1
         return packets
@@ -102,7 +117,7 @@ async def test_pictures_are_decoded_in_order_and_shown() -> None:
         for frame in (b"\x00key", b"\x01a", b"\x01bb"):
             bench.arrive(bench.packets(frame))
         await until(lambda: len(bench.shown) == 3)
-        assert bench.decoder.decoded == [b"\x00key", b"\x01a", b"\x01bb"]
+        assert bench.decoded == [b"\x00key", b"\x01a", b"\x01bb"]
         assert bench.first == [bench.shown[0][1]]
         assert (bench.receiver.size, bench.receiver.key_frames) == ((3, 2), 1)
         assert bench.nacks == []
@@ -140,7 +155,7 @@ async def test_what_stays_lost_is_given_up_for_a_key_frame() -> None:
         bench.arrive(bench.packets(b"\x00key again"))
         bench.arrive(bench.packets(b"\x01on"))
         await until(lambda: len(bench.shown) == 3)
-        assert bench.decoder.decoded == [b"\x00key", b"\x00key again", b"\x01on"]
+        assert bench.decoded == [b"\x00key", b"\x00key again", b"\x01on"]
         assert bench.receiver.dropped == 2
         assert bench.key_frame_requests == 1  # once a second
         await stop(bench)
@@ -151,7 +166,7 @@ async def test_a_stream_that_begins_without_a_key_frame_asks_for_one() -> None:
         bench = PictureBench(executor)
         bench.arrive(bench.packets(b"\x01middle"))
         assert bench.key_frame_requests == 1
-        assert bench.decoder.decoded == []
+        assert bench.decoded == []
         await stop(bench)
 
 
@@ -165,7 +180,7 @@ async def test_with_a_wrong_key_nothing_is_decoded_and_a_key_frame_is_asked_for(
         bench.arrive(bench.packets(b"\x01after a forgery"))
         bench.arrive(bench.packets(b"\x00key"))
         await until(lambda: len(bench.shown) == 1)
-        assert bench.decoder.decoded == [b"\x00key"]
+        assert bench.decoded == [b"\x00key"]
         await stop(bench)
 
 
@@ -178,7 +193,7 @@ async def test_damage_asks_for_a_key_frame_and_goes_on_there() -> None:
         bench.arrive(bench.packets(b"\x01useless"))
         bench.arrive(bench.packets(b"\x00key"))
         await until(lambda: len(bench.shown) == 2)
-        assert bench.decoder.decoded == [b"\x00key", b"\x00key"]
+        assert bench.decoded == [b"\x00key", b"\x00key"]
         await stop(bench)
 
 
@@ -204,6 +219,44 @@ async def test_a_pause_counts_as_a_freeze(monkeypatch: pytest.MonkeyPatch) -> No
         bench.arrive(bench.packets(b"\x01late"))
         await until(lambda: len(bench.shown) == 2)
         assert bench.receiver.freezes == 1
+        assert 0.4 <= bench.receiver.frozen_seconds < 5.0
+        await stop(bench)
+
+
+async def test_another_codec_takes_another_decoder_from_a_key_frame_on() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        bench.arrive(bench.packets(b"\x00one"))
+        bench.arrive(bench.packets(b"\x00two", payload_type=98))
+        bench.arrive(bench.packets(b"\x01three", payload_type=98))
+        await until(lambda: len(bench.shown) == 3)
+        assert [decoder.codec for decoder in bench.decoders] == [VideoCodec.VP8, VideoCodec.VP9]
+        assert [decoder.closed for decoder in bench.decoders] == [True, False]
+        assert bench.receiver.codec is VideoCodec.VP9
+        await stop(bench)
+        bench.receiver.close_decoder()
+        assert bench.decoders[1].closed
+
+
+async def test_a_key_frame_is_asked_for_again_when_none_comes() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        bench.arrive(bench.packets(b"\x01middle"))
+        bench.arrive(bench.packets(b"\x01middle"))
+        assert bench.key_frame_requests == 1
+        bench.receiver._requested_at -= REQUEST_INTERVAL
+        bench.arrive(bench.packets(b"\x01middle"))
+        assert bench.key_frame_requests == 2
+        await stop(bench)
+
+
+@pytest.mark.parametrize("payload_type", [97, 0])
+async def test_an_unknown_payload_type_is_the_peers_mistake(payload_type: int) -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        with pytest.raises(RemoteProtocolError):
+            bench.arrive(bench.packets(b"\x00key", payload_type=payload_type))
+        assert bench.receiver.reception.received == 0
         await stop(bench)
 
 

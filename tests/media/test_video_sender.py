@@ -3,103 +3,115 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 import av
 import pytest
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
-from entrenous.errors import DeviceError
-from entrenous.media.codecs.base import EncodedPicture, VideoCodec
-from entrenous.media.events import SourceEnded, SourceFailed
-from entrenous.media.identities import AudioFormat, StreamIdentity
+from entrenous.errors import CodecError
+from entrenous.media.codecs.base import Content, EncodedPicture, VideoCodec
+from entrenous.media.events import SourceFailed
+from entrenous.media.identities import StreamIdentity
 from entrenous.media.payload import read_piece
 from entrenous.media.rtp import RtpPacket, read_rtp
 from entrenous.media.streams import Picture, StreamKind
-from entrenous.media.video_sender import VideoSender
+from entrenous.media.video_sender import KEY_FRAME_INTERVAL, LEAST_BITRATE, MAX_BACKLOG, VideoSender, payload_rate
 from lab.calls import EventLog, until
 
 KEY = bytes(range(32))
-AUDIO = StreamIdentity(1, {AudioFormat.OPUS: 111})
-VIDEO = StreamIdentity(2, {VideoCodec.VP8: 96}, 3, {VideoCodec.VP8: 97})
+SCREEN = StreamIdentity(2, {VideoCodec.VP8: 96}, 3, {VideoCodec.VP8: 97})
 
 
-class Wire:
+class Way:
+    """Stands for the outlet: takes packets, and is as far behind as it is told to be."""
+
     def __init__(self) -> None:
         self.packets: list[RtpPacket] = []
-        self.times: list[float] = []
+        self.repairs: list[RtpPacket] = []
+        self.behind = 0.0
 
-    def __call__(self, packet: bytes) -> bool:
-        self.packets.append(read_rtp(packet))
-        self.times.append(time.monotonic())
-        return True
+    def queue(self, kind: StreamKind, packets: Iterable[bytearray], *, repair: bool = False) -> None:
+        assert kind is StreamKind.SCREEN
+        (self.repairs if repair else self.packets).extend(read_rtp(bytes(packet)) for packet in packets)
 
-    async def has(self, count: int) -> None:
-        await until(lambda: len(self.packets) >= count)
-
-
-async def stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
+    def backlog(self, kind: StreamKind) -> float:
+        return self.behind
 
 
 class Pictures:
     """Yields pictures when told to."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[Picture | Exception | None] = asyncio.Queue()
+        self.queue: asyncio.Queue[Picture] = asyncio.Queue()
+        self.captured_at = time.monotonic()
 
     def put(self, width: int = 64, height: int = 48) -> None:
-        self.queue.put_nowait(Picture(av.VideoFrame(width, height, "yuv420p"), time.monotonic()))
+        self.captured_at += 1.0
+        self.queue.put_nowait(Picture(av.VideoFrame(width, height, "yuv420p"), self.captured_at))
 
-    async def read(self) -> Picture | None:
-        item = await self.queue.get()
-        if isinstance(item, Exception):
-            raise item
-        return item
+    async def read(self) -> Picture:
+        return await self.queue.get()
 
 
 class CountingEncoder:
-    """Stands for VP8: each frame is its size, so many bytes long as asked for."""
+    """Stands for a codec: each frame is its size, so many bytes long as asked for."""
 
-    def __init__(self, width: int, height: int, length: int = 100) -> None:
+    def __init__(self, codec: VideoCodec, width: int, height: int, length: int, rate: tuple[int, float]) -> None:
+        self.codec = codec
         self.size = f"{width}x{height}".encode()
         self.length = length
+        self.rates = [rate]
         self.key_frames: list[bool] = []
         self.closed = False
+        self.blocked = threading.Event()
+        self.blocked.set()
 
     def encode(self, picture: av.VideoFrame, *, key_frame: bool = False) -> EncodedPicture:
+        assert self.blocked.wait(10)
+        if picture.width == 13:
+            raise CodecError("This size brings misfortune.")
         first = not self.key_frames
         self.key_frames.append(key_frame or first)
         return EncodedPicture(self.size.ljust(self.length), key_frame or first)
+
+    def set_rate(self, bitrate: int, fps: float) -> None:
+        self.rates.append((bitrate, fps))
 
     def close(self) -> None:
         self.closed = True
 
 
 class VideoBench:
-    def __init__(self, executor: ThreadPoolExecutor, length: int = 100) -> None:
-        self.wire, self.log, self.pictures = Wire(), EventLog(), Pictures()
+    def __init__(self, length: int = 100) -> None:
+        self.way, self.log, self.pictures = Way(), EventLog(), Pictures()
         self.encoders: list[CountingEncoder] = []
         self.sealer = FrameSealer(0, KEY)
+        self.loss: float = 0.0
+        self.round_trip: float | None = None
+        self.length = length
         self.sender = VideoSender(
-            VIDEO,
+            StreamKind.SCREEN,
+            SCREEN,
             self.sealer,
-            lambda width, height: self._make(width, height, length),
-            1_000_000,
+            VideoCodec.VP8,
+            self._make,
             self.pictures,
-            self.wire,
-            executor,
+            self.way,
+            lambda: (self.loss, self.round_trip),
             self.log,
         )
+        self.sender.set_rate(1_000_000)
         self.task = asyncio.create_task(self.sender.run())
 
-    def _make(self, width: int, height: int, length: int) -> CountingEncoder:
-        self.encoders.append(CountingEncoder(width, height, length))
+    def _make(
+        self, codec: VideoCodec, width: int, height: int, *, bitrate: int, fps: float, content: Content
+    ) -> CountingEncoder:
+        assert content is Content.SCREEN
+        self.encoders.append(CountingEncoder(codec, width, height, self.length, (bitrate, fps)))
         return self.encoders[-1]
 
     async def send(self, width: int = 64, height: int = 48) -> None:
@@ -109,137 +121,172 @@ class VideoBench:
         await until(lambda: self.sender.frames + self.sender.skipped > before)
 
 
-@contextmanager
-def one_thread() -> Iterator[ThreadPoolExecutor]:
-    executor = ThreadPoolExecutor(1)
+@asynccontextmanager
+async def video_bench(length: int = 100) -> AsyncIterator[VideoBench]:
+    bench = VideoBench(length)
     try:
-        yield executor
+        yield bench
     finally:
-        executor.shutdown()
+        bench.task.cancel()
+        await asyncio.wait({bench.task})
+        await bench.sender.close()
+    assert all(encoder.closed for encoder in bench.encoders)
 
 
 async def test_a_picture_becomes_the_packets_of_one_sealed_frame() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor, length=3000)
+    async with video_bench(length=3000) as bench:
         await bench.send()
-        await bench.wire.has(3)
-        packets = bench.wire.packets
+        packets = bench.way.packets
         assert [packet.marker for packet in packets] == [0, 0, 1]
+        assert {(packet.ssrc, packet.payload_type) for packet in packets} == {(2, 96)}
         assert len({packet.timestamp for packet in packets}) == 1
         sealed = b"".join(read_piece(packet.payload).data for packet in packets)
         assert FrameOpener(0, KEY).open(sealed, now=0.0) == b"64x48".ljust(3000)
         await bench.send()
-        await bench.wire.has(6)
-        ids = [read_piece(packet.payload).picture_id for packet in bench.wire.packets]
-        assert len(set(ids)) == 2
-        await stop(bench.task)
+        ids = [read_piece(packet.payload).picture_id for packet in bench.way.packets]
+        assert (len(ids), len(set(ids))) == (6, 2)
 
 
-async def test_key_frames_on_request_at_most_once_a_second() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor)
+async def test_a_key_frame_comes_when_asked_for_at_most_once_a_second() -> None:
+    async with video_bench() as bench:
         await bench.send()
-        now = time.monotonic()
-        bench.sender.request_key_frame(now)  # the first frame was one
+        bench.sender.request_key_frame(time.monotonic())  # the first frame was one: this is for later
         await bench.send()
-        bench.sender.request_key_frame(now + 1.1)
+        assert bench.encoders[0].key_frames == [True, False]
+        assert bench.sender._key_frame_due is not None
+        assert bench.sender._key_frame_due - bench.sender._key_frame_at == pytest.approx(KEY_FRAME_INTERVAL)
+        bench.sender._key_frame_due -= KEY_FRAME_INTERVAL
         await bench.send()
         await bench.send()
         assert bench.encoders[0].key_frames == [True, False, True, False]
         assert bench.sender.key_frames == 2
-        await stop(bench.task)
 
 
-async def test_muting_stops_pictures_and_unmuting_begins_with_a_key_frame() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor)
+async def test_pausing_stops_pictures_and_going_on_begins_with_a_key_frame() -> None:
+    async with video_bench() as bench:
         await bench.send()
-        bench.sender.muted = True
+        bench.sender.pause(True)
         await bench.send()
-        assert bench.sender.frames == 1
-        bench.sender.unmute()
+        assert (bench.sender.frames, bench.sender.skipped) == (1, 1)
+        bench.sender.pause(False)
         await bench.send()
-        assert bench.encoders[0].key_frames == [True, True]
-        await stop(bench.task)
+        bench.sender.pause(False)
+        await bench.send()
+        assert bench.encoders[0].key_frames == [True, True, False]
 
 
-async def test_another_size_takes_another_encoder_and_odd_sizes_are_made_even() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor)
+async def test_a_rate_is_taken_in_place_and_none_means_no_pictures() -> None:
+    async with video_bench() as bench:
+        await bench.send()
+        bench.sender.set_rate(300_000)
+        await bench.send()
+        await bench.send()
+        (encoder,) = bench.encoders
+        assert len(encoder.rates) == 2
+        assert encoder.rates[0][0] > 800_000
+        assert 200_000 < encoder.rates[1][0] < 300_000
+        assert encoder.key_frames == [True, False, False]
+        bench.sender.set_rate(0)
+        await bench.send()
+        assert (bench.sender.frames, bench.sender.skipped) == (3, 1)
+        bench.sender.set_rate(300_000)
+        await bench.send()
+        assert encoder.key_frames == [True, False, False, False]
+
+
+async def test_another_size_or_codec_takes_another_encoder() -> None:
+    async with video_bench() as bench:
         await bench.send(64, 48)
-        await bench.send(66, 49)
-        assert [encoder.size for encoder in bench.encoders] == [b"64x48", b"66x48"]
-        assert [encoder.closed for encoder in bench.encoders] == [True, False]
-        await stop(bench.task)
-        bench.sender.close_encoder()
-        assert bench.encoders[1].closed
+        await bench.send(96, 64)
+        bench.sender.stream.use(StreamIdentity(2, {VideoCodec.VP9: 99}))
+        bench.sender.accept(VideoCodec.VP9, [VideoCodec.VP9])
+        await bench.send(96, 64)
+        assert [(encoder.codec, encoder.size) for encoder in bench.encoders] == [
+            (VideoCodec.VP8, b"64x48"),
+            (VideoCodec.VP8, b"96x64"),
+            (VideoCodec.VP9, b"96x64"),
+        ]
+        assert [encoder.closed for encoder in bench.encoders] == [True, True, False]
+        assert [packet.payload_type for packet in bench.way.packets] == [96, 96, 99]
+        assert bench.sender.key_frames == 3
 
 
 async def test_of_waiting_pictures_the_newest_wins() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor)
-        blocker = executor.submit(time.sleep, 0.1)
-        for width in (64, 66, 68, 70):
-            bench.pictures.put(width)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        await until(lambda: bench.sender.frames == 2)
-        assert blocker.done()
-        assert bench.encoders[-1].size == b"70x48"
+    async with video_bench() as bench:
+        await bench.send()
+        bench.encoders[0].blocked.clear()
+        bench.pictures.put()
+        await until(lambda: bench.pictures.queue.empty() and bench.sender._newest is None)
+        for _ in range(3):
+            bench.pictures.put()
+        await until(bench.pictures.queue.empty)
+        bench.encoders[0].blocked.set()
+        await until(lambda: bench.sender.frames == 3)
         assert bench.sender.skipped == 2
-        await stop(bench.task)
+        newest = bench.sender.stream.timestamp_of(bench.pictures.captured_at)
+        assert bench.way.packets[-1].timestamp == newest
 
 
 async def test_pictures_are_skipped_while_the_path_is_behind() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor, length=150_000)  # half a second at the pace
+    async with video_bench() as bench:
+        bench.way.behind = 2 * MAX_BACKLOG
         await bench.send()
+        bench.way.behind = 0.0
         await bench.send()
         assert (bench.sender.frames, bench.sender.skipped) == (1, 1)
-        await stop(bench.task)
 
 
 async def test_missed_packets_are_sent_again_on_the_repair_stream() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor)
+    async with video_bench() as bench:
         await bench.send()
-        await bench.wire.has(1)
-        lost = bench.wire.packets[0]
-        bench.sender.repair([lost.sequence_number, (lost.sequence_number + 500) % 65536], time.monotonic(), None)
-        await bench.wire.has(2)
-        repair = bench.wire.packets[1]
+        lost = bench.way.packets[0]
+        bench.sender.repair(
+            [lost.sequence_number, (lost.sequence_number + 500) % 65536], bench.pictures.captured_at, None
+        )
+        (repair,) = bench.way.repairs
         assert (repair.ssrc, repair.payload_type) == (3, 97)
         assert repair.payload == lost.sequence_number.to_bytes(2, "big") + lost.payload
         assert (bench.sender.nacks_received, bench.sender.stream.retransmitted) == (2, 1)
-        await stop(bench.task)
+
+
+async def test_small_frames_are_sent_twice_over_a_long_and_lossy_path() -> None:
+    async with video_bench() as bench:
+        bench.loss, bench.round_trip = 0.1, 0.2
+        bench.pictures.captured_at -= 1.0
+        await bench.send()
+        first, second = bench.way.packets
+        assert (first.ssrc, second.ssrc, bench.sender.doubled) == (2, 3, 1)
+        assert second.payload[2:] == first.payload
 
 
 async def test_a_picture_that_cannot_be_sealed_is_not_sent_and_not_built_upon() -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor)
+    async with video_bench() as bench:
         await bench.send()
-        await bench.wire.has(1)
         bench.sealer.forget()
         bench.pictures.put()
         await until(lambda: len(bench.encoders[0].key_frames) == 2)
         bench.sealer.rotate(1, KEY)
         await bench.send()
-        assert len(bench.wire.packets) == 2
+        assert len(bench.way.packets) == 2
         assert bench.encoders[0].key_frames == [True, False, True]
-        await stop(bench.task)
 
 
-@pytest.mark.parametrize(
-    ("last", "event"),
-    [
-        (None, SourceEnded(StreamKind.VIDEO)),
-        (DeviceError("The camera is gone."), SourceFailed(StreamKind.VIDEO, "The camera is gone.")),
-    ],
-)
-async def test_the_end_of_the_source_is_told(last: Exception | None, event: Any) -> None:
-    with one_thread() as executor:
-        bench = VideoBench(executor)
-        bench.pictures.queue.put_nowait(last)
-        async with asyncio.timeout(5):
-            await bench.task
-        assert bench.log.events == [event]
+async def test_a_picture_that_cannot_be_encoded_is_told_and_the_next_one_sent() -> None:
+    async with video_bench() as bench:
+        await bench.send(64, 48)
+        bench.pictures.put(13, 48)
+        assert (await bench.log.wait_for(SourceFailed)).kind is StreamKind.SCREEN
+        await bench.send(64, 48)
+        assert bench.sender.frames == 2
+
+
+@pytest.mark.parametrize(("rate", "fps"), [(60_000, 10.0), (300_000, 30.0), (2_000_000, 30.0)])
+def test_headers_and_repairs_are_taken_off_the_rate(rate: int, fps: float) -> None:
+    bitrate = payload_rate(rate, fps, 0.0)
+    assert 0.4 * rate < bitrate < 0.97 * rate
+    assert payload_rate(rate, fps, 0.1) < bitrate
+    assert payload_rate(rate, fps, 1.0) == payload_rate(rate, fps, 0.3) >= LEAST_BITRATE
+
+
+def test_a_rate_below_all_headers_is_still_one() -> None:
+    assert payload_rate(1, 30.0, 0.0) == LEAST_BITRATE

@@ -18,7 +18,7 @@ from entrenous import (
     FirstMedia,
     MediaProblem,
     PathChanged,
-    PeerMuted,
+    PeerMedia,
     Reconnecting,
     Rekeyed,
     SendingEnded,
@@ -42,6 +42,8 @@ class View:
         path: `direct` or `relay`, once media flows.
         muted: our microphone is off.
         peer_muted: theirs is.
+        peer_shares: they share a screen.
+        peer_holds: they put the call on hold.
         stats: figures of the running call.
         hint: the keys that do something now.
     """
@@ -53,6 +55,8 @@ class View:
     path: str | None = None
     muted: bool = False
     peer_muted: bool = False
+    peer_shares: bool = False
+    peer_holds: bool = False
     stats: CallStats | None = None
     hint: str = ""
 
@@ -72,11 +76,11 @@ def after(view: View, event: CallEvent) -> View:
             return replace(view, path=path)
         case Reconnecting():
             return replace(view, state="reconnecting")
-        case PeerMuted(kind=StreamKind.AUDIO, muted=muted):
-            return replace(view, peer_muted=muted)
+        case PeerMedia(audio_muted=muted, screen_on=screen, held=held):
+            return replace(view, peer_muted=muted, peer_shares=screen, peer_holds=held)
         case Ended():
             return replace(view, state="ended", hint="")
-        case PeerMuted() | FirstMedia() | Rekeyed() | SendingEnded() | MediaProblem():
+        case FirstMedia() | Rekeyed() | SendingEnded() | MediaProblem():
             return view
 
 
@@ -97,8 +101,8 @@ def sentence(event: CallEvent) -> str | None:
             return f"The call goes on over another path, {path}."
         case Reconnecting():
             return "The connection is interrupted, looking for another path …"
-        case PeerMuted(kind=kind, muted=muted):
-            return f"They switched their {_NAMES[kind]} {'off' if muted else 'on'}."
+        case PeerMedia():
+            return _switched_off(event)
         case MediaProblem(sentence=text):
             return text
         case SendingEnded(kind=kind):
@@ -107,6 +111,16 @@ def sentence(event: CallEvent) -> str | None:
             return outcome.sentence
         case FirstMedia() | Rekeyed():
             return None
+
+
+def _switched_off(media: PeerMedia) -> str:
+    """What of theirs is to be expected and what is not."""
+    if media.held:
+        return "They put the call on hold."
+    sound = "muted" if media.audio_muted else "on"
+    camera = "on" if media.camera_on and not media.video_muted else "off"
+    screen = ", and they share a screen" if media.screen_on else ""
+    return f"Their sound is {sound}, their camera {camera}{screen}."
 
 
 _NAMES = {StreamKind.AUDIO: "sound", StreamKind.VIDEO: "picture", StreamKind.SCREEN: "screen"}
@@ -126,8 +140,12 @@ def render(view: View) -> str:
         parts += _figures(view.stats)
     if view.muted:
         parts.append("MUTED")
-    if view.peer_muted:
+    if view.peer_holds:
+        parts.append("they put the call on hold")
+    elif view.peer_muted:
         parts.append("they are muted")
+    if view.peer_shares:
+        parts.append("they share a screen")
     if view.hint:
         parts.append(view.hint)
     return " · ".join(parts)

@@ -17,6 +17,7 @@ MAX_DESCRIPTION: Final = 24 * 1024
 """The longest session description, in characters."""
 
 Generation = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+StateNumber = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 Epoch = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 Description = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_DESCRIPTION)]
 CandidateLine = Annotated[str, msgspec.Meta(max_length=1024)]
@@ -92,10 +93,22 @@ class End(InnerBase, frozen=True, tag="end"):
 
 
 class MediaState(InnerBase, frozen=True, tag="media-state"):
-    """What the sender of this has switched off; a display matter: packets keep their size and cadence."""
+    """What the sender of this has switched on and off; a display matter: sound keeps its size and cadence.
 
+    Args:
+        number: of this state, rising from one to the next: two ways may bring them in another order.
+        audio_muted: silence is sent in place of sound.
+        video_muted: there is a camera, or may be, and its pictures are withheld.
+        camera_on: there is something to take pictures of the camera from.
+        screen_on: a screen is shared.
+        held: the call is on hold: silence is sent, no pictures, and nothing is played.
+    """
+
+    number: StateNumber
     audio_muted: bool
     video_muted: bool
+    camera_on: bool
+    screen_on: bool
     held: bool
 
 

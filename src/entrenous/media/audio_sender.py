@@ -36,7 +36,7 @@ HELD_UP = 0.005
 _SMOOTHING = 0.02
 """The weight of one frame in the mean time of encoding."""
 
-Send = Callable[[bytearray], bool]
+Send = Callable[[bytearray], object]
 
 
 class AudioSender:
@@ -47,7 +47,7 @@ class AudioSender:
         sealer: frame keys.
         encoder: of this stream alone.
         source: where blocks come from, None for silence.
-        send: takes RTP packets; tells whether they left.
+        send: takes RTP packets, and counts what leaves with `OutgoingStream.sent`.
         on_event: told when the source ends or fails.
         plan: how sound is sent at first.
     """
@@ -203,8 +203,7 @@ class AudioSender:
         except LocalProtocolError:
             return  # the counters of this key are used up
         for packet in self.stream.frame([sealed], timestamp, captured_at, marker=False, format_=format_):
-            if self._send(packet):
-                self.stream.sent(packet, time.monotonic())
+            self._send(packet)
 
     def _next_timestamp(self, captured_at: float, blocks: int) -> int:
         """As far after the last as that was long; where the capture has paused, by as many blocks more."""

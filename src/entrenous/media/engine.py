@@ -21,7 +21,7 @@ frame keys. Nothing leaves a session before `open_gate`, and nothing ever leaves
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
@@ -149,6 +149,30 @@ class MediaSession(Protocol):
     def mute(self, kind: StreamKind, muted: bool) -> None:
         """Send silence instead of sound (packets keep their size and cadence), or no picture."""
 
+    def hold(self, held: bool) -> None:
+        """Send silence and no pictures, and play and show nothing, until it is let go on."""
+
+    async def use_source(self, source: Source | None, kinds: Collection[StreamKind] = ...) -> None:
+        """Send what another source has from now on; the one before is closed once the new one has delivered.
+
+        Args:
+            source: not started yet; None: silence, and no picture.
+            kinds: of AUDIO and VIDEO those that it is to replace, both unless given.
+
+        Raises:
+            MediaError: it does not start; everything stays as it was.
+            LocalProtocolError: the session is not open.
+        """
+
+    async def share_screen(self, source: Source | None) -> None:
+        """Send the picture of a source as that of the screen, None: no longer; raises like `use_source`."""
+
+    def sends(self, kind: StreamKind) -> bool:
+        """Whether there is a source for this stream that has not ended."""
+
+    def path_changed(self) -> None:
+        """Say that the leg in use goes on over another pair of addresses: its rate has to be found anew."""
+
     def stats(self) -> CallStats:
         """Figures up to now."""
 
@@ -186,7 +210,9 @@ class MediaEngine:
 
     def new_streams(self) -> LocalStreams:
         """Draw the stream numbers of one call; they stay the same on all of its legs."""
-        return new_streams()
+        from .video_codecs import best_codecs  # here for the same reason as the transport
+
+        return new_streams(best_codecs())
 
     def leg(
         self,

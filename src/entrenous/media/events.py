@@ -178,6 +178,13 @@ class FirstVideo:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstScreen:
+    """The first picture of the peer's screen was decoded and handed to the sink, at monotonic time `at`."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class SourceEnded:
     """The source has no more of this kind; sound goes on as silence."""
 
@@ -199,4 +206,6 @@ class SinkFailed:
     sentence: str
 
 
-SessionEvent = Flowing | Suspect | Stalled | FirstAudio | FirstVideo | SourceEnded | SourceFailed | SinkFailed
+SessionEvent = (
+    Flowing | Suspect | Stalled | FirstAudio | FirstVideo | FirstScreen | SourceEnded | SourceFailed | SinkFailed
+)

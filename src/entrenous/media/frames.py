@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .codecs.base import VideoCodec
 from .payload import Piece
 
 MAX_PACKETS = 2048
@@ -22,12 +23,14 @@ class Frame:
 
     Args:
         data: the sealed bytes.
+        codec: what is inside.
         timestamp: of RTP.
         arrived_at: monotonic seconds at which its last missing packet arrived.
         follows_gap: whether frames before it were skipped.
     """
 
     data: bytes
+    codec: VideoCodec
     timestamp: int
     arrived_at: float
     follows_gap: bool
@@ -35,6 +38,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
+    codec: VideoCodec
     timestamp: int
     marker: bool
     piece: Piece
@@ -61,11 +65,14 @@ class FrameBuffer:
         """The endless sequence number that the next frame begins with, None while no beginning was seen."""
         return self._next
 
-    def push(self, extended: int, timestamp: int, marker: bool, piece: Piece, arrived_at: float) -> list[Frame]:
+    def push(
+        self, extended: int, codec: VideoCodec, timestamp: int, marker: bool, piece: Piece, arrived_at: float
+    ) -> list[Frame]:
         """Take one packet.
 
         Args:
             extended: its endless sequence number.
+            codec: by its payload type.
             timestamp: of RTP.
             marker: whether its frame ends with it.
             piece: what it carries.
@@ -77,7 +84,7 @@ class FrameBuffer:
         if extended in self._packets or (self._started and self._next is not None and extended < self._next):
             self.dropped += 1
             return []
-        self._packets[extended] = _Packet(timestamp, marker, piece, arrived_at)
+        self._packets[extended] = _Packet(codec, timestamp, marker, piece, arrived_at)
         if not self._started:
             # Until a frame has come out, the stream may turn out to begin earlier: packets overtake each other.
             self._next = min((at for at, packet in self._packets.items() if packet.piece.start), default=None)
@@ -134,6 +141,7 @@ class FrameBuffer:
             return self._take_next()
         frame = Frame(
             data=b"".join(packet.piece.data for packet in packets),
+            codec=packets[0].codec,
             timestamp=packets[0].timestamp,
             arrived_at=max(packet.arrived_at for packet in packets),
             follows_gap=self._gap,

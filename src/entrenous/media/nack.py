@@ -1,11 +1,28 @@
-"""Which packets are missing, and when to ask for them again (RFC 4585 §6.2.1; pure, driven by `now`)."""
+"""Which packets are missing, and when to ask for them again (RFC 4585 §6.2.1; pure, driven by `now`).
+
+How long an overtaken packet is given before it counts as lost is learned from those that came by themselves after all.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 REORDERING = 0.010
-"""Seconds that an overtaken packet gets before it is asked for."""
+"""Seconds that an overtaken packet gets before it is asked for, where packets keep their order."""
+
+MAX_REORDERING = 0.100
+"""The same where they do not: waiting longer costs more than asking in vain."""
+
+_REORDERING_MARGIN = 1.2
+_REORDERING_MEMORY = 10.0
+"""Seconds in which what was learned about reordering loses most of its weight."""
+
+LEAST_HOLD = 0.200
+"""Seconds that a missing packet is waited for on the fastest path."""
+
+_TRIES = 4.0
+"""Round trips that a packet is waited for: the request is made three times, and each may be lost on either way."""
 
 MINIMUM_INTERVAL = 0.020
 """Seconds between two requests for the same packet, on the fastest path."""
@@ -33,25 +50,48 @@ class NackTracker:
     def __init__(self) -> None:
         self._missing: dict[int, _Missing] = {}
         self._highest: int | None = None
+        self._reordering = REORDERING
+        self._learned_at = 0.0
 
     def __len__(self) -> int:
         """Packets that are missing."""
         return len(self._missing)
 
-    def arrived(self, extended: int, now: float) -> None:
+    def arrived(self, extended: int, now: float, *, repaired: bool = False) -> None:
         """Note a packet, be it new, late or repaired; whatever lies between it and the highest one is missing.
 
         Args:
             extended: its endless sequence number.
             now: monotonic seconds.
+            repaired: whether it was sent again.
         """
         if self._highest is None:
             self._highest = extended
             return
-        self._missing.pop(extended, None)
+        missing = self._missing.pop(extended, None)
+        if missing is not None and not repaired:
+            late = _REORDERING_MARGIN * (now - missing.since)
+            self._reordering = min(MAX_REORDERING, max(self._tolerance(now), late))
+            self._learned_at = now
         for sequence in range(max(self._highest + 1, extended - MAX_MISSING), extended):
-            self._missing[sequence] = _Missing(since=now, ask_at=now + REORDERING)
+            self._missing[sequence] = _Missing(since=now, ask_at=now + self._tolerance(now))
         self._highest = max(self._highest, extended)
+
+    def _tolerance(self, now: float) -> float:
+        """Seconds that an overtaken packet gets at this time."""
+        weight = math.exp(-(now - self._learned_at) / _REORDERING_MEMORY)
+        return REORDERING + (self._reordering - REORDERING) * weight
+
+    def hold(self, now: float, round_trip: float | None, limit: float) -> float:
+        """Seconds that a missing packet is worth waiting for: as many as it takes to ask for it a few times.
+
+        Args:
+            now: monotonic seconds.
+            round_trip: seconds, None while unknown.
+            limit: seconds beyond which the picture is not left standing.
+        """
+        trips = _TRIES * (UNKNOWN_ROUND_TRIP if round_trip is None else round_trip)
+        return min(limit, max(LEAST_HOLD, self._tolerance(now) + trips))
 
     def due(self, now: float, round_trip: float | None) -> list[int]:
         """The packets to ask for now, in order; each comes again after a round trip until it is here.

@@ -120,6 +120,11 @@ def number_packet(packet: bytearray, transport_sequence: int) -> None:
     _NUMBER.pack_into(packet, TRANSPORT_SEQUENCE_AT, transport_sequence)
 
 
+def transport_sequence_of(packet: bytearray) -> int:
+    """The transport-wide sequence number that was written into a packet of ours."""
+    return int(_NUMBER.unpack_from(packet, TRANSPORT_SEQUENCE_AT)[0])
+
+
 def read_rtp(data: bytes) -> RtpPacket:
     """Read one RTP packet of a peer, in any shape that RFC 3550 allows.
 

@@ -1,9 +1,9 @@
-"""The streams of one answered call, above its legs: gate, routing, reports, liveness, statistics.
+"""The streams of one answered call, above its legs: gate, legs, reports, liveness, statistics.
 
 ::
 
-    source ─► AudioSender, VideoSender ─► send ─► the leg in use ─► peer
-    peer ─► any attached leg ─► [held until the gate opens] ─► route by SSRC ─► AudioReceiver, VideoReceiver ─► sink
+    sources ─► OutgoingStreams ─► outlet ─► the leg in use ─► peer
+    peer ─► any attached leg ─► [held until the gate opens] ─► IncomingStreams ─► sink
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from enum import Enum, auto
 from typing import Any, assert_never
 
@@ -23,24 +22,21 @@ from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import LocalProtocolError, RemoteProtocolError
 
 from . import rtcp
-from .audio_plan import AudioPlan
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
-from .clocksync import PlayoutClock
-from .codecs.base import VideoCodec
-from .codecs.opus import OpusDecoder, OpusEncoder
 from .engine import PacketPath
-from .events import FirstAudio, FirstVideo, SessionEvent, SinkFailed
-from .identities import LocalStreams, RemoteStreams, StreamIdentity
+from .events import SessionEvent, SinkFailed
+from .identities import LocalStreams, RemoteStreams
+from .incoming_streams import IncomingStreams
 from .liveness import Liveness
+from .outgoing_streams import OutgoingStreams, ssrcs_of
 from .reports import ReportExchange
-from .rtp import RtpPacket, is_rtcp, original_of, read_rtp
+from .rtp import is_rtcp
 from .settings import MediaSettings
 from .sinks.guarded import GuardedSink
 from .snapshot import snapshot
 from .stats import CallStats
 from .streams import Sink, Source, StreamKind
-from .video_codecs import make_decoder, make_encoder
 from .video_receiver import VideoReceiver
 from .video_sender import VideoSender
 
@@ -48,9 +44,10 @@ MAX_HELD = 256
 """Packets kept for the gate: the newest second or so, so that the first syllable is not lost."""
 
 TICK = 0.050
-"""Seconds between two looks at silence and reports."""
+"""Seconds between two looks at silence, reports and feedback."""
 
-Route = Callable[[RtpPacket, int, float], None]
+CALL_KINDS = (StreamKind.AUDIO, StreamKind.VIDEO)
+"""What comes from the source of a call; the screen comes from one of its own."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +74,6 @@ class CallSession:
         settings: MediaSettings,
         on_event: Callable[[SessionEvent], None],
     ) -> None:
-        if StreamKind.AUDIO not in sealers:
-            raise LocalProtocolError("A session needs the frame keys of its sound.")
-        self._streams = streams
-        self._sealers = sealers
-        self._openers = openers
         self._source = source
         self._sink = GuardedSink(sink, lambda sentence: on_event(SinkFailed(sentence)))
         self._settings = settings
@@ -92,24 +84,46 @@ class CallSession:
         self._heard = False
         """Whether the peer was heard on the leg in use."""
         self._remote: RemoteStreams | None = None
-        self._held: deque[tuple[PacketPath, bytes, float]] = deque(maxlen=MAX_HELD)
-        self._routes: dict[int, Route] = {}
-        self.reports = ReportExchange([identity.ssrc for identity in streams.by_kind.values()])
-        self._playout = PlayoutClock()
+        self._held_back: deque[tuple[PacketPath, bytes, float]] = deque(maxlen=MAX_HELD)
         self._liveness = Liveness(settings.suspect_after, settings.stalled_after)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._encoding = _one_thread("entrenous-encode")
-        self._decoding = _one_thread("entrenous-decode")
-        self._audio_encoder = OpusEncoder()
-        self._audio_decoder = OpusDecoder()
-        self._video_decoder = make_decoder(VideoCodec.VP8)
-        self._muted: set[StreamKind] = set()
         self._reported: set[int] = set()
-        self.audio_sender: AudioSender | None = None
-        self.video_sender: VideoSender | None = None
-        self.audio_receiver: AudioReceiver | None = None
-        self.video_receiver: VideoReceiver | None = None
         self.packets_rejected = 0
+        self.reports = ReportExchange([identity.ssrc for identity in streams.by_kind.values()])
+        self.outgoing = OutgoingStreams(streams, sealers, settings, self.reports, self._send_stream, on_event)
+        self.incoming = IncomingStreams(streams, openers, self._sink, settings, self.reports, self._send, on_event)
+
+    # What there is, for statistics
+
+    @property
+    def audio_sender(self) -> AudioSender | None:
+        """Of our sound, None before the gate opens."""
+        return self.outgoing.audio
+
+    @property
+    def video_sender(self) -> VideoSender | None:
+        """Of our camera, None before the gate opens."""
+        return self.outgoing.video
+
+    @property
+    def screen_sender(self) -> VideoSender | None:
+        """Of our screen, None before the gate opens."""
+        return self.outgoing.screen
+
+    @property
+    def audio_receiver(self) -> AudioReceiver | None:
+        """Of the peer's sound, None before a leg is attached."""
+        return self.incoming.audio
+
+    @property
+    def video_receiver(self) -> VideoReceiver | None:
+        """Of the peer's camera, None before a leg is attached."""
+        return self.incoming.video
+
+    @property
+    def screen_receiver(self) -> VideoReceiver | None:
+        """Of the peer's screen, None before a leg is attached."""
+        return self.incoming.screen
 
     # Legs
 
@@ -127,8 +141,8 @@ class CallSession:
             raise LocalProtocolError("This session is closed.")
         remote = leg.remote_streams
         if self._remote is None:
-            self._receive_streams(remote)
-        elif _ssrcs(remote) != _ssrcs(self._remote):
+            self.incoming.expect(remote)
+        elif ssrcs_of(remote) != ssrcs_of(self._remote):
             raise RemoteProtocolError("The streams of the new connection are not those of the call.")
         self._remote = remote
         # What carries the call is the leg on which the peer was heard, not one that it never came to.
@@ -138,48 +152,15 @@ class CallSession:
                 retired.receive_into(None)
         self._legs = [*proven, leg]
         self._heard = False
-        self._use_payload_types()
+        self.incoming.use(remote)
+        self.outgoing.use(remote)
+        self.outgoing.path_changed()
         self._liveness.restart(time.monotonic())
         leg.receive_into(lambda packet, at: self._packet_arrived(leg, packet, at))
 
-    def _receive_streams(self, remote: RemoteStreams) -> None:
-        audio, video = remote.by_kind.get(StreamKind.AUDIO), remote.by_kind.get(StreamKind.VIDEO)
-        if audio is not None and StreamKind.AUDIO in self._openers:
-            self.audio_receiver = AudioReceiver(
-                audio.ssrc,
-                self._openers[StreamKind.AUDIO],
-                self._audio_decoder,
-                self._playout,
-                self._sink.play,
-                lambda at: self._on_event(FirstAudio(at)),
-            )
-            self._routes[audio.ssrc] = self.audio_receiver.receive
-        if video is not None and StreamKind.VIDEO in self._openers:
-            own = self._streams.by_kind[StreamKind.AUDIO].ssrc
-            self.video_receiver = VideoReceiver(
-                video.ssrc,
-                self._openers[StreamKind.VIDEO],
-                self._video_decoder,
-                self._playout,
-                self._settings.video_hold,
-                self._decoding,
-                self._sink.show,
-                lambda at: self._on_event(FirstVideo(at)),
-                lambda: self.reports.round_trip,
-                lambda missing: self._send(rtcp.nack_request(own, video.ssrc, missing)),
-                lambda: self._send(rtcp.key_frame_request(own, video.ssrc)),
-            )
-            self._routes[video.ssrc] = self.video_receiver.receive
-            if video.rtx_ssrc is not None:
-                self._routes[video.rtx_ssrc] = _repairs(self.video_receiver, video)
-
-    def _use_payload_types(self) -> None:
-        if self._remote is None:
-            return
-        for kind, sender in ((StreamKind.AUDIO, self.audio_sender), (StreamKind.VIDEO, self.video_sender)):
-            wanted = self._remote.by_kind.get(kind)
-            if sender is not None and wanted is not None:
-                sender.stream.use(wanted)
+    def path_changed(self) -> None:
+        """Say that the leg in use goes on over another pair of addresses."""
+        self.outgoing.path_changed()
 
     # The gate
 
@@ -188,7 +169,9 @@ class CallSession:
         if self._gate is not _Gate.SHUT:
             raise LocalProtocolError("A session is opened once.")
         self._gate = _Gate.OPENING
-        results = await asyncio.gather(self._sink.start(), self._source.start(), return_exceptions=True)
+        results = await asyncio.gather(
+            self._sink.start(), self.outgoing.sources.use(self._source, CALL_KINDS), return_exceptions=True
+        )
         failures = [result for result in results if isinstance(result, BaseException)]
         if failures or self._gate is not _Gate.OPENING:
             await self.close()
@@ -202,54 +185,46 @@ class CallSession:
         self._gate = _Gate.OPEN
         self._opened_at = time.monotonic()
         self._liveness.restart(self._opened_at)
-        self._start_senders()
-        for receiver in (self.audio_receiver, self.video_receiver):
-            if receiver is not None:
-                self._spawn(receiver.run())
-        while self._held:
-            self._handle(*self._held.popleft())
+        for work in (*self.outgoing.start(self._remote), *self.incoming.tasks()):
+            self._spawn(work)
+        while self._held_back:
+            self._handle(*self._held_back.popleft())
         self._spawn(self._watch())
 
-    def _start_senders(self) -> None:
-        identities = self._streams.by_kind
-        self.audio_sender = AudioSender(
-            identities[StreamKind.AUDIO],
-            self._sealers[StreamKind.AUDIO],
-            self._audio_encoder,
-            self._source.audio,
-            self._send_stream,
-            self._on_event,
-            AudioPlan(self._settings.audio_bitrate, fec=True),
-        )
-        self.audio_sender.muted = StreamKind.AUDIO in self._muted
-        self._spawn(self.audio_sender.run())
-        takes_video = self._remote is not None and StreamKind.VIDEO in self._remote.by_kind
-        if self._source.video is not None and StreamKind.VIDEO in self._sealers and takes_video:
-            bitrate = self._settings.video_bitrate
-            self.video_sender = VideoSender(
-                identities[StreamKind.VIDEO],
-                self._sealers[StreamKind.VIDEO],
-                lambda width, height: make_encoder(VideoCodec.VP8, width, height, bitrate, 30),
-                bitrate,
-                self._source.video,
-                self._send_stream,
-                self._encoding,
-                self._on_event,
-            )
-            self.video_sender.muted = StreamKind.VIDEO in self._muted
-            self._spawn(self.video_sender.run())
-        self._use_payload_types()
+    # What the call decides
+
+    async def use_source(self, source: Source | None, kinds: Collection[StreamKind] = CALL_KINDS) -> None:
+        """Send sound and picture of another source from now on, or only one of the two."""
+        await self._switch(source, kinds)
+
+    async def share_screen(self, source: Source | None) -> None:
+        """Send the picture of this source as that of the screen, None: share it no longer."""
+        if source is not None and source.video is None:
+            raise LocalProtocolError("A source without pictures cannot be shared as a screen.")
+        await self._switch(source, (StreamKind.SCREEN,))
+
+    async def _switch(self, source: Source | None, kinds: Collection[StreamKind]) -> None:
+        match self._gate:
+            case _Gate.READY | _Gate.OPEN:
+                await self.outgoing.sources.use(source, kinds)
+                self.outgoing.refresh()
+            case _Gate.SHUT | _Gate.OPENING | _Gate.CLOSED:
+                raise LocalProtocolError("Sources are switched while a session is open.")
+            case _ as never:
+                assert_never(never)
+
+    def sends(self, kind: StreamKind) -> bool:
+        """Whether there is a source for this stream that has not ended."""
+        return self.outgoing.sources.sends(kind)
 
     def mute(self, kind: StreamKind, muted: bool) -> None:
         """Send silence instead of sound (packets keep their size and cadence), or no picture."""
-        self._muted = self._muted | {kind} if muted else self._muted - {kind}
-        if kind is StreamKind.AUDIO and self.audio_sender is not None:
-            self.audio_sender.muted = muted
-        elif kind is StreamKind.VIDEO and self.video_sender is not None:
-            if muted:
-                self.video_sender.muted = True
-            else:
-                self.video_sender.unmute()
+        self.outgoing.mute(kind, muted)
+
+    def hold(self, held: bool) -> None:
+        """Send silence and no pictures, and play and show nothing, until it is let go on."""
+        self._sink.silenced = held
+        self.outgoing.hold(held)
 
     # Out
 
@@ -270,16 +245,14 @@ class CallSession:
         return sent
 
     def _send_reports(self) -> None:
-        senders = [sender.stream for sender in (self.audio_sender, self.video_sender) if sender is not None]
-        receivers = [each.reception for each in (self.audio_receiver, self.video_receiver) if each is not None]
-        self._send(self.reports.make(senders, receivers, time.monotonic()))
+        self._send(self.reports.make(self.outgoing.reported, self.incoming.receptions, time.monotonic()))
 
     # In
 
     def _packet_arrived(self, leg: PacketPath, packet: bytes, at: float) -> None:
         match self._gate:
             case _Gate.SHUT | _Gate.OPENING | _Gate.READY:
-                self._held.append((leg, packet, at))
+                self._held_back.append((leg, packet, at))
             case _Gate.OPEN:
                 self._handle(leg, packet, at)
             case _Gate.CLOSED:
@@ -290,9 +263,12 @@ class CallSession:
     def _handle(self, leg: PacketPath, packet: bytes, at: float) -> None:
         try:
             if is_rtcp(packet):
-                self._handle_reports(rtcp.read_rtcp(packet), at)
+                for part in rtcp.read_rtcp(packet):
+                    if isinstance(part, RtcpSrPacket):
+                        self.incoming.sender_reported(part, at)
+                    self.outgoing.take(part, at)
             else:
-                self._handle_stream(packet, at)
+                self.incoming.take(packet, at)
         except RemoteProtocolError:
             self.packets_rejected += 1
             return
@@ -302,33 +278,6 @@ class CallSession:
         if (event := self._liveness.heard(at)) is not None:
             self._on_event(event)
 
-    def _handle_stream(self, data: bytes, at: float) -> None:
-        packet = read_rtp(data)
-        route = self._routes.get(packet.ssrc)
-        if route is None:
-            raise RemoteProtocolError("An RTP packet belongs to no stream.")
-        route(packet, len(data), at)
-
-    def _handle_reports(self, packets: list[rtcp.ReadPacket], at: float) -> None:
-        for packet in packets:
-            if isinstance(packet, RtcpSrPacket):
-                self._sender_reported(packet, at)
-            for block in rtcp.reports_in(packet):
-                self.reports.take(block, at)
-            if self.video_sender is not None:
-                ssrc = self.video_sender.stream.identity.ssrc
-                if missing := rtcp.nacked(packet, ssrc):
-                    self.video_sender.repair(missing, at, self.reports.round_trip)
-                if rtcp.asks_for_key_frame(packet, ssrc):
-                    self.video_sender.request_key_frame(at)
-
-    def _sender_reported(self, report: RtcpSrPacket, at: float) -> None:
-        info = report.sender_info
-        for kind, receiver in ((StreamKind.AUDIO, self.audio_receiver), (StreamKind.VIDEO, self.video_receiver)):
-            if receiver is not None and receiver.reception.ssrc == report.ssrc:
-                receiver.reception.sender_reported(info.ntp_timestamp, at)
-                self._playout.sender_reported(kind, info.ntp_timestamp, info.rtp_timestamp)
-
     # Upkeep
 
     async def _watch(self) -> None:
@@ -337,6 +286,7 @@ class CallSession:
             now = time.monotonic()
             if (event := self._liveness.poll(now)) is not None:
                 self._on_event(event)
+            self.incoming.give_feedback(now)
             if now >= report_at:
                 report_at = now + self._settings.rtcp_interval
                 self._send_reports()
@@ -364,46 +314,16 @@ class CallSession:
         self._gate = _Gate.CLOSED
         for leg in self._legs:
             leg.receive_into(None)
-        self._held.clear()
+        self._held_back.clear()
+        self.outgoing.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        results = await asyncio.gather(self._source.close(), self._sink.close(), return_exceptions=True)
-        await self._free_codecs()
+        results = await asyncio.gather(self.outgoing.sources.close(), self._sink.close(), return_exceptions=True)
+        await self.outgoing.free()
+        await self.incoming.free()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-
-    async def _free_codecs(self) -> None:
-        self._audio_encoder.close()
-        self._audio_decoder.close()
-        close_encoder = self.video_sender.close_encoder if self.video_sender is not None else _nothing
-        # Each thread closes its codec behind the frame that it may still be busy with, and ends.
-        for executor, closing in ((self._encoding, close_encoder), (self._decoding, self._video_decoder.close)):
-            await asyncio.wrap_future(executor.submit(closing))
-            executor.shutdown(wait=True)
-
-
-def _nothing() -> None:
-    """What is to be closed where nothing was opened."""
-
-
-def _one_thread(name: str) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-
-
-def _ssrcs(remote: RemoteStreams) -> dict[StreamKind, tuple[int, int | None]]:
-    return {kind: (identity.ssrc, identity.rtx_ssrc) for kind, identity in remote.by_kind.items()}
-
-
-def _repairs(receiver: VideoReceiver, identity: StreamIdentity) -> Route:
-    """The route of retransmissions: each becomes the packet that it repeats."""
-
-    def receive(packet: RtpPacket, size: int, at: float) -> None:
-        original = original_of(packet, ssrc=identity.ssrc, payload_type=identity.repaired_type(packet.payload_type))
-        if original is not None:
-            receiver.receive(original, size, at, repair=True)
-
-    return receive

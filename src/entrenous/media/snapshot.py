@@ -17,12 +17,32 @@ from .video_sender import VideoSender
 class Measured(Protocol):
     """What figures are taken from."""
 
-    audio_sender: AudioSender | None
-    video_sender: VideoSender | None
-    audio_receiver: AudioReceiver | None
-    video_receiver: VideoReceiver | None
     reports: ReportExchange
     packets_rejected: int
+
+    @property
+    def audio_sender(self) -> AudioSender | None:
+        """Of our sound."""
+
+    @property
+    def video_sender(self) -> VideoSender | None:
+        """Of our camera."""
+
+    @property
+    def screen_sender(self) -> VideoSender | None:
+        """Of our screen."""
+
+    @property
+    def audio_receiver(self) -> AudioReceiver | None:
+        """Of the peer's sound."""
+
+    @property
+    def video_receiver(self) -> VideoReceiver | None:
+        """Of the peer's camera."""
+
+    @property
+    def screen_receiver(self) -> VideoReceiver | None:
+        """Of the peer's screen."""
 
     @property
     def leg(self) -> PacketPath | None:

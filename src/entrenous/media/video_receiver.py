@@ -1,7 +1,8 @@
 """A picture stream in: packets → open → order → decode → sink.
 
 A frame is opened before anything else looks at it; one that does not open is counted and dropped. Pictures are put
-together, repaired by NACK, decoded in a thread and shown when their sound is heard.
+together, repaired by NACK, decoded in a thread by the codec that their payload type names, and shown when their sound
+is heard. A picture stands still for a bounded time: what is missing for too long is given up for a key frame.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from concurrent.futures import Executor
 import av
 
 from entrenous.crypto.sframe import FrameOpener
-from entrenous.errors import CodecError, VerificationError
+from entrenous.errors import CodecError, RemoteProtocolError, VerificationError
 
 from .clocksync import VIDEO_RATE, PlayoutClock
-from .codecs.base import VideoDecoder
-from .codecs.vp8 import is_key_frame
+from .codecs.base import VideoCodec, VideoDecoder
 from .frames import Frame, FrameBuffer
+from .identities import StreamIdentity
 from .nack import NackTracker
 from .payload import read_piece
 from .reception import Reception
@@ -31,25 +32,32 @@ from .streams import StreamKind
 MAX_UNDECODED = 8
 """Sealed pictures that wait for the decoder; beyond, all are dropped and a key frame is asked for."""
 
-KEY_FRAME_INTERVAL = 1.0
-"""Seconds between two requests for a key frame."""
+REQUEST_INTERVAL = 0.500
+"""Seconds between two requests for a key frame, on a path whose round trip is shorter than half of that; the sender
+makes one a second at most, but a request or its key frame may get lost."""
 
 REJECTIONS_BEFORE_REQUEST = 3
 """Frames in a row that do not open before a key frame is asked for."""
 
-FREEZE = 0.300
-"""Seconds without a new picture that count as a freeze."""
+_FREEZE_FACTOR, _FREEZE_MARGIN = 3.0, 0.150
+"""A picture that stands for so many times the usual interval, and for so many seconds more than it, is a freeze, as
+WebRTC's statistics define it (`freezeCount`)."""
+
+_INTERVALS = 30
+"""Pictures whose intervals make up the usual one, about."""
 
 
 class VideoReceiver:
     """Shows one incoming stream of pictures from `run` on.
 
     Args:
-        ssrc: of the stream.
+        kind: camera or screen.
+        identity: of the stream, as the peer described it.
         opener: frame keys.
-        decoder: of this stream alone.
+        make_decoder: opens the decoder of a codec, in the thread.
+        is_key_frame: whether a frame of a codec decodes without any earlier one.
         clock: the common time line with the sound.
-        hold: seconds that a missing packet is waited for.
+        hold: seconds that a missing packet is waited for at most.
         executor: one thread, in which frames are decoded.
         show: takes pictures and when they are to be seen.
         on_first: told when the first picture is shown.
@@ -60,9 +68,11 @@ class VideoReceiver:
 
     def __init__(
         self,
-        ssrc: int,
+        kind: StreamKind,
+        identity: StreamIdentity,
         opener: FrameOpener,
-        decoder: VideoDecoder,
+        make_decoder: Callable[[VideoCodec], VideoDecoder],
+        is_key_frame: Callable[[VideoCodec, bytes], bool],
         clock: PlayoutClock,
         hold: float,
         executor: Executor,
@@ -72,16 +82,27 @@ class VideoReceiver:
         ask_again: Callable[[list[int]], object],
         ask_key_frame: Callable[[], object],
     ) -> None:
-        self.reception = Reception(ssrc, VIDEO_RATE)
+        self.reception = Reception(identity.ssrc, VIDEO_RATE)
         self.received_rate = RateMeter()
         self.shown_rate = RateMeter()
         self.frames = self.decoded = self.dropped = self.freezes = self.rejected = 0
         self.key_frames = self.key_frames_requested = self.nacks = self.repaired = 0
         self.size = (0, 0)
+        self.codec: VideoCodec | None = None
+        """Of the last picture, None before the first."""
+        self.decode_seconds = 0.0
+        """That a picture takes, on average of the last ones."""
+        self.frozen_seconds = 0.0
+        """Together, of all freezes."""
         self.last_offset: float | None = None
         """Seconds by which the last picture was behind its sound, None while unknown."""
+        self.kind = kind
+        self.identity = identity
         self._opener = opener
-        self._decoder = decoder
+        self._make_decoder = make_decoder
+        self._is_key_frame = is_key_frame
+        self._decoder: VideoDecoder | None = None
+        self._decoder_codec: VideoCodec | None = None
         self._clock = clock
         self._hold = hold
         self._executor = executor
@@ -93,12 +114,13 @@ class VideoReceiver:
         self._buffer = FrameBuffer()
         self._nacks = NackTracker()
         self._timer: asyncio.TimerHandle | None = None
-        self._undecoded: deque[tuple[bytes, int]] = deque()
+        self._undecoded: deque[tuple[VideoCodec, bytes, int]] = deque()
         self._arrived = asyncio.Event()
         self._needs_key_frame = True
         self._requested_at = float("-inf")
         self._rejections = 0
         self._shown_at: float | None = None
+        self._usual_interval = 1 / 30
 
     def receive(self, packet: RtpPacket, size: int, at: float, *, repair: bool = False) -> None:
         """Take one packet of `size` bytes that arrived at monotonic time `at`.
@@ -110,8 +132,12 @@ class VideoReceiver:
             repair: whether it came by retransmission.
 
         Raises:
-            RemoteProtocolError: its payload is malformed.
+            RemoteProtocolError: its payload is malformed, or its payload type unknown.
         """
+        codec = self.identity.format_of(packet.payload_type)
+        if not isinstance(codec, VideoCodec):
+            raise RemoteProtocolError("A stream of pictures has a payload type of sound.")
+        piece = read_piece(packet.payload)
         self.received_rate.add(size, at)
         if repair:
             extended = self.reception.repaired(packet.sequence_number)
@@ -120,9 +146,8 @@ class VideoReceiver:
             extended = self.reception.arrived(packet, at)
         if extended is None:
             return
-        self._nacks.arrived(extended, at)
-        piece = read_piece(packet.payload)
-        self._take(self._buffer.push(extended, packet.timestamp, bool(packet.marker), piece, at))
+        self._nacks.arrived(extended, at, repaired=repair)
+        self._take(self._buffer.push(extended, codec, packet.timestamp, bool(packet.marker), piece, at))
         self._schedule(at)
 
     # Repair
@@ -131,14 +156,14 @@ class VideoReceiver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        next_at = self._nacks.next_at(self._hold)
+        next_at = self._nacks.next_at(self._nacks.hold(now, self._round_trip(), self._hold))
         if next_at is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, next_at - now), self._repair)
 
     def _repair(self) -> None:
         self._timer = None
         now = time.monotonic()
-        hopeless = self._nacks.given_up(now, self._hold)
+        hopeless = self._nacks.given_up(now, self._nacks.hold(now, self._round_trip(), self._hold))
         if hopeless is not None:
             self._take(self._buffer.skip(hopeless + 1))
             beginning = self._buffer.next_sequence
@@ -151,9 +176,9 @@ class VideoReceiver:
         self._schedule(now)
 
     def _lose_reference(self, now: float) -> None:
-        """What comes next cannot be decoded without a key frame: ask for one, at most once a second."""
+        """What comes next cannot be decoded without a key frame: ask for one, unless that was done just now."""
         self._needs_key_frame = True
-        if now - self._requested_at >= KEY_FRAME_INTERVAL:
+        if now - self._requested_at >= max(REQUEST_INTERVAL, 2.0 * (self._round_trip() or 0.0)):
             self._requested_at = now
             self.key_frames_requested += 1
             self._ask_key_frame()
@@ -181,7 +206,7 @@ class VideoReceiver:
             self._lose_reference(now)
 
     def _keep(self, encoded: bytes, frame: Frame) -> None:
-        key_frame = is_key_frame(encoded)
+        key_frame = self._is_key_frame(frame.codec, encoded)
         if key_frame:
             self.key_frames += 1
             self._needs_key_frame = False
@@ -196,7 +221,7 @@ class VideoReceiver:
                 self.dropped += 1
                 self._lose_reference(frame.arrived_at)
                 return
-        self._undecoded.append((encoded, frame.timestamp))
+        self._undecoded.append((frame.codec, encoded, frame.timestamp))
         self._arrived.set()
 
     # Decoding
@@ -209,9 +234,9 @@ class VideoReceiver:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._undecoded:
-                    encoded, timestamp = self._undecoded.popleft()
+                    codec, encoded, timestamp = self._undecoded.popleft()
                     try:
-                        picture = await loop.run_in_executor(self._executor, self._decoder.decode, encoded)
+                        picture = await loop.run_in_executor(self._executor, self._decode, codec, encoded)
                     except CodecError:
                         self.dropped += 1
                         self._undecoded.clear()
@@ -224,16 +249,42 @@ class VideoReceiver:
                 self._timer.cancel()
                 self._timer = None
 
+    def _decode(self, codec: VideoCodec, encoded: bytes) -> av.VideoFrame | None:
+        # Runs in the thread. A stream changes its codec with a key frame, so the decoder before is not missed.
+        if self._decoder is None or codec is not self._decoder_codec:
+            self.close_decoder()
+            self._decoder = self._make_decoder(codec)
+            self._decoder_codec = codec
+        begin = time.perf_counter()
+        picture = self._decoder.decode(encoded)
+        self.decode_seconds += (time.perf_counter() - begin - self.decode_seconds) / _INTERVALS
+        self.codec = codec
+        return picture
+
+    def close_decoder(self) -> None:
+        """Free the decoder, in its thread, after `run` has ended."""
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
+
     def _show_picture(self, picture: av.VideoFrame, timestamp: int) -> None:
         now = time.monotonic()
-        at = self._clock.show_at(StreamKind.VIDEO, timestamp, now)
-        self.last_offset = self._clock.offset(StreamKind.VIDEO, timestamp, at)
+        at = self._clock.show_at(self.kind, timestamp, now)
+        self.last_offset = self._clock.offset(self.kind, timestamp, at)
         self.decoded += 1
         self.size = (picture.width, picture.height)
         self.shown_rate.add(1, now)
         if self._shown_at is None:
             self._on_first(at)
-        elif at - self._shown_at > FREEZE:
-            self.freezes += 1
+        else:
+            self._measure_interval(at - self._shown_at)
         self._shown_at = at
         self._show(picture, at)
+
+    def _measure_interval(self, interval: float) -> None:
+        usual = self._usual_interval
+        if interval > max(_FREEZE_FACTOR * usual, usual + _FREEZE_MARGIN):
+            self.freezes += 1
+            self.frozen_seconds += interval
+        else:
+            self._usual_interval += (interval - usual) / _INTERVALS

@@ -1,7 +1,8 @@
-"""A picture stream out: source → encode → seal → packets → leg.
+"""A picture stream out, of the camera or of the screen: source → encode → seal → packets → outlet.
 
 The newest picture wins: one is encoded at a time, in a thread, and what was captured meanwhile is skipped but for the
-last one. A frame that cannot be sealed is not sent.
+last one. The rate follows the network within one encoder; another size or codec takes another encoder, whose first
+frame is a key frame. A frame that cannot be sealed is not sent.
 """
 
 from __future__ import annotations
@@ -9,82 +10,182 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 from entrenous.crypto.sframe import FrameSealer
 from entrenous.errors import LocalProtocolError, MediaError
 
 from .clocksync import VIDEO_RATE
-from .codecs.base import EncodedPicture, VideoCodec, VideoEncoder
-from .events import SessionEvent, SourceEnded, SourceFailed
+from .codecs.base import Content, EncodedPicture, VideoCodec, VideoEncoder
+from .departures import OVERHEAD
+from .events import SessionEvent, SourceFailed
+from .frame_rate import CaptureRate, FrameRateLimit
 from .identities import StreamIdentity
 from .outgoing import OutgoingStream
-from .pacer import Pacer
-from .payload import PICTURE_IDS, packetise
-from .streams import Picture, StreamKind, VideoSource
-
-PACING = 2.5
-"""Times the video bit rate at which packets leave, so that a key frame takes its time but not the next frame's."""
+from .payload import MAX_PAYLOAD, PICTURE_IDS, packetise
+from .picture_ladder import PictureLadder, PictureSize
+from .repairs import is_worth_doubling
+from .stats import RateMeter
+from .streams import Picture, StreamKind
+from .video_codecs import cheaper_codec
 
 MAX_BACKLOG = 0.250
-"""Seconds of video waiting to leave beyond which pictures are skipped."""
+"""Seconds of this stream waiting to leave beyond which pictures are skipped."""
+
+LEAST_BITRATE = 20_000
+"""Bits a second that encoders are given at least: with less they fail."""
 
 KEY_FRAME_INTERVAL = 1.0
 """Seconds between key frames that the peer asks for."""
 
-Send = Callable[[bytes], bool]
+_FRAMING = 44
+"""Bytes of each packet that are not the encoder's: of RTP, of the payload, of the seal on the frame."""
+
+_MOST_REPAIRS = 0.3
+"""The largest share of the rate that is left for what has to be sent again."""
+
+_SMOOTHING = 0.1
+"""The weight of the last picture in the mean time that encoding takes."""
+
+
+class PictureOutlet(Protocol):
+    """What takes the packets of pictures, and sends them at the pace of the path."""
+
+    def queue(self, kind: StreamKind, packets: list[bytearray], *, repair: bool = False) -> None:
+        """Send these packets of a stream, repairs before everything else."""
+
+    def backlog(self, kind: StreamKind) -> float:
+        """Seconds until what waits of this stream has left."""
+
+
+class EncoderMaker(Protocol):
+    """How encoders are opened."""
+
+    def __call__(
+        self, codec: VideoCodec, width: int, height: int, *, bitrate: int, fps: float, content: Content
+    ) -> VideoEncoder:
+        """Open one, in the thread; raises CodecError."""
+
+
+class Pictures(Protocol):
+    """Where pictures come from."""
+
+    async def read(self) -> Picture:
+        """The next picture."""
 
 
 class VideoSender:
     """Sends the newest picture, as fast as the encoder and the path allow, from `run` on.
 
     Args:
+        kind: camera or screen.
         identity: of the stream.
         sealer: frame keys.
-        make_encoder: opens an encoder for a width and a height, in the thread.
-        bitrate: of the encoder, bits a second.
-        source: where pictures come from.
-        send: takes RTP packets.
-        executor: one thread, in which pictures are encoded.
-        on_event: told when the source ends or fails.
+        codec: one that the peer takes.
+        make_encoder: opens encoders.
+        pictures: where they come from, whichever source is in use.
+        outlet: takes RTP packets.
+        path: the share of packets of this stream that get lost, 0..1, and the round trip in seconds, None: unknown.
+        on_event: told when a picture cannot be encoded.
     """
 
     def __init__(
         self,
+        kind: StreamKind,
         identity: StreamIdentity,
         sealer: FrameSealer,
-        make_encoder: Callable[[int, int], VideoEncoder],
-        bitrate: int,
-        source: VideoSource,
-        send: Send,
-        executor: Executor,
+        codec: VideoCodec,
+        make_encoder: EncoderMaker,
+        pictures: Pictures,
+        outlet: PictureOutlet,
+        path: Callable[[], tuple[float, float | None]],
         on_event: Callable[[SessionEvent], None],
     ) -> None:
+        self.kind = kind
         self.stream = OutgoingStream(identity, VIDEO_RATE, repairable=True)
-        self.muted = False
-        self.frames = 0
-        self.key_frames = 0
-        self.skipped = 0
-        self.nacks_received = 0
+        self.paused = False
+        """Whether pictures are withheld: muted, or the call is on hold."""
+        self.frames = self.key_frames = self.skipped = self.doubled = self.nacks_received = 0
+        self.size = (0, 0)
+        """Of what is encoded, pixels."""
+        self.encode_seconds = 0.0
+        """That a picture takes, on average of the last ones."""
+        self.encoded_rate = RateMeter()
         self._sealer = sealer
         self._make_encoder = make_encoder
-        self._source = source
-        self._send = send
-        self._executor = executor
+        self._pictures = pictures
+        self._outlet = outlet
+        self._path = path
         self._on_event = on_event
-        self._pacer = Pacer(PACING * bitrate)
-        self._pumping: asyncio.TimerHandle | None = None
+        self._content = Content.SCREEN if kind is StreamKind.SCREEN else Content.CAMERA
+        self._accepted: Collection[VideoCodec] = (codec,)
+        self._ladder = PictureLadder(codec, self._content)
+        self._capture = CaptureRate()
+        self._limit = FrameRateLimit(self._capture.fps)
+        self._rate = 0
+        self._new_encode_seconds: float | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"entrenous-{kind.value}-encode")
         self._newest: Picture | None = None
         self._arrived = asyncio.Event()
         self._encoder: VideoEncoder | None = None
-        self._encoder_size = (0, 0)
+        self._encoder_form: tuple[VideoCodec, int, int] | None = None
+        self._encoder_rate: tuple[int, float] | None = None
         self._picture_id = secrets.randbelow(PICTURE_IDS)
-        self._wants_key_frame = True
+        self._key_frame_due: float | None = float("-inf")
         self._key_frame_at = float("-inf")
 
+    # What the session decides
+
+    @property
+    def codec(self) -> VideoCodec:
+        """What the next picture is encoded with."""
+        return self._ladder.codec
+
+    def accept(self, codec: VideoCodec, accepted: Collection[VideoCodec]) -> None:
+        """Encode with this codec from the next picture on.
+
+        Args:
+            codec: the preferred one of those that the peer takes.
+            accepted: all of these, for an encoder that does not keep up.
+        """
+        if set(accepted) != set(self._accepted) or self._ladder.codec not in accepted:
+            self._accepted = tuple(accepted)
+            self._use_codec(codec)
+
+    def _use_codec(self, codec: VideoCodec) -> None:
+        self._ladder = PictureLadder(codec, self._content)
+
+    def set_rate(self, rate: int) -> None:
+        """Send at this rate from now on.
+
+        Args:
+            rate: bits a second on the wire, 0: no picture for now.
+        """
+        self._rate = rate
+
+    def pause(self, paused: bool) -> None:
+        """Withhold pictures, or send them again, beginning with one that stands alone."""
+        if self.paused and not paused:
+            self._key_frame_due = float("-inf")
+        self.paused = paused
+
+    def repair(self, sequences: list[int], now: float, round_trip: float | None) -> None:
+        """Send again what the peer has missed, as far as it is still here and worth it."""
+        self.nacks_received += len(sequences)
+        packets = [self.stream.repair(sequence, now, round_trip) for sequence in sequences]
+        self._outlet.queue(self.kind, [packet for packet in packets if packet is not None], repair=True)
+
+    def request_key_frame(self, now: float) -> None:
+        """Make a picture stand alone: the next one, or, when one did just now, the first after a second from that."""
+        if self._key_frame_due is None:
+            self._key_frame_due = max(now, self._key_frame_at + KEY_FRAME_INTERVAL)
+
+    # Pictures
+
     async def run(self) -> None:
-        """Read and encode until cancelled or the source has ended."""
+        """Read and encode until cancelled."""
         reading = asyncio.create_task(self._read())
         try:
             while True:
@@ -92,99 +193,115 @@ class VideoSender:
                 self._arrived.clear()
                 picture, self._newest = self._newest, None
                 if picture is None:
-                    return
-                if self.muted or self._pacer.backlog > MAX_BACKLOG:
+                    continue
+                if self.paused or not self._rate or self._outlet.backlog(self.kind) > MAX_BACKLOG:
                     self.skipped += 1
                 else:
                     await self._send_picture(picture)
         finally:
             reading.cancel()
-            self._stop_pumping()
 
     async def _read(self) -> None:
-        event: SessionEvent = SourceEnded(StreamKind.VIDEO)
-        try:
-            while (picture := await self._source.read()) is not None:
-                self.skipped += self._newest is not None
-                self._newest = picture
-                self._arrived.set()
-        except MediaError as error:
-            event = SourceFailed(StreamKind.VIDEO, str(error))
-        self._on_event(event)
-        self._arrived.set()
+        while True:
+            picture = await self._pictures.read()
+            self._capture.captured(picture.captured_at)
+            if not self._limit.takes(picture.captured_at):
+                self.skipped += 1
+                continue
+            self.skipped += self._newest is not None
+            self._newest = picture
+            self._arrived.set()
 
     async def _send_picture(self, picture: Picture) -> None:
-        key_frame, self._wants_key_frame = self._wants_key_frame, False
+        now = time.monotonic()
+        key_frame = self._key_frame_due is not None and now >= self._key_frame_due
+        bitrate = payload_rate(self._rate, self._limit.fps, self._path()[0])
+        rung = self._choose_rung(picture, bitrate, now)
+        codec = self._ladder.codec
         loop = asyncio.get_running_loop()
         try:
-            encoded = await loop.run_in_executor(self._executor, self._encode, picture, key_frame)
+            encoded = await loop.run_in_executor(self._thread, self._encode, picture, codec, rung, bitrate, key_frame)
         except MediaError as error:
-            self._on_event(SourceFailed(StreamKind.VIDEO, str(error)))
+            self._on_event(SourceFailed(self.kind, str(error)))
             return
         try:
             sealed = self._sealer.seal(encoded.data)
         except LocalProtocolError:
-            self._wants_key_frame = True  # what was not sent cannot be built upon
+            self._key_frame_due = float("-inf")  # what was not sent cannot be built upon
             return
+        self._queue(sealed, codec, picture.captured_at, key_frame=encoded.key_frame)
+
+    def _choose_rung(self, picture: Picture, bitrate: int, now: float) -> PictureSize:
+        source = PictureSize(picture.frame.width, picture.frame.height, self._capture.fps)
+        rung = self._ladder.update(now, bitrate, self._new_encode_seconds, source)
+        self._new_encode_seconds = None
+        if self._ladder.encoder_limited:
+            cheaper = cheaper_codec(self._ladder.codec, self._accepted)
+            if cheaper is not None:
+                self._use_codec(cheaper)
+        self._limit.fps = rung.fps
+        return rung
+
+    def _queue(self, sealed: bytes, codec: VideoCodec, captured_at: float, *, key_frame: bool) -> None:
         now = time.monotonic()
-        if encoded.key_frame:
+        self.frames += 1
+        self.encoded_rate.add(1, now)
+        if key_frame:
             self.key_frames += 1
             self._key_frame_at = now
-        self.frames += 1
+            self._key_frame_due = None
         payloads = packetise(sealed, self._picture_id)
         self._picture_id = (self._picture_id + 1) % PICTURE_IDS
-        timestamp = self.stream.timestamp_of(picture.captured_at)
-        for packet in self.stream.frame(payloads, timestamp, picture.captured_at, marker=True, format_=VideoCodec.VP8):
-            self._pacer.push(packet)
-        self._pump()
+        timestamp = self.stream.timestamp_of(captured_at)
+        packets = self.stream.frame(payloads, timestamp, captured_at, marker=True, format_=codec)
+        self._outlet.queue(self.kind, packets)
+        loss, round_trip = self._path()
+        if is_worth_doubling(len(packets), loss, round_trip):
+            doubles = [self.stream.repair(int.from_bytes(packet[2:4], "big"), now, round_trip) for packet in packets]
+            self.doubled += len(doubles)
+            self._outlet.queue(self.kind, [double for double in doubles if double is not None])
 
-    def _encode(self, picture: Picture, key_frame: bool) -> EncodedPicture:
-        # Runs in the thread. A picture of another size takes another encoder, whose first frame stands alone.
-        size = (picture.frame.width & ~1, picture.frame.height & ~1)
-        if self._encoder is None or size != self._encoder_size:
-            if self._encoder is not None:
-                self._encoder.close()
-            self._encoder = self._make_encoder(*size)
-            self._encoder_size = size
-        return self._encoder.encode(picture.frame, key_frame=key_frame)
+    def _encode(
+        self, picture: Picture, codec: VideoCodec, rung: PictureSize, bitrate: int, key_frame: bool
+    ) -> EncodedPicture:
+        # Runs in the thread.
+        form = (codec, rung.width, rung.height)
+        if self._encoder is None or form != self._encoder_form:
+            self._close_encoder()
+            self._encoder = self._make_encoder(
+                codec, rung.width, rung.height, bitrate=bitrate, fps=rung.fps, content=self._content
+            )
+            self._encoder_form = form
+            self.size = (rung.width, rung.height)
+        elif (bitrate, rung.fps) != self._encoder_rate:
+            self._encoder.set_rate(bitrate, rung.fps)
+        self._encoder_rate = (bitrate, rung.fps)
+        begin = time.perf_counter()
+        encoded = self._encoder.encode(picture.frame, key_frame=key_frame)
+        self._new_encode_seconds = time.perf_counter() - begin
+        self.encode_seconds += _SMOOTHING * (self._new_encode_seconds - self.encode_seconds)
+        return encoded
 
-    def _pump(self) -> None:
-        """Hand over what may leave now and come back when more may."""
-        self._stop_pumping()
-        now = time.monotonic()
-        for packet in self._pacer.due(now):
-            if self._send(packet):
-                self.stream.sent(packet, now)
-        next_at = self._pacer.next_at()
-        if next_at is not None:
-            self._pumping = asyncio.get_running_loop().call_later(max(0.001, next_at - now), self._pump)
+    async def close(self) -> None:
+        """Free the encoder and its thread, after `run` has ended."""
+        # The thread closes the encoder behind the picture that it may still be busy with, and ends.
+        await asyncio.wrap_future(self._thread.submit(self._close_encoder))
+        self._thread.shutdown(wait=True)
 
-    def _stop_pumping(self) -> None:
-        if self._pumping is not None:
-            self._pumping.cancel()
-            self._pumping = None
-
-    def repair(self, sequences: list[int], now: float, round_trip: float | None) -> None:
-        """Send again what the peer has missed, as far as it is still here and worth it."""
-        for sequence in sequences:
-            self.nacks_received += 1
-            packet = self.stream.repair(sequence, now, round_trip)
-            if packet is not None:
-                self._pacer.push(packet, repair=True)
-        self._pump()
-
-    def request_key_frame(self, now: float) -> None:
-        """Make the next picture stand alone, unless one did less than a second ago."""
-        if now - self._key_frame_at >= KEY_FRAME_INTERVAL:
-            self._wants_key_frame = True
-
-    def unmute(self) -> None:
-        """Send pictures again, beginning with one that stands alone."""
-        self.muted = False
-        self._wants_key_frame = True
-
-    def close_encoder(self) -> None:
-        """Free the encoder, in its thread, after `run` has ended."""
+    def _close_encoder(self) -> None:
         if self._encoder is not None:
             self._encoder.close()
             self._encoder = None
+
+
+def payload_rate(rate: int, fps: float, loss: float) -> int:
+    """The bit rate of an encoder whose packets, repairs included, make up a rate on the wire.
+
+    Args:
+        rate: bits a second on the wire.
+        fps: pictures a second, each of which has one packet at least.
+        loss: the share of packets that have to be sent again, 0..1.
+    """
+    first_sent = rate * (1.0 - min(loss, _MOST_REPAIRS))
+    packets = max(fps, first_sent / 8 / (MAX_PAYLOAD + OVERHEAD))
+    return max(LEAST_BITRATE, round(first_sent - 8 * packets * (_FRAMING + OVERHEAD)))
