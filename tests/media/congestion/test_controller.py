@@ -87,6 +87,18 @@ def test_a_long_queue_that_comes_suddenly_stops_all_but_sound_until_it_is_draine
     assert controller.rate > LEAST_RATE
 
 
+def test_a_queue_that_jumps_up_needs_no_slope() -> None:
+    controller = CongestionController(0.0)
+    now = carry(controller, 0.0, 3.0, 1_000_000)
+    base = controller.history.next_number
+    # Packets that arrive together are one group: what they tell shows in no slope yet.
+    for _ in range(5):
+        controller.sent(1000, now)
+    controller.feedback(TransportFeedback(base, 0, 0, tuple([round((now + 0.23) / TICK)] * 5)), now + 0.25)
+    assert controller.decreases == 1
+    assert controller.rate < 0.5 * START_RATE
+
+
 def test_another_path_begins_carefully_and_what_the_old_one_did_counts_no_more() -> None:
     controller = CongestionController(0.0)
     now = carry(controller, 0.0, 5.0, 2_000_000)
@@ -96,7 +108,7 @@ def test_another_path_begins_carefully_and_what_the_old_one_did_counts_no_more()
     controller.path_changed(now + 0.001)
     assert controller.rate == pytest.approx(PATH_CHANGE_SHARE * before, rel=0.3)
     careful = controller.rate
-    controller.feedback(TransportFeedback(base, 0, 0, (round((now + 2.0) / TICK),)), now + 2.0)
+    controller.feedback(TransportFeedback(base, 0, 0, (round((now + 0.03) / TICK),)), now + 0.04)
     assert controller.queue_delay == 0.0
     carry(controller, now + 0.002, 1.0, careful, delay=0.3)
     assert controller.rate >= careful

@@ -23,7 +23,9 @@ SILENCE = 1.0
 """Seconds without feedback, while packets are under way, after which the rate is halved, and halved again."""
 
 SUDDEN_QUEUE = 0.080
-"""Seconds by which the queue has to grow from one feedback to the next to be congestion without a look at the slope."""
+SUDDEN_SHARE = 0.3
+"""Seconds by which the queue has to exceed its sliding average to be congestion without a look at the slope, and the
+share that each feedback has in that average."""
 
 PROOF_SECONDS = 1.5
 """Seconds for which the rate that a probe has shown counts as arriving."""
@@ -118,8 +120,9 @@ class CongestionController:
                 probed = self._take(arrival, now) or probed
         if arrivals:
             self.round_trip = max(0.0, now - max(arrival.sent_at for arrival in arrivals))
-        queued, self._queued = self._queued, self._queue.seconds
-        usage = Usage.OVERUSED if self._queued > queued + SUDDEN_QUEUE else self._trendline.usage
+        grown = self._queue.seconds - self._queued
+        self._queued += SUDDEN_SHARE * grown
+        usage = Usage.OVERUSED if grown > SUDDEN_QUEUE else self._trendline.usage
         self.loss.add(len(arrivals), octets, outcome.missing, outcome.late, now)
         self._adjust(usage, probed, now)
 

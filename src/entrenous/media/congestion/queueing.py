@@ -13,7 +13,7 @@ BASE_SECONDS = 10.0
 
 _BUCKET = 1.0
 _JITTER_SHARE = 1 / 16
-RECENT_PACKETS = 5
+RECENT_PACKETS = 3
 """Packets of which the least delayed tells the delay now: single ones wait for other reasons."""
 
 
