@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from entrenous.media.codecs.base import Samples
-from entrenous.media.jitter import Conceal, Play, PlayoutBuffer, PlayoutCounters, Recover, Step
+from entrenous.media.jitter import PlayoutBuffer
 from entrenous.media.playout import Playout
+from entrenous.media.playout_steps import Conceal, Play, PlayoutCounters, Recover, Step
 
 TURN = 0.020
 FIRST = 4_294_900_000  # the timestamp wraps after 70 packets
@@ -173,6 +174,7 @@ def test_without_fec_a_lost_packet_is_concealed() -> None:
     heard = listen([Arrival(at, number, fec=False) for at, number in stream(100, lost=[40])])
     at = heard.steps.index("39")
     assert heard.steps[at : at + 4] == ["39", "plc", "41", "42"]
+    assert heard.counters.concealed_share == 0.01
     assert len({round(delay, 6) for delay in heard.delays}) == 1
 
 
@@ -264,6 +266,13 @@ def test_a_path_that_became_longer_leaves_the_delay_as_it_was_before_long() -> N
     heard = listen(longer)
     assert heard.numbers == list(range(5000))
     assert heard.delays[-1] < 0.15 + 0.045
+
+
+def test_a_path_that_became_longer_is_not_taken_for_delay_that_is_too_much() -> None:
+    longer = [(at + (0.25 if number >= 500 else 0.0), number) for at, number in stream(1500)]
+    heard = listen(longer)
+    assert heard.numbers == list(range(1500))
+    assert heard.counters.concealed <= 14, "once for the step itself"
 
 
 @pytest.mark.parametrize("jump", [2**31, 48_000 * 3600, -48_000 * 60])

@@ -12,9 +12,9 @@ How it steers:
 
 - A packet that is missing when its turn comes, while later ones are here, is lost: it is recovered from in-band FEC
   or concealed, and the play-out goes on. A loss by itself never adds delay.
-- With nothing here, or with far too little slack, the play-out conceals and stays where it is. If the packet comes
-  after all it is played, and the delay has grown by what was waited; if a later one comes, the concealment has stood
-  in for those between, unless the delay was wanted.
+- With nothing here the play-out conceals and stays where it is. If the packet comes after all it is played, and the
+  delay has grown by what was waited; if a later one comes, the concealment has stood in for those between, unless the
+  delay was wanted.
 - Slack that is too much or too little for a whole block is taken back or gained by shortening or lengthening sound a
   little. Sound is taken every 20 ms, so within a block more delay protects from nothing: the rest is trimmed.
 - Far too much, after an outage, is left out at once.
@@ -23,12 +23,12 @@ How it steers:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 from .arrivals import ArrivalHistory
 from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, SAMPLE_RATE
 from .drift import ClockDrift
+from .playout_steps import Conceal, Packet, Play, PlayoutCounters, Recover, Step, Stretch
 
 MINIMUM_DELAY: Final = 0.020
 MAXIMUM_DELAY: Final = 0.400
@@ -69,101 +69,6 @@ _REMEMBERED: Final = (1 << 128) - 1
 
 _STRAY: Final = 1.0
 """Seconds of unexpected transit from which a packet is taken for a new beginning, once a second one agrees."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One encoded packet in its place.
-
-    Args:
-        position: of its first block.
-        payload: the encoded sound.
-        blocks: how many blocks it holds.
-        fec: whether it carries a coarse copy of the block before it.
-        timestamp: its RTP timestamp.
-        at: when it reached the socket, monotonic seconds.
-        copy: whether it came again with a later packet.
-    """
-
-    position: int
-    payload: bytes
-    blocks: int
-    fec: bool
-    timestamp: int
-    at: float
-    copy: bool = False
-
-    @property
-    def transit(self) -> float:
-        """Seconds of the way, up to a constant that is the same for the whole stream."""
-        return self.at - self.position * BLOCK_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A wish to change the length of what is decoded next.
-
-    Args:
-        samples: to be added at most, or if negative, taken away.
-        likeness: correlation, -1 to 1, that makes a place for it good enough.
-    """
-
-    samples: int
-    likeness: float
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """Decode this packet, and change its length if that goes unheard."""
-
-    packet: Packet
-    stretch: Stretch | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Recover:
-    """The block at `position` is lost, its successor is here: decode the successor's FEC (it stays in the buffer)."""
-
-    position: int
-    successor: Packet
-
-
-@dataclass(frozen=True, slots=True)
-class Conceal:
-    """Nothing to decode: let the codec invent a block."""
-
-
-Step = Play | Recover | Conceal
-
-
-@dataclass(slots=True)
-class PlayoutCounters:
-    """What has happened since the beginning, in blocks of 20 ms where nothing else is said.
-
-    Args:
-        played: decoded from a packet of their own.
-        recovered: lost, and decoded from the FEC of the packet behind.
-        concealed: invented, be it for a loss or because nothing was here in time.
-        comfort: noise in the manner of the background, played after a second without anything.
-        late: packets that came after their turn.
-        duplicates: packets that were here already, or played; copies in bundles are not counted.
-        copies_played: of those played, how many came as a copy in the bundle of a later packet.
-        discarded: packets left out to take delay back, or for want of room.
-        shortened, lengthened: samples (1/48 ms) taken out of and put into decoded sound to correct the delay.
-        restarts: jumps of the sender's timestamps that were followed.
-    """
-
-    played: int = 0
-    recovered: int = 0
-    concealed: int = 0
-    comfort: int = 0
-    late: int = 0
-    duplicates: int = 0
-    copies_played: int = 0
-    discarded: int = 0
-    shortened: int = 0
-    lengthened: int = 0
-    restarts: int = 0
 
 
 class PlayoutBuffer:
@@ -297,7 +202,7 @@ class PlayoutBuffer:
         self._delay = slack + stored / SAMPLE_RATE
         packet = self._packets.pop(self._next, None)
         if packet is None:
-            return self._do_without(slack, wanted)
+            return self._do_without()
         self.counters.played += packet.blocks
         self.counters.copies_played += packet.blocks if packet.copy else 0
         for inside in range(packet.position + 1, packet.position + packet.blocks):
@@ -402,10 +307,8 @@ class PlayoutBuffer:
         if here:
             self._make_room(max(here))
 
-    def _do_without(self, slack: float, wanted: float) -> Step:
+    def _do_without(self) -> Step:
         """The next packet is missing, and later ones are here."""
-        if wanted - slack >= BLOCK_SECONDS:
-            return self._wait()
         lost = self._next
         self._advance(1)
         successor = self._packets.get(self._next)
@@ -420,8 +323,7 @@ class PlayoutBuffer:
     def _wished(self, slack: float, stored: int, wanted: float, now: float) -> Stretch | None:
         """The change of length that is due, if any, of the packet just taken at this slack."""
         enough = max(wanted, min(self._arrivals.recent, self._maximum_delay))
-        # What the slack has too much is in the packets that are held; a stale measure must not empty the buffer.
-        above = min(math.floor((slack - enough) / BLOCK_SECONDS), len(self._packets))
+        above = math.floor((slack - enough) / BLOCK_SECONDS)
         if above >= 1:
             samples = -(stored + above * BLOCK_SAMPLES)
         elif slack < wanted - _TOLERATED:

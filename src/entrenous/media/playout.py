@@ -25,7 +25,8 @@ import numpy as np
 from entrenous.errors import CodecError
 
 from .codecs.base import BLOCK_SAMPLES, AudioDecoder, Samples
-from .jitter import Conceal, Play, PlayoutBuffer, Recover, Step, Stretch
+from .jitter import PlayoutBuffer
+from .playout_steps import Conceal, Play, Recover, Step, Stretch
 from .stretch import HISTORY, ROOM, join, lengthen, shorten
 
 _NOTHING: Final[Samples] = np.zeros(0, np.int16)
