@@ -80,6 +80,7 @@ PURE = (
     "entrenous.doctor.judge_server",
     "entrenous.protocol",
     "entrenous.netlink",
+    "entrenous.media.codec_choice",
     "entrenous.media.jitter",
     "entrenous.media.picture_ladder",
     "entrenous_signaling.hub",

@@ -1,7 +1,8 @@
 """Which codec a call's pictures use, and what encodes and decodes it.
 
-Measured at 720p30 and 1 Mbit/s on one thread: VP9 takes 9 ms a picture to encode and 1.6 to decode, VP8 7.5 and 2.7,
-H264 7.9 and 1.9. VP9 looks best at every rate, follows a lower rate furthest down, and costs both ends together least.
+Measured at 720p30 and 1 Mbit/s on one thread, a picture of a talking person: VP8 takes 6.7 ms to encode and 1.8 to
+decode, H264 7.1 and 1.4, VP9 9.7 and 2.8; their SSIM is 0.978, 0.983 and 0.987. At 300 kbit/s only VP9 and H264 keep to
+the rate, H264 by far the uglier. `codec_choice` weighs that from moment to moment.
 """
 
 from __future__ import annotations
@@ -60,15 +61,14 @@ def choose_codec(preferred: Sequence[VideoCodec], accepted: Collection[VideoCode
     return next((codec for codec in preferred if codec in accepted), None)
 
 
-def cheaper_codec(codec: VideoCodec, accepted: Collection[VideoCodec]) -> VideoCodec | None:
+def cheaper_codec(codec: VideoCodec, usable: Collection[VideoCodec]) -> VideoCodec | None:
     """What an encoder that cannot keep up may change to: the codec of least work, None when nothing takes less.
 
     Args:
         codec: in use.
-        accepted: what the receiver decodes.
+        usable: what this end encodes and the other decodes.
     """
-    cheaper = _BY_EFFORT[: _BY_EFFORT.index(codec)]
-    return choose_codec([candidate for candidate in cheaper if candidate in best_codecs()], accepted)
+    return choose_codec(_BY_EFFORT[: _BY_EFFORT.index(codec)], usable)
 
 
 def make_encoder(
