@@ -9,6 +9,7 @@ import pytest
 
 from entrenous.errors import CodecError
 from entrenous.media.codecs import libopus
+from entrenous.media.codecs.bundled import candidates
 
 
 @pytest.fixture
@@ -22,11 +23,6 @@ def test_the_library_is_loaded_once() -> None:
     assert libopus.load() is libopus.load()
 
 
-def test_the_copy_beside_pyav_is_preferred() -> None:
-    first = next(iter(libopus._candidates()))
-    assert "av.libs" in first or ".dylibs" in first
-
-
 def test_handles_are_not_cut_to_32_bits() -> None:
     assert libopus.load().opus_encoder_create.restype is ctypes.c_void_p
     assert libopus.load().opus_decoder_create.restype is ctypes.c_void_p
@@ -38,13 +34,12 @@ def test_an_error_carries_the_words_of_libopus() -> None:
 
 
 def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch, fresh_load: None) -> None:
-    monkeypatch.setattr(libopus, "_WHERE_WHEELS_KEEP_IT", ())
-    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
+    monkeypatch.setattr(libopus, "candidates", lambda _: iter(()))
     with pytest.raises(CodecError, match="pip install av"):
         libopus.load()
 
 
 def test_a_library_that_does_not_load_is_passed_over(monkeypatch: pytest.MonkeyPatch, fresh_load: None) -> None:
-    good = next(iter(libopus._candidates()))
-    monkeypatch.setattr(libopus, "_candidates", lambda: iter(["/nowhere/libopus.so", good]))
+    good = next(candidates("opus"))
+    monkeypatch.setattr(libopus, "candidates", lambda _: iter(["/nowhere/libopus.so", good]))
     assert libopus.load().opus_strerror(0) == b"success"

@@ -1,8 +1,7 @@
 """The libopus that every wheel of PyAV carries, bound with ctypes.
 
 PyAV's own Opus codec can neither conceal a lost packet nor read in-band FEC, and changes nothing once it is open;
-the library beneath it does all of that. It is looked for beside PyAV's other shared libraries first, so that one
-process never loads two different ones, and then on the system.
+the library beneath it does all of that.
 
 API: https://opus-codec.org/docs/opus_api-1.5/ (`opus_encoder.h`, `opus_decoder.h`, `opus_defines.h`).
 """
@@ -10,14 +9,10 @@ API: https://opus-codec.org/docs/opus_api-1.5/ (`opus_encoder.h`, `opus_decoder.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import functools
-from collections.abc import Iterator
-from pathlib import Path
-
-import av
 
 from ...errors import CodecError
+from .bundled import candidates
 
 APPLICATION_VOIP = 2048
 SIGNAL_VOICE = 3001
@@ -35,22 +30,6 @@ SET_PACKET_LOSS_PERC = 4014
 SET_DTX = 4016
 SET_SIGNAL = 4024
 
-_WHERE_WHEELS_KEEP_IT = (
-    ("../av.libs", "libopus-*.so*"),  # Linux (auditwheel)
-    (".dylibs", "libopus*.dylib"),  # macOS (delocate)
-    ("../av.libs", "*opus-*.dll"),  # Windows (delvewheel)
-)
-
-
-def _candidates() -> Iterator[str]:
-    """Paths to try, PyAV's own copy before the system's."""
-    package = Path(av.__file__).parent
-    for folder, pattern in _WHERE_WHEELS_KEEP_IT:
-        yield from (str(path) for path in sorted((package / folder).glob(pattern)))
-    system = ctypes.util.find_library("opus")
-    if system is not None:
-        yield system
-
 
 @functools.cache
 def load() -> ctypes.PyDLL:
@@ -62,7 +41,7 @@ def load() -> ctypes.PyDLL:
     Raises:
         CodecError: there is no libopus beside PyAV nor on the system.
     """
-    for candidate in _candidates():
+    for candidate in candidates("opus"):
         try:
             library = ctypes.PyDLL(candidate)
         except OSError:
