@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from entrenous.media.events import LegPath, PathKind
-from entrenous.media.jitter import PlayoutCounters
+from entrenous.media.playout_steps import PlayoutCounters
 from entrenous.media.reports import ReportExchange
 from entrenous.media.snapshot import snapshot
 from entrenous.media.stats import AudioStats, RateMeter, VideoStats
