@@ -37,7 +37,7 @@ _STATIC_THRESHOLD = {Content.CAMERA: 1, Content.SCREEN: 100}
 class VpxEncoder:
     """Encodes pictures of one size, one encoded frame for each, without look-ahead, on the thread that calls.
 
-    All calls, `close` too, come from one thread at a time; each but `close` lets the interpreter go on meanwhile.
+    All calls, `close` too, come from one thread at a time; each lets the interpreter go on meanwhile.
 
     Args:
         codec: VP8 or VP9.
