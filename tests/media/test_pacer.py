@@ -6,69 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from entrenous.media.pacer import MAX_BACKLOG, FairPacer, Pacer
+from entrenous.media.pacer import MAX_BACKLOG, Pacer
 from entrenous.media.streams import StreamKind
-
-
-def drain(pacer: Pacer, now: float = 100.0) -> list[tuple[float, bytes]]:
-    left = []
-    while (next_at := pacer.next_at()) is not None:
-        now = max(now, next_at)
-        left += [(now, packet) for packet in pacer.due(now)]
-    return left
-
-
-def test_a_large_frame_takes_its_time() -> None:
-    pacer = Pacer(1_000_000)
-    for _ in range(50):
-        pacer.push(bytes(1250))  # 10 ms each
-    left = drain(pacer)
-    assert len(left) == 50
-    assert left[-1][0] - left[0][0] == pytest.approx(0.485, abs=0.011)
-    assert all(later[0] - earlier[0] <= 0.0101 for earlier, later in pairwise(left))
-
-
-def test_a_small_frame_leaves_at_once() -> None:
-    pacer = Pacer(1_000_000)
-    pacer.push(bytes(500))
-    assert pacer.due(100.0) == [bytes(500)]
-    assert pacer.next_at() is None
-
-
-def test_repairs_overtake() -> None:
-    pacer = Pacer(1_000_000)
-    pacer.push(b"frame" * 200)
-    pacer.push(b"frame" * 200)
-    assert len(pacer.due(100.0)) == 1
-    pacer.push(b"repair", repair=True)
-    assert [packet for _, packet in drain(pacer)] == [b"repair", b"frame" * 200]
-
-
-def test_the_backlog_is_in_seconds_and_bounded() -> None:
-    pacer = Pacer(1_000_000)
-    for _ in range(10):
-        pacer.push(bytes(1250))
-    assert pacer.backlog == pytest.approx(0.1)
-    for _ in range(2 * MAX_BACKLOG):
-        pacer.push(bytes(1250))
-    assert pacer.backlog == pytest.approx(MAX_BACKLOG * 0.01)
-    drain(pacer)
-    assert pacer.backlog == 0.0
-
-
-def test_idle_time_saves_up_nothing_but_a_small_burst() -> None:
-    pacer = Pacer(1_000_000)
-    pacer.push(bytes(100))
-    pacer.due(100.0)
-    for _ in range(20):
-        pacer.push(bytes(1250))
-    assert len(pacer.due(200.0)) == 1
-
 
 VIDEO, SCREEN = StreamKind.VIDEO, StreamKind.SCREEN
 
 
-def leave(pacer: FairPacer, now: float = 100.0) -> list[tuple[float, StreamKind, bytearray]]:
+def leave(pacer: Pacer, now: float = 100.0) -> list[tuple[float, StreamKind, bytearray]]:
     left = []
     while not pacer.empty:
         now = max(now, pacer.free_at)
@@ -79,7 +23,7 @@ def leave(pacer: FairPacer, now: float = 100.0) -> list[tuple[float, StreamKind,
 
 
 def test_a_large_frame_takes_its_time_at_the_rate_of_the_moment() -> None:
-    pacer = FairPacer(1_000_000)
+    pacer = Pacer(1_000_000)
     for _ in range(50):
         pacer.push(VIDEO, bytearray(1250))  # 10 ms each
     times = [at for at, _, _ in leave(pacer)]
@@ -88,7 +32,7 @@ def test_a_large_frame_takes_its_time_at_the_rate_of_the_moment() -> None:
 
 
 def test_idle_time_saves_up_a_small_burst_only() -> None:
-    pacer = FairPacer(1_000_000)
+    pacer = Pacer(1_000_000)
     pacer.push(VIDEO, bytearray(100))
     leave(pacer)
     for _ in range(20):
@@ -99,14 +43,14 @@ def test_idle_time_saves_up_a_small_burst_only() -> None:
 
 
 def test_a_repair_goes_first() -> None:
-    pacer = FairPacer(1_000_000)
+    pacer = Pacer(1_000_000)
     pacer.push(VIDEO, bytearray(b"frame"))
     pacer.push(SCREEN, bytearray(b"repair"), repair=True)
     assert [bytes(packet) for _, _, packet in leave(pacer)] == [b"repair", b"frame"]
 
 
 def test_streams_share_by_weight() -> None:
-    pacer = FairPacer(1_000_000)
+    pacer = Pacer(1_000_000)
     pacer.share({VIDEO: 100_000.0, SCREEN: 300_000.0})
     for _ in range(100):
         pacer.push(VIDEO, bytearray(1000))
@@ -116,7 +60,7 @@ def test_streams_share_by_weight() -> None:
 
 
 def test_a_stream_that_was_quiet_does_not_catch_up() -> None:
-    pacer = FairPacer(1_000_000)
+    pacer = Pacer(1_000_000)
     for _ in range(100):
         pacer.push(VIDEO, bytearray(1000))
     for _ in range(50):
@@ -128,7 +72,7 @@ def test_a_stream_that_was_quiet_does_not_catch_up() -> None:
 
 
 def test_what_waits_is_counted_with_overhead_and_bounded() -> None:
-    pacer = FairPacer(1_000_000, overhead=44)
+    pacer = Pacer(1_000_000, overhead=44)
     pacer.push(VIDEO, bytearray(1000))
     pacer.push(VIDEO, bytearray(500), repair=True)
     assert (pacer.waiting(VIDEO), pacer.waiting(SCREEN)) == (1588, 0)

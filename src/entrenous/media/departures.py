@@ -17,7 +17,7 @@ from .congestion.controller import CongestionController
 from .congestion.probing import Probe
 from .feedback import TransportFeedback
 from .outgoing import OutgoingStream
-from .pacer import FairPacer
+from .pacer import Pacer
 from .rtp import number_packet
 from .streams import StreamKind
 
@@ -58,7 +58,7 @@ class Departures:
         self._send = send
         self._on_rates = on_rates
         self._allocator = Allocator()
-        self._pacer = FairPacer(LEAST_PACE, OVERHEAD)
+        self._pacer = Pacer(LEAST_PACE, OVERHEAD)
         self._streams: dict[StreamKind, OutgoingStream] = {}
         self._demands: dict[StreamKind, Demand] = {}
         self._told: dict[StreamKind, int] = {}

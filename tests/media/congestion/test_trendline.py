@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from entrenous.media.congestion.groups import Step
-from entrenous.media.congestion.trendline import Trendline, Usage
+from entrenous.media.congestion.trendline import WINDOW, Trendline, Usage
 
 
 def follow(trend: Trendline, growth: float, seconds: float, *, begin: float = 0.0, jitter: float = 0.0) -> list[Usage]:
@@ -59,3 +60,21 @@ def test_groups_of_one_instant_change_nothing() -> None:
     for _ in range(50):
         trend.add(Step(0.02, 0.02, 1.0))
     assert trend.slope == 0.0
+
+
+def test_the_slope_is_that_of_the_line_of_least_squares_however_long_it_is_followed() -> None:
+    trend, noise = Trendline(), random.Random(5)
+    times: list[float] = []
+    delays: list[float] = []
+    total = smoothed = 0.0
+    at = 1_000_000.0
+    for _ in range(5000):
+        step = Step(0.02, 0.02 + noise.uniform(-0.015, 0.016), at)
+        at += noise.uniform(0.001, 0.03)
+        trend.add(step)
+        total += (step.arrived - step.sent) * 1000
+        smoothed = 0.9 * smoothed + 0.1 * total
+        times.append(step.at * 1000)
+        delays.append(smoothed)
+    expected = np.polyfit(np.array(times[-WINDOW:]) - times[-1], delays[-WINDOW:], 1)[0]
+    assert trend.slope == pytest.approx(expected, rel=1e-6)

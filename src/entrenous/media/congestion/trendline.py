@@ -27,6 +27,8 @@ _THRESHOLD_DOWN = 0.039
 _MAX_EXCESS = 15.0
 """Beyond the threshold by more than this a slope is an outlier, to which it is not adapted."""
 _MAX_ADAPTATION_MS = 100.0
+_SUMS_KEPT = 64
+_LEAST_SPREAD = 1e-6
 _LEAST_OVERUSE_MS = 10.0
 """Milliseconds of sending over which the slope has to exceed the threshold."""
 
@@ -47,7 +49,7 @@ class Trendline:
         self.threshold = _FIRST_THRESHOLD
         self.slope = 0.0
         """Seconds of queue that each second adds, negative when a queue drains."""
-        self._points: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._line = _Line()
         self._deltas = 0
         self._accumulated = 0.0
         self._smoothed = 0.0
@@ -63,15 +65,17 @@ class Trendline:
         # Milliseconds from here on: the published constants are made for them.
         self._accumulated += (step.arrived - step.sent) * 1000.0
         self._smoothed = _SMOOTHING * self._smoothed + (1.0 - _SMOOTHING) * self._accumulated
-        self._points.append(((step.at - self._first_at) * 1000.0, self._smoothed))
+        at = (step.at - self._first_at) * 1000.0
+        self._line.add(at, self._smoothed)
         self._deltas = min(self._deltas + 1, _MAX_DELTAS)
         before = self.slope
-        if len(self._points) == WINDOW:
-            self.slope = _slope(self._points, before)
-        self._judge(step.sent * 1000.0, before)
+        slope = self._line.slope()
+        if slope is not None:
+            self.slope = slope
+        self._judge(at, step.sent * 1000.0, before)
         return self.usage
 
-    def _judge(self, sent_ms: float, slope_before: float) -> None:
+    def _judge(self, at: float, sent_ms: float, slope_before: float) -> None:
         if self._deltas < 2:
             return
         trend = self._deltas * self.slope * _GAIN
@@ -84,10 +88,9 @@ class Trendline:
         else:
             self._over_ms, self._over_count = 0.0, 0
             self.usage = Usage.UNDERUSED if trend < -self.threshold else Usage.NORMAL
-        self._adapt(abs(trend))
+        self._adapt(at, abs(trend))
 
-    def _adapt(self, trend: float) -> None:
-        at = self._points[-1][0]
+    def _adapt(self, at: float, trend: float) -> None:
         before, self._adapted_at = self._adapted_at, at
         if before is None or trend > self.threshold + _MAX_EXCESS:
             return
@@ -97,16 +100,42 @@ class Trendline:
         self.threshold = max(low, min(high, self.threshold + gain * (trend - self.threshold) * passed))
 
 
-def _slope(points: deque[tuple[float, float]], fallback: float) -> float:
-    """The slope of the least-squares line; the fallback when all points have one abscissa."""
-    count = len(points)
-    origin = points[0][0]
-    sum_x = sum_y = sum_xx = sum_xy = 0.0
-    for at, y in points:  # one pass: this runs for each group of packets
-        x = at - origin
-        sum_x += x
-        sum_y += y
-        sum_xx += x * x
-        sum_xy += x * y
-    spread = sum_xx - sum_x * sum_x / count
-    return (sum_xy - sum_x * sum_y / count) / spread if spread > 0.0 else fallback
+class _Line:
+    """The least-squares line through the last points, from sums that are kept along: it is asked for each group."""
+
+    __slots__ = ("_added", "_origin", "_points", "_x", "_xx", "_xy", "_y")
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, float]] = deque()
+        self._added = 0
+        self._origin = 0.0
+        self._x = self._y = self._xx = self._xy = 0.0
+
+    def add(self, at: float, y: float) -> None:
+        """Take one more point, instead of the oldest when there are enough."""
+        if len(self._points) == WINDOW:
+            self._count(*self._points.popleft(), -1.0)
+        self._points.append((at, y))
+        self._added += 1
+        if self._added % _SUMS_KEPT == 1:
+            # Anew from time to time, so that errors of rounding do not add up.
+            self._origin = self._points[0][0]
+            self._x = self._y = self._xx = self._xy = 0.0
+            for point in self._points:
+                self._count(*point, 1.0)
+        else:
+            self._count(at, y, 1.0)
+
+    def _count(self, at: float, y: float, sign: float) -> None:
+        x = at - self._origin
+        self._x += sign * x
+        self._y += sign * y
+        self._xx += sign * x * x
+        self._xy += sign * x * y
+
+    def slope(self) -> float | None:
+        """The slope, None while points are few or all have one abscissa."""
+        if len(self._points) < WINDOW:
+            return None
+        spread = self._xx - self._x * self._x / WINDOW
+        return (self._xy - self._x * self._y / WINDOW) / spread if spread > _LEAST_SPREAD else None
