@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from entrenous.errors import RemoteProtocolError
 
-MAX_PAYLOAD = 1200
+MAX_PAYLOAD = 1180
 """Bytes of an RTP payload: with RTP, SRTP, UDP, IPv6 and a TURN header it stays below 1280, which IPv6 guarantees."""
 
 PICTURE_IDS = 1 << 15
