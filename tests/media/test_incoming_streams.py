@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,19 @@ async def test_packets_find_their_stream_and_are_fed_back() -> None:
     bench.incoming.give_feedback(now + 1.0)
     parts = [part for packet in bench.sent for part in read_rtcp(packet)]
     assert sum(len(part.arrivals) for part in parts if isinstance(part, TransportFeedback)) == 3
+    await bench.free()
+
+
+async def test_the_leg_in_use_says_which_packets_of_sound_are_bundles() -> None:
+    bench = Bench()
+    identity = bench.peer.by_kind[StreamKind.AUDIO]
+    moved = replace(identity, payload_types={AudioFormat.OPUS: 96, AudioFormat.RED: 120})
+    bench.incoming.use(RemoteStreams({**bench.peer.by_kind, StreamKind.AUDIO: moved}))
+    assert bench.incoming.audio is not None
+    assert bench.incoming.audio.bundle_type == 120
+    alone = replace(identity, payload_types={AudioFormat.OPUS: 96})
+    bench.incoming.use(RemoteStreams({**bench.peer.by_kind, StreamKind.AUDIO: alone}))
+    assert bench.incoming.audio.bundle_type is None
     await bench.free()
 
 

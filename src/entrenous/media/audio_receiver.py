@@ -58,6 +58,8 @@ class AudioReceiver:
     ) -> None:
         self.reception = Reception(ssrc, AUDIO_RATE)
         self.buffer = PlayoutBuffer()
+        self.bundle_type = bundle_type
+        """May change with the leg in use."""
         self.rejected = 0
         """Sealed frames that did not open."""
         self.malformed = 0
@@ -68,7 +70,6 @@ class AudioReceiver:
         self._clock = clock
         self._play = play
         self._on_first = on_first
-        self._bundle_type = bundle_type
         self._first_arrival: float | None = None
         self._arrived = asyncio.Event()
         self._started = False
@@ -89,7 +90,7 @@ class AudioReceiver:
             self.rejected += 1
             return
         try:
-            if packet.payload_type == self._bundle_type:
+            if packet.payload_type == self.bundle_type:
                 self._take_bundle(packet.timestamp, plain, at)
             else:
                 self._take(packet.timestamp, plain, at)

@@ -18,7 +18,7 @@ from .clocksync import PlayoutClock
 from .codecs.opus import OpusDecoder
 from .events import FirstAudio, FirstScreen, FirstVideo, SessionEvent
 from .feedback import FeedbackMaker
-from .identities import LocalStreams, RemoteStreams
+from .identities import AudioFormat, LocalStreams, RemoteStreams
 from .reception import Reception
 from .reports import ReportExchange
 from .rtp import RtpPacket, original_of, read_rtp
@@ -87,6 +87,8 @@ class IncomingStreams:
 
     def use(self, remote: RemoteStreams) -> None:
         """Read the payload types of the leg in use."""
+        if self.audio is not None:
+            self.audio.bundle_type = remote.by_kind[StreamKind.AUDIO].payload_types.get(AudioFormat.RED)
         for receiver in (self.video, self.screen):
             if receiver is not None:
                 receiver.identity = remote.by_kind[receiver.kind]
