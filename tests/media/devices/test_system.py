@@ -178,6 +178,19 @@ def test_another_default_device_is_followed(computer: Computer, monkeypatch: pyt
         assert told.wait(1) == [("television", True)]
 
 
+def test_while_the_wanted_device_is_away_the_default_is_better_than_any_other(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "_LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(look, "look", lambda _: list(computer.plugged))
+    lines = SoundSystem()
+    with opened(lines, Direction.SPEAKER, "headset") as (_, told):
+        computer.plugged[:] = [OTHER]
+        assert told.wait(1) == [("other", False)]
+        computer.plugged.append(DEFAULT)
+        assert told.wait(2)[1:] == [("default", False)]
+
+
 def test_a_card_that_the_kernel_shows_is_looked_for(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     signs = ["before"]
     monkeypatch.setattr(system, "_SETTLING", 0.01)
@@ -247,7 +260,7 @@ from entrenous.media.devices import system
 from entrenous.media.sinks import SpeakerSink
 from entrenous.media.sources import MicrophoneSource, ToneSource
 
-system._LOOK_INTERVAL = 0.5
+system._LOOK_INTERVAL = system._LONGEST_LOOK_INTERVAL = 0.5
 
 device = sys.argv[1] if len(sys.argv) > 1 else None
 

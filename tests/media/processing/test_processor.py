@@ -113,6 +113,32 @@ def test_uneven_turns_leave_a_cushion_and_a_still_microphone_a_bounded_queue() -
 
 
 @needs_library
+def test_a_late_microphone_does_not_hear_of_sounds_after_their_echo() -> None:
+    canceller = made(ECHO)
+    silence = np.zeros(480, np.int16)
+    for _ in range(30):  # the speaker begins earlier
+        canceller.play_out(silence)
+    before = canceller.dropped
+    for _ in range(150):
+        canceller.play_out(silence)
+        canceller.capture(silence)
+    assert canceller.dropped == before + 11, "of twelve that wait one is enough"
+    assert canceller.unpaired == 0
+
+
+@needs_library
+def test_bursts_keep_the_cushion_that_they_need() -> None:
+    canceller = made(ECHO)
+    silence = np.zeros(480, np.int16)
+    for _ in range(300):
+        for _ in range(3):
+            canceller.play_out(silence)
+        for _ in range(3):
+            canceller.capture(silence)
+    assert (canceller.dropped, canceller.unpaired) == (0, 0)
+
+
+@needs_library
 def test_what_is_played_is_not_kept_when_there_is_no_echo_to_take_out() -> None:
     suppressor = made(NOISE)
     for _ in range(100):

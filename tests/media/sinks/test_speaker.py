@@ -29,7 +29,7 @@ async def test_sound_waits_for_the_speaker_and_pictures_pass(monkeypatch: pytest
     assert opened == [3]
     sink.play(np.zeros(960, np.int16), 0.0)
     sink.show(av.VideoFrame(64, 48), 0.0)
-    assert stream.waiting == 0.02
+    assert stream.waiting == pytest.approx(0.02, abs=0.001)
     await sink.close()
     await sink.close()
 

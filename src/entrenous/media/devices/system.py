@@ -5,6 +5,8 @@ stream has to be closed and opened again, which costs a moment of sound. That is
 the device that somebody wanted is back, and when the default device has become another one (sound servers such as
 PulseAudio and PipeWire hide that behind a device called `default`, and move its streams themselves).
 
+An application that opens streams of `sounddevice` itself, beside ours, loses them when that happens.
+
 A thread watches for it for as long as anything is open. Callbacks of PortAudio never wait for it.
 """
 

@@ -7,7 +7,9 @@ with the true figure (PESQ-WB 2.06 against 1.64), and the echo is found as fast.
 
 Microphone and speaker call from two threads. What is played waits in a queue until the microphone's next turn, so
 that the canceller sees both in pairs. The queue settles at what the two sides' bursts need: a turn that finds it
-empty takes silence, and the block that comes too late for it stays as a cushion.
+empty takes silence, and the block that comes too late for it stays as a cushion. What the queue never fell below for
+a while is more than that and is left out: were it longer than the way from the speaker to the microphone, the
+canceller would be told of a sound only after its echo.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ _NOISE_LEVEL: Final = 2
 _QUEUE: Final = 12
 """Turns that may wait: beyond 120 ms the microphone has stood still, and the oldest are of no use."""
 
+_WINDOW: Final = 100
+"""Turns over which the least that waits is taken: 1 s."""
+
+_SPARE: Final = 1
+"""Turns that stay as a cushion."""
+
 _log = logging.getLogger(__name__)
 _said: set[str] = set()
 
@@ -54,7 +62,7 @@ class SoundProcessor:
         parts: what runs.
         unpaired: turns of the microphone for which the speaker had given nothing; a few at the beginning and after
             a stall are normal.
-        dropped: turns of the speaker that no microphone took.
+        dropped: turns of the speaker that were left out: no microphone took them, or too many waited.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -62,6 +70,8 @@ class SoundProcessor:
         self.unpaired = 0
         self.dropped = 0
         self._played: deque[Samples] = deque(maxlen=_QUEUE)
+        self._least = _QUEUE
+        self._turns = 0
         self._nothing = np.zeros(TURN_SAMPLES, np.int16)
         # The library has no types of its own for what is imported late.
         library: Any = importlib.import_module(_LIBRARY)
@@ -108,12 +118,23 @@ class SoundProcessor:
             turn: int16, shape (480,).
         """
         if self._canceller is not None:
-            try:
-                played = self._played.popleft()
-            except IndexError:
-                self.unpaired += 1
-                played = self._nothing
-            turn = self._canceller.process(turn, played)
+            turn = self._canceller.process(turn, self._pair())
         for part in self._others:
             turn = part.process(turn)
         return turn
+
+    def _pair(self) -> Samples:
+        """The speaker's turn that belongs to the microphone's next one."""
+        self._least = min(self._least, len(self._played))
+        self._turns += 1
+        if self._turns == _WINDOW:
+            surplus = max(0, self._least - 1 - _SPARE)
+            for _ in range(surplus):
+                self._played.popleft()
+            self.dropped += surplus
+            self._least, self._turns = _QUEUE, 0
+        try:
+            return self._played.popleft()
+        except IndexError:
+            self.unpaired += 1
+            return self._nothing
