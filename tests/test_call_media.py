@@ -9,13 +9,14 @@ from typing import cast
 import numpy as np
 import pytest
 
-from entrenous.call_media import CallMedia
+from entrenous.call_media import CALL_STREAMS, CallMedia
 from entrenous.crypto.call_secrets import CallSecrets, Root, Side
 from entrenous.crypto.handshake_messages import commitment
 from entrenous.crypto.messages import Reveal
-from entrenous.errors import DeviceError, LocalProtocolError
+from entrenous.errors import DeviceError, LocalProtocolError, VerificationError
 from entrenous.media.engine import Leg as Connection
 from entrenous.media.engine import MediaEngine
+from entrenous.media.sources import TestCardSource
 from entrenous.media.streams import StreamKind
 from lab.calls import SETTINGS, KeepingSink, SoundSource, memory_paths, until
 
@@ -27,6 +28,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.told: list[object] = []
+        self.changes = 0
 
     def media_stalled(self) -> None:
         self.told.append("stalled")
@@ -39,6 +41,9 @@ class Watcher:
 
     def sending_ended(self, kind: StreamKind) -> None:
         self.told.append(("ended", kind))
+
+    def media_changed(self) -> None:
+        self.changes += 1
 
     def media_problem(self, sentence: str) -> None:
         self.told.append(sentence)
@@ -187,3 +192,70 @@ async def test_a_source_that_ends_and_a_path_that_breaks_are_told() -> None:
     ends.paths[1].is_up = True
     await until(lambda: "flows" in ends.watchers[0].told)
     await ends.close()
+
+
+async def flowing(ends: Ends) -> None:
+    await ends.open()
+    await asyncio.gather(*(media.open_gate(ends.connection(end)) for end, media in enumerate(ends.media)))
+
+
+async def test_what_is_switched_is_told_with_rising_numbers() -> None:
+    ends = Ends()
+    media, watcher = ends.media[0], ends.watchers[0]
+    await flowing(ends)
+    assert watcher.changes == 1
+    first = media.state()
+    assert (first.audio_muted, first.camera_on, first.screen_on, first.held) == (False, False, False, False)
+    await media.send(TestCardSource(64, 48, 10), StreamKind.VIDEO)
+    await media.share_screen(TestCardSource(64, 48, 10))
+    media.mute(StreamKind.VIDEO, True)
+    media.hold(True)
+    state = media.state()
+    assert (state.camera_on, state.screen_on, state.video_muted, state.held) == (True, True, True, True)
+    assert state.number > first.number
+    assert watcher.changes == 5
+    media.hold(False)
+    await media.send(None, StreamKind.VIDEO)
+    await media.share_screen(None)
+    state = media.state()
+    assert (state.camera_on, state.screen_on, state.held) == (False, False, False)
+    assert not ends.sources[0].closed, "the microphone goes on"
+    media.move(ends.connection(0))
+    assert watcher.changes == 9
+    await ends.close()
+
+
+async def test_sources_are_switched_only_in_a_live_call() -> None:
+    ends = Ends()
+    media = ends.media[0]
+    with pytest.raises(LocalProtocolError):
+        await media.send(SoundSource(), None)
+    await flowing(ends)
+    with pytest.raises(LocalProtocolError, match="beside"):
+        await media.send(SoundSource(), StreamKind.SCREEN)
+    await media.send(None, None)
+    assert ends.sources[0].closed
+    await ends.close()
+    with pytest.raises(LocalProtocolError):
+        await media.share_screen(TestCardSource(64, 48, 10))
+
+
+async def test_the_frame_keys_of_each_stream_are_its_own() -> None:
+    caller, callee = both_secrets()
+    for kind in CALL_STREAMS:
+        sealed = caller.sealer(kind.value).seal(b"frame")
+        assert callee.opener(kind.value).open(sealed, now=0.0) == b"frame"
+        for other in set(CALL_STREAMS) - {kind}:
+            with pytest.raises(VerificationError):
+                callee.opener(other.value).open(sealed, now=0.0)
+    assert set(CALL_STREAMS) == set(StreamKind)
+
+
+async def test_hold_is_remembered_for_a_session_that_does_not_exist_yet() -> None:
+    ends = Ends()
+    ends.media[0].hold(True)
+    await flowing(ends)
+    await until(lambda: ends.media[1].stats().audio.played > 20)
+    await ends.close()
+    assert np.abs(ends.sinks[1].sound).max() < 100
+    assert ends.sinks[0].heard == []

@@ -331,6 +331,24 @@ async def test_mute_is_seen_by_the_peer(server: ServerProcess) -> None:
         await event_of(here, PeerMedia, lambda media: not media.audio_muted)
 
 
+async def test_camera_screen_and_hold_are_seen_by_the_peer(server: ServerProcess) -> None:
+    async with two_nodes(server) as (alice, bob):
+        there, here = await connected(alice, bob)
+        assert not (await event_of(here, PeerMedia)).camera_on
+        await there.send(TestCardSource(64, 48, 10), only=StreamKind.VIDEO)
+        await event_of(here, FirstMedia, lambda first: first.kind is StreamKind.VIDEO)
+        await there.share_screen(TestCardSource(64, 48, 10))
+        shared = await event_of(here, PeerMedia, lambda media: media.screen_on)
+        assert shared.camera_on
+        await event_of(here, FirstMedia, lambda first: first.kind is StreamKind.SCREEN)
+        there.hold(True)
+        await event_of(here, PeerMedia, lambda media: media.held)
+        there.hold(False)
+        await there.send(None, only=StreamKind.VIDEO)
+        gone = await event_of(here, PeerMedia, lambda media: not media.camera_on)
+        assert gone == PeerMedia(False, False, False, True, False)
+
+
 async def test_keys_are_renewed_in_a_live_call(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(call_secrets, "REKEY_SECONDS", 0.5)
     async with two_nodes(server) as (alice, bob):

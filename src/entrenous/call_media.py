@@ -41,6 +41,9 @@ class MediaWatcher(Protocol):
     def media_problem(self, sentence: str) -> None:
         """A source or sink broke; the call goes on."""
 
+    def media_changed(self) -> None:
+        """The peer is to be told what is switched on and off: it has changed, or media moved to another leg."""
+
 
 class CallMedia:
     """Source, sink and session of one call.
@@ -106,12 +109,14 @@ class CallMedia:
             self._session.attach(self._connection)
             self._session.open_gate()
             self._flowing = True
+            self._watcher.media_changed()
 
     def move(self, connection: Connection) -> None:
         """Send over this connection from now on; raises RemoteProtocolError when its streams are others."""
         self._connection = connection
         if self._session is not None and self._flowing and not self._closed:
             self._session.attach(connection)
+            self._watcher.media_changed()
 
     def mute(self, kind: StreamKind, muted: bool) -> None:
         """Switch one of our streams off or on; raises LocalProtocolError for a stream that calls do not have."""
@@ -120,12 +125,14 @@ class CallMedia:
         self.muted[kind] = muted
         if self._session is not None:
             self._session.mute(kind, muted)
+        self._watcher.media_changed()
 
     def hold(self, held: bool) -> None:
         """Send silence and no pictures, and play nothing, or go on."""
         self.held = held
         if self._session is not None:
             self._session.hold(held)
+        self._watcher.media_changed()
 
     async def send(self, source: Source | None, only: StreamKind | None) -> None:
         """Send what another source has; raises MediaError, or LocalProtocolError while media are not open."""
@@ -133,11 +140,13 @@ class CallMedia:
             raise LocalProtocolError("A screen is shared beside what a call sends.")
         session = await self._live_session()
         await session.use_source(source, MUTABLE if only is None else (only,))
+        self._watcher.media_changed()
 
     async def share_screen(self, source: Source | None) -> None:
         """Share a screen, None: no longer; raises MediaError, or LocalProtocolError while media are not open."""
         session = await self._live_session()
         await session.share_screen(source)
+        self._watcher.media_changed()
 
     async def _live_session(self) -> MediaSession:
         if self._session is None or self._closed:
@@ -201,7 +210,11 @@ class CallMedia:
                 watcher.first_media(StreamKind.SCREEN, event.at)
             case media.SourceEnded():
                 watcher.sending_ended(event.kind)
-            case media.SourceFailed() | media.SinkFailed():
+                watcher.media_changed()
+            case media.SourceFailed():
+                watcher.media_problem(event.sentence)
+                watcher.media_changed()
+            case media.SinkFailed():
                 watcher.media_problem(event.sentence)
             case _:
                 assert_never(event)

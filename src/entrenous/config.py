@@ -41,7 +41,7 @@ class MediaConfig:
 
     Args:
         audio_bitrate: bits a second of Opus at most, 6000 to 128000; less is sent where the network has less.
-        video_bitrate: bits a second of VP8, 50000 to 10000000.
+        video_bitrate: bits a second of the camera, and of the screen, at most: 100000 to 10000000.
         video_width, video_height: the largest picture, even numbers. Read and checked only: a call sends the size
             that its source has.
         video_fps: pictures a second, 1 to 60. Read and checked only: a call sends as many as its source gives.
@@ -56,7 +56,7 @@ class MediaConfig:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("audio_bitrate", 6_000, 128_000),
-            ("video_bitrate", 50_000, 10_000_000),
+            ("video_bitrate", 100_000, 10_000_000),
             ("video_width", 16, 3840),
             ("video_height", 16, 2160),
             ("video_fps", 1, 60),

@@ -34,7 +34,6 @@ from .events import (
     SendingEnded,
     WordsKnown,
 )
-from .media.engine import Leg as Connection
 from .media.events import LegPath
 from .media.stats import CallStats
 from .media.streams import Sink, Source, StreamKind
@@ -111,24 +110,20 @@ class Conversation:
         self._around.report(inputs.HungUp(self.id))
 
     def mute(self, kind: StreamKind, muted: bool) -> None:
-        """Switch one of our streams off or on, and tell the peer."""
+        """Switch one of our streams off or on."""
         self.media.mute(kind, muted)
-        self._say_media()
 
     async def send(self, source: Source | None, only: StreamKind | None) -> None:
-        """Send what another source has, and tell the peer."""
+        """Send what another source has."""
         await self.media.send(source, only)
-        self._say_media()
 
     async def share_screen(self, source: Source | None) -> None:
-        """Share a screen, None: no longer, and tell the peer."""
+        """Share a screen, None: no longer."""
         await self.media.share_screen(source)
-        self._say_media()
 
     def hold(self, held: bool) -> None:
-        """Put the call on hold, or go on with it, and tell the peer."""
+        """Put the call on hold, or go on with it."""
         self.media.hold(held)
-        self._say_media()
 
     def stats(self) -> CallStats:
         """Figures up to now."""
@@ -256,11 +251,6 @@ class Conversation:
         """Send a sealed body."""
         self._mail.transmit(peer, kind, body)
 
-    def _say_media(self) -> None:
-        """Tell the peer what is switched on and off: when it changes, and on each leg, lest it was lost with the last."""
-        if self._mail.partner is not None and self._media_leg is not None and not self.over:
-            self.say(self._mail.partner, self.media.state(), Kind.SIGNAL)
-
     # --- media ---
 
     async def _open_media(self) -> None:
@@ -290,7 +280,7 @@ class Conversation:
         path = None if connection.path is None else connection.path.kind.value
         changed, self.call.path = path not in (None, self.call.path), path
         if isinstance(output, outputs.OpenGate):
-            self._tasks.spawn(self._open_gate(connection))
+            self._tasks.spawn(self.media.open_gate(connection))
             if self.role is Role.CALLER and self._legs.is_hidden(output.leg):
                 self._around.report(inputs.BetterPath(self.id))
             return
@@ -299,13 +289,8 @@ class Conversation:
         except RemoteProtocolError as error:
             self._legs.failed(output.leg, error)
             return
-        self._say_media()
         if changed and path is not None:
             self.call.announce(PathChanged(path))
-
-    async def _open_gate(self, connection: Connection) -> None:
-        await self.media.open_gate(connection)
-        self._say_media()
 
     async def _close_media(self) -> None:
         try:
@@ -332,12 +317,15 @@ class Conversation:
     def sending_ended(self, kind: StreamKind) -> None:
         """The source has no more of this kind."""
         self.call.announce(SendingEnded(kind))
-        self._say_media()
 
     def media_problem(self, sentence: str) -> None:
         """A source or sink broke; the call goes on."""
         self.call.announce(MediaProblem(sentence))
-        self._say_media()
+
+    def media_changed(self) -> None:
+        """What the peer is to know of what is sent has changed, or may have been lost with the leg before."""
+        if self._mail.partner is not None and self._media_leg is not None and not self.over:
+            self.say(self._mail.partner, self.media.state(), Kind.SIGNAL)
 
     def _show_words(self, peer: PeerDevice) -> None:
         words = peer.handshake.secrets.words

@@ -28,7 +28,7 @@ from entrenous import SAMPLE_RATE, Call, CombinedSource, StreamKind, TestCardSou
 from entrenous.crypto.sframe import FrameOpener, FrameRejected, FrameSealer
 from entrenous.crypto.sframe_cipher import decode_header
 from entrenous.errors import CodecError
-from entrenous.media.codecs.base import BLOCK_SAMPLES, Samples, VideoCodec
+from entrenous.media.codecs.base import BLOCK_SAMPLES, Samples
 from entrenous.media.codecs.opus import OpusDecoder
 from entrenous.media.frames import FrameBuffer
 from entrenous.media.identities import PAYLOAD_TYPES, AudioFormat
@@ -36,7 +36,7 @@ from entrenous.media.payload import read_piece
 from entrenous.media.rtp import SequenceCounter, is_rtcp
 from entrenous.media.sources.testcard import read_frame_number
 from entrenous.media.transport.leg import TransportLeg
-from entrenous.media.video_codecs import make_decoder
+from entrenous.media.video_codecs import best_codecs, make_decoder
 from lab.calls import SoundSource, until
 from lab.capture import WHY_NOT, Packet, can_capture, capturing, conversations, is_dtls, is_media, read_capture
 from lab.likeness import best_correlation, cards, speech_likeness
@@ -45,6 +45,9 @@ from world.nodes import PATIENCE, ringing, two_nodes
 from world.serverproc import running_server
 
 pytestmark = pytest.mark.skipif(not can_capture(), reason=WHY_NOT)
+
+CODEC = best_codecs()[0]
+"""What both ends prefer."""
 
 TALK, SILENCE, MUTED = 150, 50, 50
 """Blocks of 20 ms: speech, a pause, speech that is not to be heard."""
@@ -205,7 +208,7 @@ def _frames(packets: list[RtpPacket]) -> list[bytes]:
     frames = []
     for packet in packets:
         extended = counter.extend(packet.sequence_number)
-        frames += buffer.push(extended, packet.timestamp, bool(packet.marker), read_piece(packet.payload), 0.0)
+        frames += buffer.push(extended, CODEC, packet.timestamp, bool(packet.marker), read_piece(packet.payload), 0.0)
     return [frame.data for frame in frames]
 
 
@@ -269,9 +272,9 @@ def test_with_frame_keys_the_speech_is_heard(observed: Observed) -> None:
         assert correlation >= 0.9
 
 
-@pytest.mark.parametrize("codec", ["vp8", "libvpx"])
+@pytest.mark.parametrize("codec", ["vp8", "libvpx", "vp9", "libvpx-vp9"])
 def test_without_frame_keys_nothing_is_seen(observed: Observed, codec: str) -> None:
-    for packets in observed.streams(PAYLOAD_TYPES[VideoCodec.VP8]):
+    for packets in observed.streams(PAYLOAD_TYPES[CODEC]):
         sealed = _frames(packets)
         sent = asyncio.run(cards(range(len(sealed))))
         for attempt in (sealed, [_without_header(frame) for frame in sealed]):
@@ -286,10 +289,10 @@ def _looks_like_one_of(picture: av.VideoFrame, sent: dict[int, av.VideoFrame]) -
 
 
 def test_with_frame_keys_the_picture_is_seen(observed: Observed) -> None:
-    streams = observed.streams(PAYLOAD_TYPES[VideoCodec.VP8])
+    streams = observed.streams(PAYLOAD_TYPES[CODEC])
     assert len(streams) == 2
     for packets in streams:
-        decoder = make_decoder(VideoCodec.VP8)
+        decoder = make_decoder(CODEC)
         pictures = [decoder.decode(frame) for frame in observed.opened(_frames(packets))]
         assert len(pictures) >= 15 * (TALK + SILENCE) // 50
         shown = {read_frame_number(picture): picture for picture in pictures if picture is not None}

@@ -14,12 +14,12 @@ from entrenous.media.codecs.base import VideoCodec
 from entrenous.media.description import (
     MAX_CANDIDATES,
     MAX_TEXT,
-    TRANSPORT_SEQUENCE_URI,
     LegDescription,
     Setup,
     parse_description,
 )
 from entrenous.media.identities import AudioFormat, new_streams
+from entrenous.media.rtp import TRANSPORT_SEQUENCE_URI
 from entrenous.media.streams import StreamKind
 
 CANDIDATE = "1 1 udp 2130706431 192.0.2.7 5000 typ host"
@@ -92,13 +92,12 @@ def test_names_and_numbers_of_another_implementation_are_taken() -> None:
     for name, number in (("audio", "0"), ("video", "1"), ("screen", "2"), ("data", "3")):
         text = text.replace(f"a=mid:{name}", f"a=mid:{number}")
     text = text.replace(":96 ", ":105 ").replace("SAVPF 96 97", "SAVPF 105 97").replace("apt=96", "apt=105")
-    text = text.replace("extmap:3 ", "extmap:7/sendrecv ")
+    text = text.replace("extmap:3 ", "extmap:3/sendrecv ").replace("a=extmap:3", "a=extmap:1 urn:x\r\na=extmap:3")
     read = parse_description(text)
     assert (read.mids[StreamKind.AUDIO], read.mids[StreamKind.VIDEO], read.data_mid) == ("0", "1", "3")
     for kind in (StreamKind.VIDEO, StreamKind.SCREEN):
         assert read.streams[kind].payload_types[VideoCodec.VP8] == 105
         assert read.streams[kind].rtx_payload_types[VideoCodec.VP8] == 97
-    assert read.transport_sequence_id == 7
 
 
 def test_what_we_do_not_know_is_left_out() -> None:
@@ -136,7 +135,7 @@ def test_one_number_for_the_same_in_two_streams_is_no_repetition() -> None:
         ("opus/48000", "PCMU/8000"),
         ("/90000", "/9000"),
         (f"a=extmap:3 {TRANSPORT_SEQUENCE_URI}\r\n", ""),
-        ("a=extmap:3 ", "a=extmap:15 "),
+        ("a=extmap:3 ", "a=extmap:4 "),
         ("a=extmap:3 ", "a=extmap:3x "),
         (TRANSPORT_SEQUENCE_URI, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
         ("a=mid:screen", "a=mid:video"),

@@ -26,7 +26,8 @@ from aiortc.rtcsctptransport import RTCSctpCapabilities
 from entrenous.errors import RemoteProtocolError
 
 from .codecs.base import VideoCodec
-from .identities import TRANSPORT_SEQUENCE_ID, AudioFormat, Format, StreamIdentity
+from .identities import AudioFormat, Format, StreamIdentity
+from .rtp import TRANSPORT_SEQUENCE_ID, TRANSPORT_SEQUENCE_URI
 from .streams import StreamKind
 
 MAX_TEXT = 16 * 1024
@@ -47,9 +48,6 @@ SCTP_PORT = 5000
 _MEDIA_PROFILE = "UDP/TLS/RTP/SAVPF"
 _DATA_PROFILE = "UDP/DTLS/SCTP"
 _DATA_MID = "data"
-TRANSPORT_SEQUENCE_URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-"""The header extension that numbers all packets of a transport together."""
-
 _CNAME = "call"
 """Names the common clock of a sender's streams; one word for everybody, so that it tells nothing."""
 
@@ -86,7 +84,6 @@ class LegDescription:
         streams: what this side sends; payload types are what it wants to receive as well.
         mids: the name of each stream's section, of an offer to be repeated in its answer.
         data_mid: the name of the data channel's section.
-        transport_sequence_id: the number of the header extension, 1..14, of an offer to be repeated in its answer.
         candidates: its addresses as SDP text after `candidate:`.
         candidates_complete: whether no more will follow.
     """
@@ -98,7 +95,6 @@ class LegDescription:
     streams: Mapping[StreamKind, StreamIdentity]
     mids: Mapping[StreamKind, str] = field(default_factory=lambda: {kind: kind.value for kind in StreamKind})
     data_mid: str = _DATA_MID
-    transport_sequence_id: int = TRANSPORT_SEQUENCE_ID
     candidates: tuple[str, ...] = field(default=(), repr=False)
     candidates_complete: bool = False
 
@@ -130,7 +126,7 @@ class LegDescription:
         section = sdp.MediaDescription(media, 9, _MEDIA_PROFILE, [codec.payloadType for codec in codecs])
         section.rtp.codecs = codecs
         section.rtp.headerExtensions = [
-            RTCRtpHeaderExtensionParameters(id=self.transport_sequence_id, uri=TRANSPORT_SEQUENCE_URI)
+            RTCRtpHeaderExtensionParameters(id=TRANSPORT_SEQUENCE_ID, uri=TRANSPORT_SEQUENCE_URI)
         ]
         section.rtp.muxId = self.mids[kind]
         section.direction = "sendrecv"
@@ -257,7 +253,6 @@ def _read(session: sdp.SessionDescription) -> LegDescription:
     transport = next(section for section in sections if section.rtp.muxId == bundled[0])
     streams: dict[StreamKind, StreamIdentity] = {}
     mids: dict[StreamKind, str] = {}
-    extensions: set[int] = set()
     data_mid = None
     for section in sections:
         if not _MID.fullmatch(section.rtp.muxId):
@@ -268,11 +263,11 @@ def _read(session: sdp.SessionDescription) -> LegDescription:
         if kind is not None:
             streams[kind] = _read_stream(kind, section)
             mids[kind] = section.rtp.muxId
-            extensions.add(_read_extension(section))
+            _check_extension(section)
     if data_mid is None or len(streams) != len(StreamKind):
         raise RemoteProtocolError("The session description lacks sound, camera, screen or the data channel.")
-    if len({*mids.values(), data_mid}) != len(mids) + 1 or len(extensions) != 1:
-        raise RemoteProtocolError("The session description names two sections alike or one extension differently.")
+    if len({*mids.values(), data_mid}) != len(mids) + 1:
+        raise RemoteProtocolError("The session description names two sections alike.")
     _check_distinct(streams)
     if transport.dtls is None or transport.ice is None:
         raise RemoteProtocolError("The session description lacks a DTLS role or ICE credentials.")
@@ -284,7 +279,6 @@ def _read(session: sdp.SessionDescription) -> LegDescription:
         streams=streams,
         mids=mids,
         data_mid=data_mid,
-        transport_sequence_id=extensions.pop(),
         candidates=_read_candidates(transport),
         candidates_complete=transport.ice_candidates_complete,
     )
@@ -347,11 +341,11 @@ def _format_of(kind: StreamKind, codec: RTCRtpCodecParameters) -> Format | None:
     return next((each for each in _FORMATS[kind] if (_NAMES[each][0].lower(), _NAMES[each][1]) == named), None)
 
 
-def _read_extension(section: sdp.MediaDescription) -> int:
+def _check_extension(section: sdp.MediaDescription) -> None:
+    """The extension has one number for everybody, so that packets are written and read in one fixed shape."""
     numbers = [each.id for each in section.rtp.headerExtensions if each.uri == TRANSPORT_SEQUENCE_URI]
-    if len(numbers) != 1:
-        raise RemoteProtocolError("The session description has a stream without transport-wide sequence numbers.")
-    return _in_range(numbers[0], 1, 14)
+    if numbers != [TRANSPORT_SEQUENCE_ID]:
+        raise RemoteProtocolError("The session description has a stream without our transport-wide numbers.")
 
 
 def _in_range(value: int | None, low: int, high: int) -> int:

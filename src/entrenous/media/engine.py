@@ -197,6 +197,9 @@ class MediaEngine:
     def load(self) -> None:
         """Load the libraries that legs and sessions are made of, so that no call has to wait for that; may block."""
         from . import session, transport  # noqa: F401 - loaded for what comes later
+        from .video_codecs import best_codecs
+
+        best_codecs()
 
     def takes(self, server: IceServer) -> bool:
         """Whether a STUN or TURN server that a remote names is one that legs can ask."""

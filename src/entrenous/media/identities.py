@@ -38,9 +38,6 @@ PAYLOAD_TYPES: Mapping[Format, int] = {
 RTX_PAYLOAD_TYPES: Mapping[Format, int] = {VideoCodec.VP8: 97, VideoCodec.H264: 99, VideoCodec.VP9: 101}
 """The same for retransmissions of a codec's packets (RFC 4588)."""
 
-TRANSPORT_SEQUENCE_ID = 3
-"""The header extension number that we offer for transport-wide sequence numbers."""
-
 
 @dataclass(frozen=True, slots=True)
 class StreamIdentity:
@@ -94,15 +91,9 @@ class LocalStreams:
 
 @dataclass(frozen=True, slots=True)
 class RemoteStreams:
-    """What the peer sends, as one leg's description has it.
-
-    Args:
-        by_kind: every kind is there.
-        transport_sequence_id: the number of the header extension, on this leg and in both directions.
-    """
+    """What the peer sends, as one leg's description has it; every kind is there."""
 
     by_kind: Mapping[StreamKind, StreamIdentity]
-    transport_sequence_id: int = TRANSPORT_SEQUENCE_ID
 
 
 def new_streams(codecs: Sequence[VideoCodec] = tuple(VideoCodec)) -> LocalStreams:

@@ -154,7 +154,8 @@ class CallSession:
         self._heard = False
         self.incoming.use(remote)
         self.outgoing.use(remote)
-        self.outgoing.path_changed()
+        if len(self._legs) > 1:
+            self.outgoing.path_changed()
         self._liveness.restart(time.monotonic())
         leg.receive_into(lambda packet, at: self._packet_arrived(leg, packet, at))
 

@@ -39,7 +39,7 @@ class MediaSettings:
         stalled_after: and given up.
         rtcp_interval: between reports, also when muted; well under `suspect_after`.
         audio_bitrate: of Opus at most; `audio_planner` chooses what the path can take.
-        video_bitrate: of VP8, target.
+        video_bitrate: of each picture stream at most, on the wire with all headers.
         video_hold: how long an incomplete picture is waited for before a key frame is asked for instead.
     """
 

@@ -134,7 +134,7 @@ class TransportLeg:
         """The peer's streams; raises LocalProtocolError before its description is known."""
         if self._remote is None:
             raise LocalProtocolError("The peer's description is not known yet.")
-        return RemoteStreams(self._remote.streams, self._remote.transport_sequence_id)
+        return RemoteStreams(self._remote.streams)
 
     @property
     def path(self) -> LegPath | None:
@@ -178,7 +178,6 @@ class TransportLeg:
             streams={kind: identity.answering(remote.streams[kind]) for kind, identity in local.streams.items()},
             mids=remote.mids,
             data_mid=remote.data_mid,
-            transport_sequence_id=remote.transport_sequence_id,
         )
         self._connect_to(remote, client=True)
         return self._local.to_sdp()
@@ -190,7 +189,7 @@ class TransportLeg:
         remote = parse_description(answer)
         if remote.setup is Setup.ACTPASS:
             raise RemoteProtocolError("The answer does not choose a DTLS role.")
-        if remote.transport_sequence_id != self._local.transport_sequence_id or any(
+        if any(
             not identity.payload_types.items() <= self._local.streams[kind].payload_types.items()
             or not identity.rtx_payload_types.items() <= self._local.streams[kind].rtx_payload_types.items()
             for kind, identity in remote.streams.items()
