@@ -152,6 +152,27 @@ def test_what_a_paused_stream_has_queued_still_leaves() -> None:
     assert now <= 10 * (1020 + OVERHEAD) * 8 / LEAST_PACE
 
 
+def test_what_repairs_take_is_kept_back_from_what_is_new() -> None:
+    way = Way()
+    way.departures.open(VIDEO, way.camera, CAMERA)
+    way.show(10, 0.0)
+    now = 0.0
+    while (next_at := way.departures.next_at()) is not None:
+        now = max(now + 0.001, next_at)
+        way.departures.pump(now)
+    whole = way.departures.rates[VIDEO]
+    numbers = [packet.sequence_number for packet in way.left if packet.ssrc == 2]
+    repairs = [repair for number in numbers if (repair := way.camera.repair(number, now, None)) is not None]
+    way.departures.queue(VIDEO, repairs, repair=True)
+    while (next_at := way.departures.next_at()) is not None:
+        now = max(now + 0.001, next_at)
+        way.departures.pump(now)
+    way.departures.open(VIDEO, way.camera, CAMERA)
+    taken = 8 * sum(len(repair) + OVERHEAD for repair in repairs)
+    assert len(repairs) > 2
+    assert way.departures.rates[VIDEO] == pytest.approx(whole - min(taken, whole / 2), rel=0.05)
+
+
 def test_another_path_begins_with_less() -> None:
     way = Way()
     way.departures.open(VIDEO, way.camera, CAMERA)

@@ -19,6 +19,7 @@ from .feedback import TransportFeedback
 from .outgoing import OutgoingStream
 from .pacer import Pacer
 from .rtp import number_packet
+from .stats import RateMeter
 from .streams import StreamKind
 
 OVERHEAD = 44
@@ -29,6 +30,9 @@ PACING = 2.5
 
 LEAST_PACE = 100_000.0
 """Bits a second at which packets leave at least: what was queued before a picture was paused has to end."""
+
+REPAIRS_AT_MOST = 0.5
+"""Share of the rate of a stream that is kept back for its repairs at most."""
 
 NOTABLE = 0.03
 """Share by which a rate has to change before it is told again: encoders are not to be set anew all the time."""
@@ -62,6 +66,8 @@ class Departures:
         self._streams: dict[StreamKind, OutgoingStream] = {}
         self._demands: dict[StreamKind, Demand] = {}
         self._told: dict[StreamKind, int] = {}
+        self._repairs: dict[StreamKind, RateMeter] = {}
+        self._now = now
         self._probe: Probe | None = None
         self._probe_packets = 0
         self._probe_size = 0
@@ -124,6 +130,7 @@ class Departures:
         return waiting * 8 / max(LEAST_PACE, float(self.rates.get(kind, 0))) if waiting else 0.0
 
     def _leave(self, kind: StreamKind, packet: bytearray, now: float, probe: int | None) -> bool:
+        self._now = now
         number_packet(packet, self.controller.history.next_number)
         if not self._send(bytes(packet)):
             return False
@@ -131,6 +138,8 @@ class Departures:
         stream = self._streams.get(kind)
         if stream is not None:
             stream.sent(packet, now)
+            if probe is None and not stream.is_original(packet):
+                self._repairs.setdefault(kind, RateMeter()).add(len(packet) + OVERHEAD, now)
         return True
 
     # Probes
@@ -163,6 +172,7 @@ class Departures:
 
     def feedback(self, feedback: TransportFeedback, now: float) -> None:
         """Take one feedback of the peer that arrived at monotonic time `now`."""
+        self._now = now
         self.controller.feedback(feedback, now)
         self._divide()
         self._begin_probe(now)
@@ -183,6 +193,11 @@ class Departures:
 
     def _divide(self) -> None:
         self.rates = self._allocator.divide(self.controller.rate, self._demands)
+        for kind, repairs in self._repairs.items():
+            # What repairs take is not there for what is new: both together would be too much for a narrow path.
+            rate = self.rates.get(kind, 0)
+            if rate:
+                self.rates[kind] = rate - round(min(REPAIRS_AT_MOST * rate, 8.0 * repairs.per_second(self._now)))
         self._pacer.share({kind: max(1.0, float(self.rates[kind])) for kind in self._pictures})
         if self._probe is None:
             self._pace()

@@ -100,11 +100,15 @@ class OutgoingStream:
     def sent(self, packet: bytes | bytearray, now: float) -> None:
         """Count one packet of ours, repairs and padding too, that was handed to the leg at monotonic time `now`."""
         self.sent_rate.add(len(packet), now)
-        if packet[8:12] == self._ssrc:
+        if self.is_original(packet):
             # Reports speak of this stream alone; retransmissions are another one (RFC 4588 §4).
             self.packets += 1
             self._octets += len(packet) - HEADER_LENGTH
             self._original_rate.add(len(packet), now)
+
+    def is_original(self, packet: bytes | bytearray) -> bool:
+        """Whether a packet of ours is sent for the first time, and neither a retransmission nor padding."""
+        return packet[8:12] == self._ssrc
 
     def repair(self, sequence: int, now: float, round_trip: float | None) -> bytearray | None:
         """The retransmission of a packet (RFC 4588), or None.
