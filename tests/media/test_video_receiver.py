@@ -260,6 +260,19 @@ async def test_an_unknown_payload_type_is_the_peers_mistake(payload_type: int) -
         await stop(bench)
 
 
+async def test_a_sender_that_paused_is_no_freeze() -> None:
+    with one_thread() as executor:
+        bench = PictureBench(executor)
+        bench.arrive(bench.packets(b"\x00key"))
+        await until(lambda: len(bench.shown) == 1)
+        assert bench.receiver._shown_at is not None
+        bench.receiver._shown_at -= 5.0
+        bench.arrive(bench.packets(b"\x00unmuted"))
+        await until(lambda: len(bench.shown) == 2)
+        assert bench.receiver.freezes == 0
+        await stop(bench)
+
+
 async def test_a_malformed_payload_is_the_peers_mistake() -> None:
     with one_thread() as executor:
         bench = PictureBench(executor)

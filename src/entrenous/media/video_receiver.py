@@ -114,7 +114,7 @@ class VideoReceiver:
         self._buffer = FrameBuffer()
         self._nacks = NackTracker()
         self._timer: asyncio.TimerHandle | None = None
-        self._undecoded: deque[tuple[VideoCodec, bytes, int]] = deque()
+        self._undecoded: deque[tuple[VideoCodec, bytes, int, bool]] = deque()
         self._arrived = asyncio.Event()
         self._needs_key_frame = True
         self._requested_at = float("-inf")
@@ -207,6 +207,8 @@ class VideoReceiver:
 
     def _keep(self, encoded: bytes, frame: Frame) -> None:
         key_frame = self._is_key_frame(frame.codec, encoded)
+        # A sender that was muted begins with a key frame that nothing here made necessary.
+        resumes = key_frame and not frame.follows_gap and not self._needs_key_frame
         if key_frame:
             self.key_frames += 1
             self._needs_key_frame = False
@@ -221,7 +223,7 @@ class VideoReceiver:
                 self.dropped += 1
                 self._lose_reference(frame.arrived_at)
                 return
-        self._undecoded.append((frame.codec, encoded, frame.timestamp))
+        self._undecoded.append((frame.codec, encoded, frame.timestamp, resumes))
         self._arrived.set()
 
     # Decoding
@@ -234,7 +236,7 @@ class VideoReceiver:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._undecoded:
-                    codec, encoded, timestamp = self._undecoded.popleft()
+                    codec, encoded, timestamp, resumes = self._undecoded.popleft()
                     try:
                         picture = await loop.run_in_executor(self._executor, self._decode, codec, encoded)
                     except CodecError:
@@ -243,7 +245,7 @@ class VideoReceiver:
                         self._lose_reference(time.monotonic())
                         continue
                     if picture is not None:
-                        self._show_picture(picture, timestamp)
+                        self._show_picture(picture, timestamp, resumes=resumes)
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -267,7 +269,7 @@ class VideoReceiver:
             self._decoder.close()
             self._decoder = None
 
-    def _show_picture(self, picture: av.VideoFrame, timestamp: int) -> None:
+    def _show_picture(self, picture: av.VideoFrame, timestamp: int, *, resumes: bool) -> None:
         now = time.monotonic()
         at = self._clock.show_at(self.kind, timestamp, now)
         self.last_offset = self._clock.offset(self.kind, timestamp, at)
@@ -276,7 +278,7 @@ class VideoReceiver:
         self.shown_rate.add(1, now)
         if self._shown_at is None:
             self._on_first(at)
-        else:
+        elif not resumes:
             self._measure_interval(at - self._shown_at)
         self._shown_at = at
         self._show(picture, at)
