@@ -24,6 +24,8 @@ class KeyRenewal:
     """
 
     def __init__(self, transmit: Callable[[bytes], None], renewed: Callable[[int], None]) -> None:
+        self.renewals = 0
+        """Fresh keys so far."""
         self._transmit = transmit
         self._renewed = renewed
         self._timer: asyncio.TimerHandle | None = None
@@ -58,4 +60,5 @@ class KeyRenewal:
 
     def _tell(self, before: int, after: int) -> None:
         if after > before:
+            self.renewals += after - before
             self._renewed(after)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Final, assert_never
 
 from entrenous_wire.messages import Kind
@@ -127,7 +128,7 @@ class Conversation:
 
     def stats(self) -> CallStats:
         """Figures up to now."""
-        return self.media.stats()
+        return replace(self.media.stats(), rekeys=self._mail.keys.renewals)
 
     # --- what the node does with it ---
 

@@ -32,6 +32,9 @@ comes 20 ms later, so that a lost block is recovered from it, and small jitter d
 MAX_LAG = 0.5
 """Seconds that the play-out clock may be behind before it starts anew instead of catching up."""
 
+CONCEALMENT_WINDOW = 5.0
+"""Seconds over which what was concealed lately is counted."""
+
 
 class AudioReceiver:
     """Plays one incoming stream of sound from `run` on.
@@ -65,6 +68,8 @@ class AudioReceiver:
         self.malformed = 0
         """Frames that opened and are neither an Opus packet of 20, 40 or 60 ms nor a bundle of such."""
         self.received_rate = RateMeter()
+        self.concealed_rate = RateMeter(CONCEALMENT_WINDOW)
+        """Concealed blocks a second."""
         self._opener = opener
         self._playout = Playout(self.buffer, decoder)
         self._clock = clock
@@ -131,9 +136,12 @@ class AudioReceiver:
 
     def play_one(self, turn: float) -> None:
         """Play the block whose turn is at monotonic time `turn`."""
+        concealed = self.buffer.counters.concealed
         block = self._playout.block(turn)
         if block is None:
             return
+        if self.buffer.counters.concealed > concealed:
+            self.concealed_rate.add(self.buffer.counters.concealed - concealed, turn)
         if self._playout.heard is not None:
             self._clock.sound_played(self._playout.heard, turn)
         self._play(block, turn)

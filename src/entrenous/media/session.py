@@ -24,6 +24,7 @@ from entrenous.errors import LocalProtocolError, RemoteProtocolError
 from . import rtcp
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
+from .departures import Departures
 from .engine import PacketPath
 from .events import SessionEvent, SinkFailed
 from .identities import LocalStreams, RemoteStreams
@@ -124,6 +125,11 @@ class CallSession:
     def screen_receiver(self) -> VideoReceiver | None:
         """Of the peer's screen, None before a leg is attached."""
         return self.incoming.screen
+
+    @property
+    def departures(self) -> Departures:
+        """What decides when packets leave, and at which rate."""
+        return self.outgoing.outlet.departures
 
     # Legs
 

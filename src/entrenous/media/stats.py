@@ -76,7 +76,8 @@ class VideoStats:
         send_width, send_height: of what is sent, pixels.
         width, height: of the last picture shown, pixels.
         frames_per_second: shown over the last second or so.
-        freezes: pauses in what is shown of more than 300 ms.
+        freezes: pauses in what is shown that are much longer than the usual time between two pictures.
+        frozen_ms: all of them together.
         behind_ms: by how much the last picture was shown after its sound (negative: before), None while unknown.
         jitter_ms: variation of the arrivals (RFC 3550 §6.4.1).
         key_frames_sent, key_frames_received: frames that stand alone.
@@ -104,6 +105,7 @@ class VideoStats:
     height: int = 0
     frames_per_second: float = 0.0
     freezes: int = 0
+    frozen_ms: float = 0.0
     behind_ms: float | None = None
     jitter_ms: float = 0.0
     key_frames_sent: int = 0
