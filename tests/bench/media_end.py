@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -79,7 +79,8 @@ async def running_end(
         await end.expect("Ready", within=_START_SECONDS)
         yield end
     finally:
-        await end.kill()
+        with suppress(ProcessLookupError):  # it may have ended by itself
+            await end.kill()
 
 
 def _make(system: str, source: Source, sink: Sink, **options: Any) -> End:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,12 @@ _CHUNK = SAMPLE_RATE // 100
 _QUEUED_CHUNKS = 100
 
 
+@cache
+def _use_loopback() -> None:
+    """Once for a process: it is refused when there is a connection already."""
+    allow_loopback()
+
+
 class LibwebrtcEnd:
     """Implements `media_end.End`; the arguments are those of `media_ours.OurEnd`, the sink is a `Listener`."""
 
@@ -26,7 +33,7 @@ class LibwebrtcEnd:
         self, source: Source, sink: Sink, *, offers: bool, loopback: bool = False, video_bitrate: int | None = None
     ) -> None:
         if loopback:
-            allow_loopback()
+            _use_loopback()
         self._source, self._sink = source, sink
         self._video_bitrate = video_bitrate
         self._connection = webrtc.RTCPeerConnection()
