@@ -3,6 +3,7 @@
 #   make test    lint, types and all tests
 #   make bench   measures call set-up beside plain aiortc
 #   make bench-network   measures connecting and hand-off in a laboratory of namespaces (root)
+#   make bench-media     measures sound, pictures and cost of calls beside plain aiortc and libwebrtc (root)
 #   make bench-doctor    injects faults into that laboratory and counts how often the doctor names them (root)
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench bench-network bench-doctor clean system-run system-test
+.PHONY: demo test lint types bench bench-network bench-media bench-doctor clean system-run system-test
 
 demo: system-run $(STAMP)
 	$(BIN)/entrenous demo $(DEMO)
@@ -31,6 +32,11 @@ bench: system-test $(STAMP)
 
 bench-network: system-test $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m bench.network_times $(BENCH)
+
+bench-media: system-test $(STAMP)
+	@.ci/system-packages bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	PYTHONPATH=tests $(BIN)/python -m bench.media_all $(BENCH)
 
 bench-doctor: system-test $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m bench.doctor_faults $(BENCH)

@@ -21,6 +21,7 @@ from entrenous import (
     CallStats,
     Cause,
     Connecting,
+    DeviceError,
     EndReason,
     MediaFileError,
     MediaProblem,
@@ -29,10 +30,12 @@ from entrenous import (
     Source,
     Stage,
     StreamKind,
+    TestCardSource,
+    ToneSource,
     WordsKnown,
 )
 from entrenous.cli import conversation, stats_file
-from entrenous.cli.conversation import Conversation, summary
+from entrenous.cli.conversation import Conversation, Pictures, summary
 from entrenous.cli.exits import ExitCode
 from entrenous.cli.interrupt import Interrupt
 from entrenous.cli.keys import Keys
@@ -45,6 +48,8 @@ class Line:
 
     def __init__(self, *, outgoing: bool = True) -> None:
         self.told: list[str] = []
+        self.unusable = ToneSource(440.0)
+        self.shared = asyncio.Event()
         self.call = Call(bytes(16), Address.parse("bob@x.org"), outgoing=outgoing, has_video=False, contact=None)
         self.call.attach(self)
         self.answered = asyncio.Event()
@@ -63,6 +68,18 @@ class Line:
 
     def mute(self, kind: StreamKind, muted: bool) -> None:
         self.told.append(f"mute {kind} {muted}")
+
+    async def send(self, source: Source | None, only: StreamKind | None) -> None:
+        self.told.append(f"send {'something' if source else 'nothing'} as {only}")
+
+    async def share_screen(self, source: Source | None) -> None:
+        if source is self.unusable:
+            raise DeviceError("There is no X display.")
+        self.told.append(f"share {'something' if source else 'nothing'}")
+        self.shared.set()
+
+    def hold(self, held: bool) -> None:
+        self.told.append(f"hold {held}")
 
     def stats(self) -> CallStats:
         return CallStats(seconds=3.0)
@@ -296,3 +313,61 @@ async def test_figures_are_written_while_the_call_lasts(tmp_path: Path, monkeypa
     assert stats_file.read_stats(path)[0] == CallStats(seconds=3.0)
     with pytest.raises(ValueError, match="closed"):
         write(CallStats())
+
+
+def at_a_terminal() -> Output:
+    output = Output()
+    output.out = Console(file=io.StringIO(), force_terminal=True, width=200)
+    return output
+
+
+async def pressed(line: Line, keys: str, pictures: Pictures | None) -> str:
+    """What the terminal showed while these keys were pressed in a call."""
+    output = at_a_terminal()
+    held = Held(line, output, person=True, pictures=pictures)
+    line.connect()
+    for key in keys + "h":
+        held.keys.press(key)
+    await held.held
+    assert isinstance(output.out.file, io.StringIO)
+    return output.out.file.getvalue()
+
+
+async def test_camera_screen_and_hold_have_keys() -> None:
+    line = Line()
+    shown = await pressed(line, "ccssoo", Pictures(TestCardSource, TestCardSource))
+    assert line.told == [
+        "send something as video",
+        "send nothing as video",
+        "share something",
+        "share nothing",
+        "hold True",
+        "hold False",
+        "hang up",
+    ]
+    assert "SCREEN SHARED" in shown
+    assert "ON HOLD" in shown
+
+
+async def test_a_camera_that_was_on_from_the_beginning_is_switched_off_first() -> None:
+    line = Line()
+    await pressed(line, "c", Pictures(TestCardSource, camera_on=True))
+    assert line.told == ["send nothing as video", "hang up"]
+
+
+async def test_what_is_not_there_is_told_and_the_call_goes_on() -> None:
+    line = Line()
+    shown = await pressed(line, "cs", Pictures(screen=lambda: line.unusable))
+    assert line.told == ["hang up"]
+    assert "no camera" in shown
+    assert "no X display" in shown
+    assert "SCREEN SHARED" not in shown
+
+
+async def test_a_screen_can_be_shared_from_the_beginning() -> None:
+    line = Line()
+    held = Held(line, Output(), pictures=Pictures(share=TestCardSource()))
+    line.connect()
+    await line.shared.wait()
+    line.end(EndReason.REMOTE)
+    await held.held

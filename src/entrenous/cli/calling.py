@@ -14,11 +14,11 @@ from entrenous import Call, CallOutcome, Node, Strangers
 
 from .accounts import Account, AccountChoice, account_options
 from .contacts import find
-from .conversation import Conversation
+from .conversation import Conversation, Pictures
 from .exits import ExitCode, exit_code_of_outcome
 from .interrupt import Interrupt, run
 from .keys import Keys
-from .media_options import MediaChoice, media_options
+from .media_options import Ends, MediaChoice, media_options
 from .options import json_option
 from .output import Output
 
@@ -50,8 +50,9 @@ def call_command(
     CONTACT is an address, or a name that only one of your contacts has.
 
     In a terminal a line shows the state, the three words, the path, duration, bitrate, loss and round trip;
-    m mutes, h hangs up, and so does Ctrl-C. Elsewhere each change is a line, and with --json an object; the last
-    object (event "result") has the outcome, the stage times and the statistics.
+    m mutes, c switches the camera, s shares the screen, o puts the call on hold, h hangs up, and so does Ctrl-C.
+    Elsewhere each change is a line, and with --json an object; the last object (event "result") has the outcome,
+    the stage times and the statistics.
 
     \b
     Examples:
@@ -73,7 +74,13 @@ def call_command(
                 ends = media.ends(on_change=output.line)
                 call = await node.call(address, send=ends.source, receive=ends.sink)
                 outcome = await Conversation(
-                    call, output, interrupt, keys=keys, limit=seconds, figures=media.stats_file()
+                    call,
+                    output,
+                    interrupt,
+                    keys=keys,
+                    limit=seconds,
+                    figures=media.stats_file(),
+                    pictures=pictures_of(media, ends),
                 ).hold()
                 return interrupt.code or exit_code(outcome, address, node)
 
@@ -120,9 +127,9 @@ def answer_command(
 ) -> None:
     """Wait for calls and answer them.
 
-    In a terminal a accepts and d declines; m mutes and h hangs up; Ctrl-C hangs up and ends. With --auto nobody is
-    asked, which also works without a terminal. Without --once the next call is waited for; recordings of later
-    calls get a number (answer-2.ogg).
+    In a terminal a accepts and d declines; then the keys are those of `call`; Ctrl-C hangs up and ends. With --auto
+    nobody is asked, which also works without a terminal. Without --once the next call is waited for; recordings of
+    later calls get a number (answer-2.ogg).
 
     \b
     Examples:
@@ -183,8 +190,9 @@ class Reception:
         self.output.bell()
         self.output.event("incoming", call=call.id, peer=call.peer, known=known, video=call.has_video)
 
+        ends = self.media.ends(number, on_change=self.output.line)
+
         async def pick_up() -> None:
-            ends = self.media.ends(number, on_change=self.output.line)
             await call.accept(send=ends.source, receive=ends.sink)
 
         with person(self.output) as keys:
@@ -197,7 +205,13 @@ class Reception:
                 pick_up=pick_up,
                 ring=self.ring,
                 figures=self.media.stats_file(number),
+                pictures=pictures_of(self.media, ends),
             ).hold()
+
+
+def pictures_of(media: MediaChoice, ends: Ends) -> Pictures:
+    """What can be switched on and off in the call that has these ends."""
+    return Pictures(media.picture, media.screen, media.starts_with_picture, ends.screen)
 
 
 @contextmanager

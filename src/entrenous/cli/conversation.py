@@ -5,11 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import ExitStack, asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from entrenous import Call, CallEnded, CallEvent, CallOutcome, Ended, EntrenousError, MediaProblem, StreamKind
+from entrenous import (
+    Call,
+    CallEnded,
+    CallEvent,
+    CallOutcome,
+    Ended,
+    EntrenousError,
+    LocalProtocolError,
+    MediaError,
+    MediaProblem,
+    Source,
+    StreamKind,
+)
 
 from .interrupt import Interrupt
 from .keys import Keys
@@ -24,6 +36,23 @@ REDRAW_SECONDS = 0.5
 Helper = Callable[[], Coroutine[Any, Any, None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What this end can show besides what it sends from the beginning.
+
+    Args:
+        camera: makes the source of the camera's pictures, None where there is no camera.
+        screen: makes that of the screen.
+        camera_on: whether the camera's are sent from the beginning.
+        share: a screen to be shared from the beginning.
+    """
+
+    camera: Callable[[], Source | None] = lambda: None
+    screen: Callable[[], Source | None] = lambda: None
+    camera_on: bool = False
+    share: Source | None = None
+
+
 class Conversation:
     """A call and the person or script at this end of it.
 
@@ -36,6 +65,7 @@ class Conversation:
         pick_up: accepts the call; None for a call of our own.
         ring: seconds to let it ring before accepting by itself; None: the person accepts or declines by key.
         figures: where to write the call's figures every second, None: nowhere. Closed at the end.
+        pictures: what the person can switch on in the call.
     """
 
     def __init__(
@@ -49,6 +79,7 @@ class Conversation:
         pick_up: Callable[[], Awaitable[None]] | None = None,
         ring: float | None = None,
         figures: StatsFile | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self._call = call
         self._output = output
@@ -58,9 +89,15 @@ class Conversation:
         self._pick_up = pick_up
         self._ring = ring
         self._figures = figures
+        self._pictures = pictures or Pictures()
         self._answered = call.outgoing
         self._line: LiveLine | None = None
-        self._view = View(str(call.peer), "dialling" if call.outgoing else "rings", hint=self._hint())
+        self._view = View(
+            str(call.peer),
+            "dialling" if call.outgoing else "rings",
+            camera=self._pictures.camera_on,
+            hint=self._hint(),
+        )
 
     async def hold(self) -> CallOutcome:
         """Follow the call until it has ended.
@@ -73,6 +110,8 @@ class Conversation:
             helpers.append(partial(self._obey_limit, self._limit))
         if self._keys is not None:
             helpers += [partial(self._obey_keys, self._keys), self._redraw]
+        if self._pictures.share is not None:
+            helpers.append(partial(self._share_when_active, self._pictures.share))
         if self._ring is not None:
             helpers.append(partial(self._pick_up_after, self._ring))
         if self._figures is not None:
@@ -114,7 +153,7 @@ class Conversation:
     def _hint(self) -> str:
         if not self._answered:
             return "a accept, d decline"
-        return "m mute, h hang up"
+        return "m mute, c camera, s screen, o hold, h hang up"
 
     async def _pick_up_after(self, ring: float) -> None:
         await asyncio.sleep(ring)
@@ -151,6 +190,14 @@ class Conversation:
                     with suppress(CallEnded):
                         self._call.mute(StreamKind.AUDIO, not self._view.muted)
                         self._view = replace(self._view, muted=not self._view.muted)
+                case "o" if self._answered:
+                    with suppress(CallEnded):
+                        self._call.hold(not self._view.held)
+                        self._view = replace(self._view, held=not self._view.held)
+                case "c" if self._answered:
+                    await self._switch_camera()
+                case "s" if self._answered:
+                    await self._switch_screen(None if self._view.shares else self._pictures.screen)
                 case "a":
                     await self._accept()
                 case "d" if not self._answered:
@@ -159,6 +206,35 @@ class Conversation:
                     continue
             if self._line is not None:
                 self._line.draw(self._view)
+
+    async def _switch_camera(self) -> None:
+        source = None if self._view.camera else self._pictures.camera()
+        if source is None and not self._view.camera:
+            self._output.line("There is no camera on this machine.")
+            return
+        if await self._done(self._call.send(source, only=StreamKind.VIDEO)):
+            self._view = replace(self._view, camera=source is not None)
+
+    async def _switch_screen(self, make: Callable[[], Source | None] | None) -> None:
+        source = make() if make is not None else None
+        if await self._done(self._call.share_screen(source)):
+            self._view = replace(self._view, shares=source is not None)
+
+    async def _share_when_active(self, screen: Source) -> None:
+        with suppress(CallEnded):
+            await self._call.wait_active()
+            await self._switch_screen(lambda: screen)
+
+    async def _done(self, change: Awaitable[None]) -> bool:
+        """Whether what the person wanted has worked; what has not is told, and the call goes on as before."""
+        try:
+            await change
+        except CallEnded:
+            return False
+        except (MediaError, LocalProtocolError) as error:
+            self._output.line(str(error))
+            return False
+        return True
 
     async def _write_figures(self, figures: StatsFile) -> None:
         with suppress(CallEnded):

@@ -41,6 +41,9 @@ class View:
         verified: the identities are known already, nobody needs to read the words out.
         path: `direct` or `relay`, once media flows.
         muted: our microphone is off.
+        held: we put the call on hold.
+        camera: our camera is on.
+        shares: our screen is shared.
         peer_muted: theirs is.
         peer_shares: they share a screen.
         peer_holds: they put the call on hold.
@@ -54,6 +57,9 @@ class View:
     verified: bool = False
     path: str | None = None
     muted: bool = False
+    held: bool = False
+    camera: bool = False
+    shares: bool = False
     peer_muted: bool = False
     peer_shares: bool = False
     peer_holds: bool = False
@@ -138,8 +144,9 @@ def render(view: View) -> str:
         parts.append(view.path)
     if view.stats is not None:
         parts += _figures(view.stats)
-    if view.muted:
-        parts.append("MUTED")
+    for is_so, text in ((view.held, "ON HOLD"), (view.muted, "MUTED"), (view.shares, "SCREEN SHARED")):
+        if is_so:
+            parts.append(text)
     if view.peer_holds:
         parts.append("they put the call on hold")
     elif view.peer_muted:
@@ -152,8 +159,8 @@ def render(view: View) -> str:
 
 
 def _figures(stats: CallStats) -> list[str]:
-    sent = stats.audio.send_bitrate + stats.video.send_bitrate
-    received = stats.audio.receive_bitrate + stats.video.receive_bitrate
+    streams = (stats.audio, stats.video, stats.screen)
+    sent, received = sum(each.send_bitrate for each in streams), sum(each.receive_bitrate for each in streams)
     figures = [
         duration(stats.seconds),
         f"↑{round(sent / 1000)} ↓{round(received / 1000)} kbit/s",
@@ -161,6 +168,8 @@ def _figures(stats: CallStats) -> list[str]:
     ]
     if stats.round_trip_ms is not None:
         figures.append(f"{round(stats.round_trip_ms)} ms")
+    if stats.quality is not None:
+        figures.append(f"MOS {stats.quality.mos:.1f}")
     return figures
 
 

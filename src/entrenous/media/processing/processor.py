@@ -30,7 +30,7 @@ TURN_SAMPLES: Final = SAMPLE_RATE // 100
 
 _LIBRARY: Final = "pywebrtc_audio"
 _NOISE_LEVEL: Final = 2
-"""Of 0 to 3; 17 dB, the level at which PESQ-WB of noisy speech was highest."""
+"""Of 0 to 3; steady noise becomes 17 dB softer."""
 
 _QUEUE: Final = 12
 """Turns that may wait: beyond 120 ms the microphone has stood still, and the oldest are of no use."""
