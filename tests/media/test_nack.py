@@ -37,6 +37,12 @@ def test_a_lost_packet_is_asked_for_again_after_a_round_trip() -> None:
     assert tracker.due(0.090, 0.05) == [6]
 
 
+def test_over_a_long_way_the_first_request_is_made_twice() -> None:
+    tracker = tracker_missing(4)
+    asked = [ms for ms in range(10, 700) if tracker.due(ms / 1000, 0.2)]
+    assert asked == pytest.approx([10, 30, 330, 630], abs=1)
+
+
 def test_requests_end() -> None:
     tracker = tracker_missing(4)
     asked = [now for now in range(1, 100) if tracker.due(float(now), 0.05)]

@@ -249,6 +249,21 @@ async def test_missed_packets_are_sent_again_on_the_repair_stream() -> None:
         assert (bench.sender.nacks_received, bench.sender.stream.retransmitted) == (2, 1)
 
 
+async def test_over_a_long_and_lossy_path_a_repair_is_sent_twice() -> None:
+    async with video_bench(length=3000) as bench:
+        await bench.send()
+        bench.loss = 0.1
+        lost = bench.way.packets[0].sequence_number
+        now = bench.pictures.captured_at
+        bench.sender.repair([lost], now, 0.2)
+        bench.sender.repair([lost], now + 0.1, 0.2)
+        first, second = bench.way.repairs
+        assert first.payload == second.payload
+        assert first.sequence_number != second.sequence_number
+        bench.sender.repair([lost], now + 0.3, 0.05)
+        assert len(bench.way.repairs) == 3
+
+
 async def test_small_frames_are_sent_twice_over_a_long_and_lossy_path() -> None:
     async with video_bench() as bench:
         bench.loss, bench.round_trip = 0.1, 0.2

@@ -27,6 +27,10 @@ _TRIES = 4.0
 MINIMUM_INTERVAL = 0.020
 """Seconds between two requests for the same packet, on the fastest path."""
 
+LONG_ROUND_TRIP = 0.100
+"""Seconds of a round trip from which on the first request is made twice, `MINIMUM_INTERVAL` apart: a lost request would
+cost a round trip, and a sender answers only one of the two."""
+
 UNKNOWN_ROUND_TRIP = 0.100
 """Seconds taken for the round trip while it is not measured."""
 
@@ -105,7 +109,8 @@ class NackTracker:
         for sequence, missing in self._missing.items():
             if missing.ask_at <= now and missing.requests < MAX_REQUESTS:
                 missing.requests += 1
-                missing.ask_at = now + interval
+                twice = missing.requests == 1 and (round_trip or 0.0) >= LONG_ROUND_TRIP
+                missing.ask_at = now + (MINIMUM_INTERVAL if twice else interval)
                 due.append(sequence)
         return sorted(due)
 

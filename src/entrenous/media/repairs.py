@@ -1,4 +1,4 @@
-"""When frames are sent twice without being asked for (pure)."""
+"""When frames and repairs are sent twice without being asked to (pure)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEAST_ROUND_TRIP = 0.100
 
 
 def is_worth_doubling(packets: int, loss: float, round_trip: float | None) -> bool:
-    """Whether a frame is sent a second time at once: where it is small, and a repair on request comes late.
+    """Whether a frame or a repair is sent twice: where it is small, and another one on request would come late.
 
     Args:
         packets: of the frame.

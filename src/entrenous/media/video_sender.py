@@ -174,8 +174,15 @@ class VideoSender:
     def repair(self, sequences: list[int], now: float, round_trip: float | None) -> None:
         """Send again what the peer has missed, as far as it is still here and worth it."""
         self.nacks_received += len(sequences)
-        packets = [self.stream.repair(sequence, now, round_trip) for sequence in sequences]
-        self._outlet.queue(self.kind, [packet for packet in packets if packet is not None], repair=True)
+        loss, _ = self._path()
+        packets = []
+        for sequence in sequences:
+            packet = self.stream.repair(sequence, now, round_trip)
+            if packet is not None:
+                packets.append(packet)
+                if is_worth_doubling(1, loss, round_trip):
+                    packets += filter(None, [self.stream.repair(sequence, now, 0.0)])
+        self._outlet.queue(self.kind, packets, repair=True)
 
     def request_key_frame(self, now: float) -> None:
         """Make a picture stand alone: the next one, or, when one did just now, the first after a second from that."""
