@@ -173,7 +173,7 @@ async def test_the_codec_changes_with_what_the_peer_takes() -> None:
     assert sender is not None
     assert receiver is not None
     other = next(codec for codec in VideoCodec if codec is not sender.codec)
-    sender.accept(other, [other])
+    sender.accept([other])
     await until(lambda: receiver.codec is other)
     count = len(ends[1].sink.seen)
     await until(lambda: len(ends[1].sink.seen) > count + 5)

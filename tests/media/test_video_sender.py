@@ -97,7 +97,7 @@ class VideoBench:
             StreamKind.SCREEN,
             SCREEN,
             self.sealer,
-            VideoCodec.VP8,
+            [VideoCodec.VP8],
             self._make,
             self.pictures,
             self.way,
@@ -199,7 +199,7 @@ async def test_another_size_or_codec_takes_another_encoder() -> None:
         await bench.send(64, 48)
         await bench.send(96, 64)
         bench.sender.stream.use(StreamIdentity(2, {VideoCodec.VP9: 99}))
-        bench.sender.accept(VideoCodec.VP9, [VideoCodec.VP9])
+        bench.sender.accept([VideoCodec.VP9])
         await bench.send(96, 64)
         assert [(encoder.codec, encoder.size) for encoder in bench.encoders] == [
             (VideoCodec.VP8, b"64x48"),

@@ -115,7 +115,7 @@ class OutgoingStreams:
             kind,
             identity,
             self._sealers[kind],
-            _codecs(identity.answering(remote.by_kind[kind]))[0],
+            _codecs(identity.answering(remote.by_kind[kind])),
             video_codecs.make_encoder,
             self.sources.video if kind is StreamKind.VIDEO else self.sources.screen,
             self.outlet,
@@ -134,8 +134,7 @@ class OutgoingStreams:
             self.audio.stream.use(agreed[StreamKind.AUDIO])
         for sender in self.senders:
             sender.stream.use(agreed[sender.kind])
-            accepted = _codecs(agreed[sender.kind])
-            sender.accept(accepted[0], accepted)
+            sender.accept(_codecs(agreed[sender.kind]))
 
     def path_changed(self) -> None:
         """Packets take another path from now on."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from entrenous.crypto.sframe import FrameSealer
 from entrenous.errors import LocalProtocolError, MediaError
 
 from .clocksync import VIDEO_RATE
+from .codec_choice import CodecChoice
 from .codecs.base import Content, EncodedPicture, VideoCodec, VideoEncoder
 from .departures import OVERHEAD
 from .events import SessionEvent, SourceFailed
@@ -29,7 +30,6 @@ from .picture_ladder import PictureLadder, PictureSize
 from .repairs import is_worth_doubling
 from .stats import RateMeter
 from .streams import Picture, StreamKind
-from .video_codecs import cheaper_codec
 
 MAX_BACKLOG = 0.250
 """Seconds of this stream waiting to leave beyond which pictures are skipped."""
@@ -83,7 +83,7 @@ class VideoSender:
         kind: camera or screen.
         identity: of the stream.
         sealer: frame keys.
-        codec: one that the peer takes.
+        usable: what both ends have, the best picture for the rate first; not empty.
         make_encoder: opens encoders.
         pictures: where they come from, whichever source is in use.
         outlet: takes RTP packets.
@@ -96,7 +96,7 @@ class VideoSender:
         kind: StreamKind,
         identity: StreamIdentity,
         sealer: FrameSealer,
-        codec: VideoCodec,
+        usable: Sequence[VideoCodec],
         make_encoder: EncoderMaker,
         pictures: Pictures,
         outlet: PictureOutlet,
@@ -120,8 +120,9 @@ class VideoSender:
         self._path = path
         self._on_event = on_event
         self._content = Content.SCREEN if kind is StreamKind.SCREEN else Content.CAMERA
-        self._accepted: Collection[VideoCodec] = (codec,)
-        self._ladder = PictureLadder(codec, self._content)
+        self._usable = tuple(usable)
+        self._choice = CodecChoice(usable, self._content)
+        self._ladder = PictureLadder(self._choice.codec, self._content)
         self._capture = CaptureRate()
         self._limit = FrameRateLimit(self._capture.fps)
         self._rate = 0
@@ -143,19 +144,16 @@ class VideoSender:
         """What the next picture is encoded with."""
         return self._ladder.codec
 
-    def accept(self, codec: VideoCodec, accepted: Collection[VideoCodec]) -> None:
-        """Encode with this codec from the next picture on.
+    def accept(self, usable: Sequence[VideoCodec]) -> None:
+        """Encode with what both ends have from the next picture on.
 
         Args:
-            codec: the preferred one of those that the peer takes.
-            accepted: all of these, for an encoder that does not keep up.
+            usable: the best picture for the rate first; not empty.
         """
-        if set(accepted) != set(self._accepted) or self._ladder.codec not in accepted:
-            self._accepted = tuple(accepted)
-            self._use_codec(codec)
-
-    def _use_codec(self, codec: VideoCodec) -> None:
-        self._ladder = PictureLadder(codec, self._content)
+        if tuple(usable) != self._usable:
+            self._usable = tuple(usable)
+            self._choice = CodecChoice(usable, self._content)
+            self._ladder = PictureLadder(self._choice.codec, self._content)
 
     def set_rate(self, rate: int) -> None:
         """Send at this rate from now on.
@@ -240,12 +238,10 @@ class VideoSender:
 
     def _choose_rung(self, picture: Picture, bitrate: int, now: float) -> PictureSize:
         source = PictureSize(picture.frame.width, picture.frame.height, self._capture.fps)
+        limited = self._ladder.encoder_limited
+        self._ladder.codec = self._choice.update(now, bitrate, source, encoder_limited=limited)
         rung = self._ladder.update(now, bitrate, self._new_encode_seconds, source)
         self._new_encode_seconds = None
-        if self._ladder.encoder_limited:
-            cheaper = cheaper_codec(self._ladder.codec, self._accepted)
-            if cheaper is not None:
-                self._use_codec(cheaper)
         self._limit.fps = rung.fps
         return rung
 
