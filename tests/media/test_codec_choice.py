@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.media.codec_choice import PLENTY, PLENTY_HOLD, SCARCE_HOLD, CodecChoice
+from entrenous.media.codec_choice import FIRST_RETRY, LONGEST_RETRY, PLENTY, PLENTY_HOLD, SCARCE_HOLD, CodecChoice
 from entrenous.media.codecs.base import Content, VideoCodec
 from entrenous.media.picture_ladder import PictureLadder, PictureSize
 from entrenous.media.video_codecs import best_codecs
@@ -67,12 +69,24 @@ def test_between_scarcity_and_plenty_nothing_changes(before: float) -> None:
         assert stream.run(7, factor * ENOUGH) is codec
 
 
-def test_an_encoder_that_cannot_keep_up_changes_at_once_and_back_when_it_can() -> None:
+def test_an_encoder_that_cannot_keep_up_changes_at_once_and_back_after_a_minute() -> None:
     stream = Stream()
     stream.run(3, 0.5 * ENOUGH)
     assert stream.run(0.1, 0.5 * ENOUGH, limited=True) is VP8
     assert stream.run(30, 0.5 * ENOUGH, limited=True) is VP8
-    assert stream.run(2, 0.5 * ENOUGH) is VP9
+    assert stream.run(FIRST_RETRY - 31, 0.5 * ENOUGH) is VP8
+    assert stream.run(3, 0.5 * ENOUGH) is VP9
+
+
+def test_the_best_is_tried_ever_more_seldom_where_the_encoder_never_keeps_up_with_it() -> None:
+    stream = Stream()
+    for _ in range(36_000):
+        stream.run(0.1, 0.5 * ENOUGH, limited=stream.codec is VP9)
+    tried = [at for at, codec in stream.changes if codec is VP9]
+    assert len(tried) <= 7
+    waits = [round(later - one) for one, later in pairwise(tried)]
+    assert waits == sorted(waits)
+    assert max(waits) == pytest.approx(LONGEST_RETRY, abs=2)
 
 
 def test_a_screen_takes_the_best_as_long_as_it_keeps_up() -> None:

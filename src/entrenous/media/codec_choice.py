@@ -7,6 +7,7 @@ VP8 does at 1.4. A change costs a key frame, so it is made seldom.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from .codecs.base import Content, VideoCodec
@@ -25,6 +26,9 @@ SCARCE = 1.0
 SCARCE_HOLD = 1.0
 """Seconds of scarcity before the best codec is changed to."""
 
+FIRST_RETRY, LONGEST_RETRY = 60.0, 960.0
+"""Seconds after the encoder could not keep up before the best codec is tried again: twice as long each time."""
+
 
 class CodecChoice:
     """Chooses among what both ends have.
@@ -41,6 +45,8 @@ class CodecChoice:
         self._ladder = PictureLadder(self._cheapest, content)
         self._content = content
         self._otherwise_since: float | None = None
+        self._retry = FIRST_RETRY
+        self._retry_at = -math.inf
 
     def update(self, now: float, rate: float, source: PictureSize, *, encoder_limited: bool) -> VideoCodec:
         """The codec to encode with from now on.
@@ -50,10 +56,13 @@ class CodecChoice:
             rate: bits a second that the stream may send.
             source: what the source gives.
             encoder_limited: whether the encoder cannot keep up (`PictureLadder.encoder_limited`): then the cheapest it
-                is, at once.
+                is, at once and for long.
         """
-        if encoder_limited:
+        if encoder_limited and self.codec is not self._cheapest:
+            self._retry_at, self._retry = now + self._retry, min(LONGEST_RETRY, 2 * self._retry)
             self._use(self._cheapest)
+        elif encoder_limited or now < self._retry_at:
+            self._otherwise_since = None
         elif self._content is Content.SCREEN:
             self._use(self._best)
         else:

@@ -238,8 +238,10 @@ class VideoSender:
 
     def _choose_rung(self, picture: Picture, bitrate: int, now: float) -> PictureSize:
         source = PictureSize(picture.frame.width, picture.frame.height, self._capture.fps)
-        limited = self._ladder.encoder_limited
-        self._ladder.codec = self._choice.update(now, bitrate, source, encoder_limited=limited)
+        codec = self._choice.update(now, bitrate, source, encoder_limited=self._ladder.encoder_limited)
+        if codec is not self._ladder.codec:  # what was measured of another codec's pictures says nothing any more
+            self._ladder = PictureLadder(codec, self._content)
+            self._new_encode_seconds = None
         rung = self._ladder.update(now, bitrate, self._new_encode_seconds, source)
         self._new_encode_seconds = None
         self._limit.fps = rung.fps
