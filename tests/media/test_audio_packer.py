@@ -62,6 +62,14 @@ def test_what_is_packed_can_be_played(plan: AudioPlan) -> None:
         assert decoder.decode(primary).shape == (plan.frame_ms * 48,)
 
 
+@pytest.mark.parametrize("header_length", [1, 3, HEADER_ROOM, 17])
+def test_sound_alone_fills_what_the_header_leaves_free(header_length: int) -> None:
+    plan = AudioPlan(48_000)
+    size = plan.opus_bytes + HEADER_ROOM - header_length
+    _, plain = AudioPacker(OpusEncoder(bitrate=plan.bitrate), plan).pack(sound(plan), 0, header_length, OPUS)
+    assert plain == OpusEncoder(bitrate=plan.bitrate).encode(sound(plan), size)
+
+
 @pytest.mark.parametrize("distance", [1, 2, 3])
 @pytest.mark.parametrize("frame_ms", [20, 60])
 def test_each_packet_comes_again_so_many_later(distance: int, frame_ms: int) -> None:

@@ -35,6 +35,7 @@ def test_longer_frames_take_fewer_packets() -> None:
         (32_000, True, 0, 60),
         (5_999, False, 0, 20),
         (128_000, False, 1, 60),
+        (509_000, False, 0, 20),
     ],
 )
 def test_a_plan_that_no_packet_fits_is_refused(bitrate: int, fec: bool, distance: int, frame_ms: int) -> None:

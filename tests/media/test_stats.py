@@ -25,6 +25,13 @@ def test_a_steady_stream_has_its_rate() -> None:
             assert meter.per_second(packet * 0.01) == pytest.approx(10_000, rel=0.02)
 
 
+def test_a_rate_counts_from_what_came_first_however_late() -> None:
+    meter = RateMeter()
+    for packet in range(100):
+        meter.add(1, 1000.9 + packet * 0.01)
+    assert meter.per_second(1001.9) == pytest.approx(100, rel=0.02)
+
+
 def test_a_rate_fades_when_nothing_comes() -> None:
     meter = RateMeter()
     assert meter.per_second(0.0) == 0.0

@@ -55,8 +55,11 @@ class AudioPacker:
             CodecError: the encoder is closed, or the samples are none of its kind.
         """
         size = self.plan.plain_bytes + HEADER_ROOM - header_length
+        if self.plan.duplicate_distance == 0:
+            # What the header leaves free of its room goes into the sound.
+            return AudioFormat.OPUS, self._encoder.encode(samples, size)
         packet = self._encoder.encode(samples, self.plan.opus_bytes - max(0, header_length - HEADER_ROOM))
-        if self.plan.duplicate_distance == 0 or not bundles:
+        if not bundles:
             return AudioFormat.OPUS, pad_packet(packet, size)
         earlier = self._due_again(timestamp)
         taken = PRIMARY_HEADER + sum(EARLIER_HEADER + len(each) for _, each in earlier)

@@ -14,7 +14,7 @@ FEC_ARMED_FOR = 10
 """Per cent of loss that in-band FEC is armed for: more costs quality on a clean path and gains little on a bad one."""
 
 HEADER_ROOM = 5
-"""Bytes kept for the header of the frame layer, which grows with counter and epoch: what it leaves free is padded.
+"""Bytes kept for the header of the frame layer, which grows with counter and epoch; what it leaves free is filled.
 
 Enough for 2**24 packets of each of 256 epochs; beyond, the Opus packet gives way.
 """
@@ -47,7 +47,7 @@ class AudioPlan:
             raise LocalProtocolError("Sound is sent in frames of 20, 40 or 60 ms, again after 3 packets at most.")
         if self.fec and self.frame_ms != 20:
             raise LocalProtocolError("In-band FEC is for frames of 20 ms.")
-        if self.bitrate < 6000 or self.plain_bytes > MAXIMUM_FRAME:
+        if self.bitrate < 6000 or self.plain_bytes + HEADER_ROOM > MAXIMUM_FRAME:
             raise LocalProtocolError("Sound is sent with 6 kbit/s at least, and in packets that fit a datagram.")
 
     @property

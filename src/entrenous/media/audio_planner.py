@@ -8,6 +8,7 @@ up when a better plan has fitted without a break for some seconds, longer each t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .allocation import Demand
 from .audio_plan import AudioPlan
@@ -47,6 +48,14 @@ _LONG_ROUND_TRIP = 0.15
 (ITU-T G.107), of which we take up to 100 ourselves, each millisecond counts more."""
 
 
+class _Path(NamedTuple):
+    """What decides how much each plan is worth: the share lost, how many in a row, the cost of a second of delay."""
+
+    loss: float
+    burst: float
+    delay_cost: float
+
+
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """One plan with what is known of it: bits a second on the wire, seconds of delay that it adds."""
@@ -60,14 +69,13 @@ class _Choice:
     def protection(self) -> int:
         return 2 * (self.plan.duplicate_distance > 0) + self.plan.fec
 
-    def worth(self, loss: float, burst: float, round_trip: float | None) -> float:
-        slope = _LONG_DELAY if round_trip is not None and round_trip > _LONG_ROUND_TRIP else _DELAY
+    def worth(self, path: _Path) -> float:
         return (
-            self.scores.at(loss, burst)
+            self.scores.at(path.loss, path.burst)
             + (0.0 if self.plan.fec else _BAND)
             + _BIT_RATE * self.plan.bitrate / 1000
             - _WIRE_RATE * self.wire_rate / 1000
-            - slope * self.delay
+            - path.delay_cost * self.delay
         )
 
 
@@ -81,7 +89,8 @@ class AudioPlanner:
 
     def __init__(self, top: int, overhead: int) -> None:
         self._choices = sorted(_choices(top, overhead), key=lambda choice: choice.wire_rate)
-        self._path: tuple[float, float, float | None] = (_START_LOSS, 1.0, None)
+        self._path = _Path(_START_LOSS, 1.0, _DELAY)
+        self._ranked: list[_Choice] | None = None  # for this path, once it was asked for
         self._chosen = self._best(_START_RATE)
         self._changed_at = float("-inf")
         self._improved_at = float("-inf")
@@ -113,7 +122,10 @@ class AudioPlanner:
         Returns:
             The plan that stands from now on.
         """
-        self._path = (loss, burst, round_trip)
+        slow = round_trip is not None and round_trip > _LONG_ROUND_TRIP
+        path = _Path(loss, burst, _LONG_DELAY if slow else _DELAY)
+        if path != self._path:
+            self._path, self._ranked = path, None
         if rate < self._chosen.wire_rate and self._chosen is not self._choices[0]:
             self._fall(now, rate)
         elif now >= self._look_at:
@@ -129,7 +141,7 @@ class AudioPlanner:
 
     def _look(self, now: float, rate: float) -> None:
         best = self._best(rate / HEADROOM, also=self._chosen.wire_rate)
-        if best.worth(*self._path) - self._chosen.worth(*self._path) < LEAST_GAIN:
+        if best.worth(self._path) - self._chosen.worth(self._path) < LEAST_GAIN:
             self._better_since = None
             return
         if self._better_since is None:
@@ -149,8 +161,14 @@ class AudioPlanner:
 
     def _best(self, rate: float, *, also: int = 0) -> _Choice:
         """The plan of the highest worth that takes at most `rate`, or no more than `also`; else the cheapest."""
-        fitting = [choice for choice in self._choices if choice.wire_rate <= max(rate, also)]
-        return max(fitting, key=lambda choice: choice.worth(*self._path), default=self._choices[0])
+        if self._ranked is None:
+            self._ranked = self._rank()
+        most = max(rate, also)
+        return next((choice for choice in self._ranked if choice.wire_rate <= most), self._choices[0])
+
+    def _rank(self) -> list[_Choice]:
+        """All plans by their worth, the best first, and the cheapest of those of one worth."""
+        return sorted(self._choices, key=lambda choice: choice.worth(self._path), reverse=True)
 
 
 def _choices(top: int, overhead: int) -> list[_Choice]:

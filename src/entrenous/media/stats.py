@@ -173,6 +173,9 @@ class CallStats:
             raise ConfigError(f"These are no figures of a call: {error}.") from None
 
 
+_NEVER = float("-inf")
+
+
 class RateMeter:
     """How much there was in the last second or so; two half-filled buckets instead of a list of all arrivals.
 
@@ -180,33 +183,34 @@ class RateMeter:
         window: seconds over which is averaged.
     """
 
-    __slots__ = ("_amount", "_previous", "_started_at", "_window")
+    __slots__ = ("_amount", "_ends_at", "_previous", "_started_at", "_window")
 
     def __init__(self, window: float = 1.0) -> None:
         self._window = window
-        self._started_at: float | None = None
+        self._started_at = 0.0
+        self._ends_at = _NEVER
         self._amount = 0.0
         self._previous = 0.0
 
     def add(self, amount: float, now: float) -> None:
         """Count `amount` at monotonic time `now`."""
-        self._turn(now)
+        if now >= self._ends_at:
+            self._turn(now)
         self._amount += amount
 
     def per_second(self, now: float) -> float:
         """The rate: the current bucket, and of the one before as much as still lies within the window."""
-        self._turn(now)
-        if self._started_at is None:
-            return 0.0
+        if now >= self._ends_at:
+            self._turn(now)
         elapsed = (now - self._started_at) / self._window
         return (self._amount + self._previous * (1.0 - elapsed)) / self._window
 
     def _turn(self, now: float) -> None:
-        if self._started_at is None:
+        if self._ends_at == _NEVER:
             self._started_at = now
-            return
-        windows = int((now - self._started_at) / self._window)
-        if windows >= 1:
+        else:
+            windows = max(1, int((now - self._started_at) / self._window))
             self._previous = self._amount if windows == 1 else 0.0
             self._amount = 0.0
             self._started_at += windows * self._window
+        self._ends_at = self._started_at + self._window

@@ -133,6 +133,19 @@ def test_a_packet_of_each_length_decodes(
     assert intelligibility(speech, np.concatenate(heard)) > 0.97
 
 
+def test_lengths_are_read_as_libopus_reads_them() -> None:
+    told = libopus.load().opus_packet_get_nb_samples
+    for first in range(256):
+        for rest in (b"", *(bytes([second]) + bytes(20) for second in range(256))):
+            packet = bytes([first]) + rest
+            samples = told(packet, len(packet), RATE)
+            if samples in (BLOCK, 2 * BLOCK, 3 * BLOCK):
+                assert packet_samples(packet) == samples
+            else:
+                with pytest.raises(CodecError):
+                    packet_samples(packet)
+
+
 def test_what_was_decoded_is_the_callers_own(speech: NDArray[np.int16], encoder: OpusEncoder) -> None:
     decoder = OpusDecoder()
     first = [decoder.decode(packet) for packet in packets_of(encoder, speech[: 20 * BLOCK])][-1]

@@ -64,7 +64,6 @@ def _declare(library: ctypes.PyDLL) -> None:
         "opus_decoder_destroy": (None, [handle]),
         "opus_decode": (integer, [handle, octets, ctypes.c_int32, samples, integer, integer]),
         "opus_packet_pad": (integer, [octets, ctypes.c_int32, ctypes.c_int32]),
-        "opus_packet_get_nb_samples": (integer, [octets, ctypes.c_int32, ctypes.c_int32]),
         "opus_strerror": (octets, [integer]),
         # Variadic. Only the fixed arguments are declared: that is how ctypes learns where the variable ones begin,
         # which arm64 macOS passes on the stack instead of in registers.

@@ -40,6 +40,9 @@ _LONGEST = MAX_PACKET_BLOCKS * BLOCK_SAMPLES
 _SILK_20_MS = frozenset((1, 5, 9, 13, 15))
 """Configurations of 20 ms with a SILK layer, alone or under CELT (RFC 6716, table 2)."""
 
+_FRAME_SAMPLES = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 480, 960) * 4
+"""The length of one Opus frame by configuration (RFC 6716, table 2): SILK, both layers, CELT."""
+
 _PLC_STEP = 120
 """Concealed sound comes in multiples of 2.5 ms."""
 
@@ -265,12 +268,21 @@ def packet_samples(packet: bytes) -> int:
     # An empty packet means "lost" to libopus, which would hide a remote's mistake as a concealment.
     if not 0 < len(packet) <= MAXIMUM_FRAME:
         raise CodecError(f"an Opus packet of ours has 1 to {MAXIMUM_FRAME} bytes, not {len(packet)}")
-    samples = libopus.check(
-        libopus.load().opus_packet_get_nb_samples(packet, len(packet), SAMPLE_RATE), "not an Opus packet"
-    )
+    samples = _FRAME_SAMPLES[packet[0] >> 3] * _frame_count(packet)
     if samples % BLOCK_SAMPLES or not 0 < samples <= _LONGEST:
         raise CodecError(f"an Opus packet must be 20, 40 or 60 ms long, not {samples * 1000 / SAMPLE_RATE:g} ms")
     return samples
+
+
+def _frame_count(packet: bytes) -> int:
+    """How many frames a packet holds (RFC 6716, section 3.2); 0 where it ends before it says so."""
+    match packet[0] & 3:
+        case 0:
+            return 1
+        case 3:
+            return packet[1] & 0x3F if len(packet) > 1 else 0
+        case _:
+            return 2
 
 
 def pad_packet(packet: bytes, size: int) -> bytes:
