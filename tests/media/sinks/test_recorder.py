@@ -208,3 +208,32 @@ async def test_when_one_file_cannot_be_created_none_is_left(tmp_path: Path) -> N
 def test_files_that_make_no_sense_are_refused(files: dict[str, str], error: type[EntrenousError]) -> None:
     with pytest.raises(error):
         Recorder(**files)
+
+
+async def test_a_shared_screen_has_a_film_of_its_own_on_the_same_time_line(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "call.mkv")
+    await recorder.start()
+    await feed(recorder, seconds=1)
+    card = TestCardSource(160, 120, 10, clock=SimulatedClock())
+    await card.start()
+    assert card.video is not None
+    for _ in range(5):
+        picture = await card.video.read()
+        assert picture is not None
+        recorder.show_screen(picture.frame, picture.captured_at + 1.0)
+    await recorder.close()
+    assert sorted(files_in(tmp_path)) == ["call.mkv", "call.screen.mkv"]
+    screen = read_recording(tmp_path / "call.screen.mkv")
+    assert screen.frame_numbers == [0, 0, 1, 2, 3, 4]  # the first stands from the beginning of the call
+    assert [at for at, _ in screen.pictures] == pytest.approx([0.0, 1.0, 1.1, 1.2, 1.3, 1.4], abs=0.002)
+    assert read_recording(tmp_path / "call.mkv").frame_numbers == list(range(10))
+
+
+async def test_a_screen_whose_file_cannot_be_made_is_told_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "call.screen.mkv.part").mkdir()
+    recorder = Recorder(tmp_path / "call.mkv")
+    await recorder.start()
+    recorder.show_screen(av.VideoFrame(64, 48, "yuv420p"), 1.0)
+    with pytest.raises(MediaFileError, match=r"call\.screen\.mkv cannot be written"):
+        await recorder.close()
+    assert recorder_thread_is_gone()

@@ -34,6 +34,7 @@ class _Sound:
 class _Shown:
     frame: av.VideoFrame
     at: float
+    is_screen: bool
 
 
 class Recorder:
@@ -42,6 +43,8 @@ class Recorder:
     One file, `Recorder("call.mkv")`, or one for each, `Recorder(audio="call.wav", video="call.mkv")`, whose time
     lines begin together. Where sound is missing there is silence, so that it stays with the picture. Encoding runs
     in a thread; a file has the name `<name>.part` until it is complete and replaces an older one of its name then.
+    A screen that is shared goes into a file of its own beside that of the picture, `call.screen.mkv`, made when its
+    first picture comes; the time line is the same.
 
     Args:
         path: one file for everything it can hold.
@@ -75,8 +78,9 @@ class Recorder:
         self._room_for_sound = threading.Semaphore(_BLOCKS_WAITING)
         self._room_for_pictures = threading.Semaphore(_PICTURES_WAITING)
         self._files: list[RecordingFile] = []
+        self._screen: RecordingFile | None = None
         self._thread: threading.Thread | None = None
-        self._error: FFmpegError | OSError | None = None
+        self._error: FFmpegError | OSError | MediaFileError | None = None
 
     async def start(self) -> None:
         """Create the files and begin to record.
@@ -99,15 +103,19 @@ class Recorder:
 
     def show(self, frame: av.VideoFrame, at: float) -> None:
         """Take a picture that belongs at the monotonic second `at`; it must not change any more."""
+        self._take(_Shown(frame, at, is_screen=False))
+
+    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
+        """Take a picture of the shared screen that belongs at the monotonic second `at`; it must not change either."""
+        self._take(_Shown(frame, at, is_screen=True))
+
+    def _take(self, shown: _Shown) -> None:
         if self._thread is None or self.video_path is None:
             return
         if self._room_for_pictures.acquire(blocking=False):
-            self._queue.put(_Shown(frame, at))
+            self._queue.put(shown)
         else:
             self.dropped += 1
-
-    def show_screen(self, frame: av.VideoFrame, at: float) -> None:
-        """Let the screen go: a recording shows who is talking."""
 
     async def close(self) -> None:
         """Write what is waiting and complete the files; harmless when repeated or never started.
@@ -123,7 +131,7 @@ class Recorder:
         if thread.is_alive():
             raise MediaFileError(f"{self._names()} could not be completed in {_FINISH_SECONDS:g} s")
         if self._error is not None:
-            reason = self._error.strerror or str(self._error)
+            reason = str(self._error) if isinstance(self._error, MediaFileError) else self._error.strerror
             raise MediaFileError(f"{self._names()} could not be written in full: {reason}") from self._error
 
     def _names(self) -> str:
@@ -151,19 +159,29 @@ class Recorder:
             if self._error is None:
                 try:
                     self._write(item, item.at - zero)
-                except (FFmpegError, OSError) as error:
+                except (FFmpegError, OSError, MediaFileError) as error:
                     self._error = error
         self._finish()
 
     def _write(self, item: _Sound | _Shown, seconds: float) -> None:
+        if isinstance(item, _Shown) and item.is_screen:
+            self._screen_file().write_picture(item.frame, seconds)
+            return
         for file in self._files:
             if isinstance(item, _Sound):
                 file.write_sound(item.samples, round(seconds * SAMPLE_RATE))
             else:
                 file.write_picture(item.frame, seconds)
 
+    def _screen_file(self) -> RecordingFile:
+        if self._screen is None:
+            assert self.video_path is not None  # nothing is taken without it
+            path = self.video_path.with_suffix(f".screen{self.video_path.suffix}")
+            self._screen = RecordingFile(path, sound=False, picture=True)
+        return self._screen
+
     def _finish(self) -> None:
-        for file in self._files:
+        for file in (*self._files, *filter(None, (self._screen,))):
             try:
                 if self._error is None:
                     file.finish()
