@@ -59,6 +59,14 @@ def test_bursts_that_come_again_are_waited_for() -> None:
     assert history.needed == pytest.approx(0.085)
 
 
+def test_trouble_that_is_over_is_no_reason_to_wait_for_longer_than_ten_seconds() -> None:
+    queue = [number * 0.004 for number in range(75)] + [0.3 - number * 0.004 for number in range(75)]
+    assert filled([0.0] * 500 + queue).needed > 0.1
+    assert filled([0.0] * 500 + queue + [0.0] * 450).needed > 0.1
+    assert filled([0.0] * 500 + queue + [0.0] * 550).needed <= 0.005
+    assert 0.040 <= filled([0.0] * 500 + queue + [0.0, 0.040] * 275).needed <= 0.055
+
+
 def test_packets_in_regular_batches_need_the_whole_batch() -> None:
     history = ArrivalHistory()
     for batch in range(40):

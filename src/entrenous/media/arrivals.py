@@ -5,11 +5,13 @@ differences between transits mean anything. The smallest transit of the last sec
 
 The latest packet of each half second makes one sample, in a histogram that forgets: a queue that empties in one
 burst is then one event and not fifty, a burst that happens once is no reason to wait for the next one, and three
-within half a minute are. (The idea and the constants are those of NetEQ's delay manager; the buckets are finer.)
+within half a minute are. A link that narrows makes a queue for some seconds once; so whatever was seen, a little more
+than what the last ten seconds needed is enough. (The idea and the constants are those of NetEQ's delay manager; the buckets are finer.)
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Final
 
@@ -29,6 +31,11 @@ _OUTLIERS: Final = 0.05
 _KEEP: Final = 0.983
 """What remains of a sample's weight when the next one comes: half of it after 20 s."""
 
+_CALM: Final = 20
+"""Half seconds after which trouble of which there was nothing more is over, be it as frequent as it may before."""
+
+_CALM_MARGIN: Final = 1.25
+"""Times the worst of that many half seconds that is enough from then on."""
 
 _ROUNDING: Final = 1e-9
 
@@ -42,6 +49,7 @@ class ArrivalHistory:
         self._samples = 0
         self._interval_end: float | None = None
         self._latest = self._latest_before = 0.0
+        self._lately: deque[float] = deque(maxlen=_CALM)
         self._needed = 0.0
 
     @property
@@ -103,10 +111,11 @@ class ArrivalHistory:
         weights = [weight * keep for weight in self._weights]
         weights[min(int(self._latest / _BUCKET), _BUCKETS - 1)] += 1.0 - keep
         self._weights = weights
+        self._lately.append(self._latest)
         self._latest_before, self._latest = self._latest, 0.0
         outliers = max(_OUTLIERS, 1.0 - keep) + _ROUNDING
         bucket, beyond = _BUCKETS, 0.0
         while bucket > 0 and beyond + weights[bucket - 1] <= outliers:
             bucket -= 1
             beyond += weights[bucket]
-        self._needed = bucket * _BUCKET
+        self._needed = min(bucket, math.ceil(_CALM_MARGIN * max(self._lately) / _BUCKET) + 1) * _BUCKET
