@@ -54,6 +54,12 @@ def test_scarcity_brings_the_best_back_after_a_moment() -> None:
     assert stream.run(0.5, 0.9 * ENOUGH) is VP9
 
 
+def test_a_rate_that_has_collapsed_is_believed_at_once() -> None:
+    stream = Stream()
+    stream.run(10, 2 * ENOUGH)
+    assert stream.run(0.1, 0.4 * ENOUGH) is VP9
+
+
 def test_short_plenty_and_short_scarcity_change_nothing() -> None:
     stream = Stream()
     for _ in range(20):

@@ -24,7 +24,8 @@ SCARCE = 1.0
 """Times that rate below which they are scarce again."""
 
 SCARCE_HOLD = 1.0
-"""Seconds of scarcity before the best codec is changed to."""
+"""Seconds of scarcity before the best codec is changed to; a rate under half of what it takes is believed at once, as
+the ladder does, so that size and codec change with one key frame."""
 
 FIRST_RETRY, LONGEST_RETRY = 60.0, 960.0
 """Seconds after the encoder could not keep up before the best codec is tried again: twice as long each time."""
@@ -70,12 +71,14 @@ class CodecChoice:
             if self.codec is self._best:
                 other, wanted, hold = self._cheapest, rate >= PLENTY * enough, PLENTY_HOLD
             else:
-                other, wanted, hold = self._best, rate < SCARCE * enough, SCARCE_HOLD
+                other, wanted = self._best, rate < SCARCE * enough
+                hold = SCARCE_HOLD if rate >= SCARCE * enough / 2 else 0.0
             if not wanted:
                 self._otherwise_since = None
-            elif self._otherwise_since is None:
+                return self.codec
+            if self._otherwise_since is None:
                 self._otherwise_since = now
-            elif now - self._otherwise_since >= hold:
+            if now - self._otherwise_since >= hold:
                 self._use(other)
         return self.codec
 
