@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,6 +100,36 @@ def test_a_queue_that_jumps_up_needs_no_slope() -> None:
     controller.feedback(TransportFeedback(base, 0, 0, tuple([round((now + 0.23) / TICK)] * 5)), now + 0.25)
     assert controller.decreases == 1
     assert controller.rate < 0.5 * START_RATE
+
+
+def talk(controller: CongestionController, delays: Sequence[float]) -> float:
+    """Send sound alone, 75 kbit/s, with these delays one after the other and none overtaking; the least rate."""
+    arrived, base, least = 0.0, 0, START_RATE
+    times: list[int | None] = []
+    for number, delay in enumerate(delays):
+        now = number * 0.020
+        controller.sent(188, now)
+        arrived = max(arrived, now + delay)
+        times.append(round(arrived / TICK))
+        if number % 10 == 9:
+            controller.feedback(TransportFeedback(base % 65536, 0, 0, tuple(times)), arrived + 0.02)
+            times, base = [], number + 1
+            least = min(least, controller.rate)
+    return least
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("jitter", [0.030, 0.060])
+def test_sound_alone_does_not_give_way_to_jitter(jitter: float, seed: int) -> None:
+    source = random.Random(seed)
+    delays = [0.05 + source.uniform(0, 2 * jitter) for _ in range(3000)]
+    assert talk(CongestionController(0.0), delays) == START_RATE
+
+
+def test_sound_alone_gives_way_to_a_queue() -> None:
+    link, delay = 50_000, 0.05
+    delays = [delay] * 200 + [delay + number * 0.020 * (75_000 / link - 1) for number in range(100)]
+    assert talk(CongestionController(0.0), delays) < link
 
 
 def test_another_path_begins_carefully_and_what_the_old_one_did_counts_no_more() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entrenous.media.congestion.queueing import BASE_SECONDS, QueueDelay
+from entrenous.media.congestion.queueing import BASE_SECONDS, STANDING_PACKETS, QueueDelay
 
 
 def test_nothing_is_known_without_packets() -> None:
@@ -44,3 +44,21 @@ def test_jitter_is_how_much_delays_differ() -> None:
     for number in range(500):
         queue.add(number * 0.02, number * 0.02 + (0.010 if number % 2 else 0.0))
     assert queue.jitter == pytest.approx(0.010, rel=0.01)
+
+
+def test_jitter_spares_one_of_the_last_packets_and_a_queue_none() -> None:
+    queue = QueueDelay()
+    for number in range(200):
+        queue.add(number * 0.02, number * 0.02 + (0.0 if number % STANDING_PACKETS == 7 else 0.1))
+    assert queue.only_trembles
+    for number in range(200, 200 + STANDING_PACKETS):
+        queue.add(number * 0.02, number * 0.02 + 0.1)
+    assert not queue.only_trembles
+
+
+@pytest.mark.parametrize("packets", [0, 1, 10, 200])
+def test_packets_that_are_many_or_no_more_than_a_few_say_nothing_of_trembling(packets: int) -> None:
+    queue = QueueDelay()
+    for number in range(packets):
+        queue.add(number * 0.01, number * 0.01 + 0.05)
+    assert not queue.only_trembles

@@ -140,6 +140,8 @@ class CongestionController:
         round_trip = _UNKNOWN_ROUND_TRIP if self.round_trip is None else self.round_trip
         if usage is Usage.OVERUSED and self._drain.contended(now) and self.loss.loss <= TOLERATED:
             usage = Usage.NORMAL
+        if usage is Usage.OVERUSED and limited and self._queue.only_trembles:
+            usage = Usage.NORMAL
         if self._delay.update(usage, self._measured(now), round_trip, now, limited=limited):
             self.decreases += 1
             self._prober.fell(before, self._delay.rate, now)

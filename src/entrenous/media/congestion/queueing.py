@@ -16,6 +16,13 @@ _JITTER_SHARE = 1 / 16
 RECENT_PACKETS = 3
 """Packets of which the least delayed tells the delay now: single ones wait for other reasons."""
 
+STANDING_PACKETS = 30
+STANDING_QUEUE = 0.030
+"""Packets in a row of which jitter spares one and a queue none, and the seconds that none is spared at the least."""
+
+FEW_SECONDS = 0.4
+"""Seconds over which so many packets are sent where there is sound alone."""
+
 
 class QueueDelay:
     """Follows the delay of one path."""
@@ -23,6 +30,7 @@ class QueueDelay:
     def __init__(self) -> None:
         self._buckets: deque[tuple[float, float]] = deque()
         self._recent: deque[float] = deque(maxlen=RECENT_PACKETS)
+        self._last: deque[tuple[float, float]] = deque(maxlen=STANDING_PACKETS)
         self.jitter = 0.0
         """Seconds by which the delays of successive packets differ, on a sliding average."""
 
@@ -32,6 +40,7 @@ class QueueDelay:
         if self._recent:
             self.jitter += _JITTER_SHARE * (abs(delay - self._recent[-1]) - self.jitter)
         self._recent.append(delay)
+        self._last.append((sent_at, delay))
         if not self._buckets or sent_at - self._buckets[-1][0] >= _BUCKET:
             self._buckets.append((sent_at, delay))
             while sent_at - self._buckets[0][0] > BASE_SECONDS:
@@ -45,3 +54,15 @@ class QueueDelay:
         if not self._recent:
             return 0.0
         return max(0.0, min(self._recent) - min(delay for _, delay in self._buckets))
+
+    @property
+    def only_trembles(self) -> bool:
+        """Whether there is sound alone, and no queue for certain: some of its last packets were spared it.
+
+        It has so few packets that the slope of a delay that trembles is sometimes as steep as that of a queue.
+        """
+        if not self._last or self._last[-1][0] - self._last[0][0] < FEW_SECONDS:
+            return False
+        delays = [delay for _, delay in self._last]
+        standing = min(delays) - min(delay for _, delay in self._buckets)
+        return standing <= max(STANDING_QUEUE, max(delays) - min(delays))
