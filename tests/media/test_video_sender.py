@@ -264,6 +264,36 @@ async def test_over_a_long_and_lossy_path_a_repair_is_sent_twice() -> None:
         assert len(bench.way.repairs) == 3
 
 
+async def test_what_takes_too_long_to_repair_is_given_up_for_a_key_frame() -> None:
+    async with video_bench(length=9000) as bench:
+        await bench.send()
+        await bench.send()
+        now = bench.pictures.captured_at
+        lost = [packet.sequence_number for packet in bench.way.packets[-8:]]
+        bench.sender.set_rate(150_000)
+        bench.sender.repair(lost, now, None)
+        assert (bench.way.repairs, bench.sender._key_frame_due is not None) == ([], True)
+        bench.sender.repair(lost[:2], now, None)
+        assert len(bench.way.repairs) == 2
+        bench.sender.set_rate(1_000_000)
+        bench.sender.repair(lost, now, None)
+        assert len(bench.way.repairs) == 2 + len(lost)
+
+
+async def test_where_repairs_take_too_long_those_before_the_last_key_frame_are_left_out() -> None:
+    async with video_bench(length=9000) as bench:
+        await bench.send(64, 48)
+        await bench.send(96, 64)
+        assert bench.sender.key_frames == 2
+        before, newer = bench.way.packets[:8], bench.way.packets[8:]
+        bench.sender.set_rate(150_000)
+        bench.sender.repair(
+            [packet.sequence_number for packet in (*before, *newer[:3])], bench.pictures.captured_at, None
+        )
+        assert [repair.payload[2:] for repair in bench.way.repairs] == [packet.payload for packet in newer[:3]]
+        assert bench.sender._key_frame_due is None
+
+
 async def test_small_frames_are_sent_twice_over_a_long_and_lossy_path() -> None:
     async with video_bench() as bench:
         bench.loss, bench.round_trip = 0.1, 0.2

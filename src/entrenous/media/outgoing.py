@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -109,6 +110,11 @@ class OutgoingStream:
     def is_original(self, packet: bytes | bytearray) -> bool:
         """Whether a packet of ours is sent for the first time, and neither a retransmission nor padding."""
         return packet[8:12] == self._ssrc
+
+    def size_of(self, sequences: Iterable[int]) -> int:
+        """Bytes of the packets of these numbers, as far as they are remembered."""
+        held = (self._history.get(sequence) for sequence in sequences)
+        return sum(len(each.packet) for each in held if each is not None)
 
     def repair(self, sequence: int, now: float, round_trip: float | None) -> bytearray | None:
         """The retransmission of a packet (RFC 4588), or None.

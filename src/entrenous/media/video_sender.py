@@ -20,7 +20,7 @@ from entrenous.errors import LocalProtocolError, MediaError
 from .clocksync import VIDEO_RATE
 from .codec_choice import CodecChoice
 from .codecs.base import Content, EncodedPicture, VideoCodec, VideoEncoder
-from .departures import OVERHEAD
+from .departures import LEAST_PACE, OVERHEAD
 from .events import SessionEvent, SourceFailed
 from .frame_rate import CaptureRate, FrameRateLimit
 from .identities import StreamIdentity
@@ -39,6 +39,10 @@ LEAST_BITRATE = 20_000
 
 KEY_FRAME_INTERVAL = 1.0
 """Seconds between key frames that the peer asks for."""
+
+MOST_REPAIR_SECONDS = 0.400
+"""Seconds that repairs may take at the rate of the stream: what takes longer is given up for a key frame, by the peer
+too (`settings.MediaSettings.video_hold`)."""
 
 _FRAMING = 44
 """Bytes of each packet that are not the encoder's: of RTP, of the payload, of the seal on the frame."""
@@ -136,6 +140,7 @@ class VideoSender:
         self._picture_id = secrets.randbelow(PICTURE_IDS)
         self._key_frame_due: float | None = float("-inf")
         self._key_frame_at = float("-inf")
+        self._key_frame_sequence: int | None = None
 
     # What the session decides
 
@@ -170,8 +175,17 @@ class VideoSender:
         self.paused = paused
 
     def repair(self, sequences: list[int], now: float, round_trip: float | None) -> None:
-        """Send again what the peer has missed, as far as it is still here and worth it."""
+        """Send again what the peer has missed, as far as it is still here and worth it.
+
+        When the rate has collapsed, what was lost of large pictures would hold up all new ones: then only the last key
+        frame and what builds on it is repaired, and if that is too much as well, another one is made.
+        """
         self.nacks_received += len(sequences)
+        if self._takes_too_long(sequences):
+            sequences = [sequence for sequence in sequences if not self._is_before_key_frame(sequence)]
+            if self._takes_too_long(sequences):
+                self.request_key_frame(now)
+                return
         loss, _ = self._path()
         packets = []
         for sequence in sequences:
@@ -181,6 +195,13 @@ class VideoSender:
                 if is_worth_doubling(1, loss, round_trip):
                     packets += filter(None, [self.stream.repair(sequence, now, 0.0)])
         self._outlet.queue(self.kind, packets, repair=True)
+
+    def _takes_too_long(self, sequences: list[int]) -> bool:
+        return self.stream.size_of(sequences) * 8 > MOST_REPAIR_SECONDS * max(LEAST_PACE, self._rate)
+
+    def _is_before_key_frame(self, sequence: int) -> bool:
+        """Whether the last key frame has made a packet superfluous."""
+        return self._key_frame_sequence is not None and (self._key_frame_sequence - sequence - 1) % (1 << 16) < 1 << 15
 
     def request_key_frame(self, now: float) -> None:
         """Make a picture stand alone: the next one, or, when one did just now, the first after a second from that."""
@@ -251,18 +272,19 @@ class VideoSender:
         now = time.monotonic()
         self.frames += 1
         self.encoded_rate.add(1, now)
-        if key_frame:
-            self.key_frames += 1
-            self._key_frame_at = now
-            self._key_frame_due = None
         payloads = packetise(sealed, self._picture_id)
         self._picture_id = (self._picture_id + 1) % PICTURE_IDS
         timestamp = self.stream.timestamp_of(captured_at)
         packets = self.stream.frame(payloads, timestamp, captured_at, marker=True, format_=codec)
+        if key_frame:
+            self.key_frames += 1
+            self._key_frame_at = now
+            self._key_frame_due = None
+            self._key_frame_sequence = _sequence_of(packets[0])
         self._outlet.queue(self.kind, packets)
         loss, round_trip = self._path()
         if is_worth_doubling(len(packets), loss, round_trip):
-            doubles = [self.stream.repair(int.from_bytes(packet[2:4], "big"), now, round_trip) for packet in packets]
+            doubles = [self.stream.repair(_sequence_of(packet), now, round_trip) for packet in packets]
             self.doubled += len(doubles)
             self._outlet.queue(self.kind, [double for double in doubles if double is not None])
 
@@ -297,6 +319,10 @@ class VideoSender:
         if self._encoder is not None:
             self._encoder.close()
             self._encoder = None
+
+
+def _sequence_of(packet: bytearray) -> int:
+    return int.from_bytes(packet[2:4], "big")
 
 
 def payload_rate(rate: int, fps: float, loss: float) -> int:
