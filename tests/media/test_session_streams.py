@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import av
 import pytest
 
 from entrenous.errors import DeviceError, LocalProtocolError
+from entrenous.media import codec_choice
 from entrenous.media.codecs.base import VideoCodec
 from entrenous.media.events import FirstScreen, FirstVideo, SourceEnded
 from entrenous.media.identities import new_streams
@@ -179,6 +181,26 @@ async def test_the_codec_changes_with_what_the_peer_takes() -> None:
     await until(lambda: len(ends[1].sink.seen) > count + 5)
     await close_call(*ends)
     assert receiver.rejected == receiver.dropped == 0
+
+
+async def test_the_codec_follows_the_rate_and_the_receiver_follows_the_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_choice, "PLENTY_HOLD", 0.5)
+    card = RememberedCard()
+    ends = await talking(card)
+    sender, receiver = ends[0].session.video_sender, ends[1].session.video_receiver
+    assert sender is not None
+    assert receiver is not None
+    assert sender.codec is VideoCodec.VP9
+    await until(lambda: receiver.codec is VideoCodec.VP8)
+    monkeypatch.setattr(codec_choice, "PLENTY", math.inf)
+    monkeypatch.setattr(codec_choice, "SCARCE", math.inf)
+    await until(lambda: receiver.codec is VideoCodec.VP9)
+    count = len(ends[1].sink.seen)
+    await until(lambda: len(ends[1].sink.seen) > count + 5)
+    await close_call(*ends)
+    assert receiver.rejected == receiver.dropped == receiver.key_frames_requested == 0
+    assert sender.key_frames == receiver.key_frames == 3
+    assert sum(quality > 28 for quality in card.likeness(ends[1].sink.seen)) > 0.9 * len(ends[1].sink.seen) - 3
 
 
 async def test_on_hold_nothing_is_seen_or_heard_at_either_end_and_sound_keeps_its_size() -> None:
