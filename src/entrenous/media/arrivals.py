@@ -5,8 +5,9 @@ differences between transits mean anything. The smallest transit of the last sec
 
 The latest packet of each half second makes one sample, in a histogram that forgets: a queue that empties in one
 burst is then one event and not fifty, a burst that happens once is no reason to wait for the next one, and three
-within half a minute are. A link that narrows makes a queue for some seconds once; so whatever was seen, a little more
-than what the last ten seconds needed is enough. (The idea and the constants are those of NetEQ's delay manager; the buckets are finer.)
+within half a minute are. (The idea and the constants are those of NetEQ's delay manager; the buckets are finer.) A
+link that narrows makes a queue of some seconds, but once: so little more than what the last ten seconds needed is
+enough, whatever was before.
 """
 
 from __future__ import annotations
