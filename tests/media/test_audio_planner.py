@@ -99,6 +99,7 @@ def test_below_the_cheapest_plan_the_cheapest_stands() -> None:
         (0.0, 1.0, 500_000, AudioPlan(48_000)),
         (0.02, 1.0, 90_000, AudioPlan(40_000, fec=True)),
         (0.1, 1.0, 500_000, AudioPlan(48_000, fec=True, duplicate_distance=1)),
+        (0.2, 1.25, 500_000, AudioPlan(48_000, fec=True, duplicate_distance=1)),
         (0.2, 3.0, 500_000, AudioPlan(48_000, fec=True, duplicate_distance=3)),
         (0.1, 3.0, 115_000, AudioPlan(32_000, fec=True, duplicate_distance=3)),
         (0.05, 1.0, 48_000, AudioPlan(16_000, frame_ms=60, duplicate_distance=1)),
@@ -130,8 +131,8 @@ def test_single_losses_change_nothing() -> None:
 
 
 def test_a_slow_conversation_is_not_made_slower() -> None:
-    quick = Run().settle(500_000, 0.1, 1.5, round_trip=0.05)
-    slow = Run().settle(500_000, 0.1, 1.5, round_trip=0.4)
+    quick = Run().settle(500_000, 0.1, 2.0, round_trip=0.05)
+    slow = Run().settle(500_000, 0.1, 2.0, round_trip=0.4)
     assert slow.duplicate_distance < quick.duplicate_distance
 
 

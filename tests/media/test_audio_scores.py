@@ -21,8 +21,13 @@ def test_a_measured_point_has_its_score() -> None:
 def test_between_points_the_score_is_in_between() -> None:
     scores = Scores(AudioPlan(48_000))
     assert scores.at(0.02, 1.0) == pytest.approx((3.94 + 3.42) / 2)
-    assert scores.at(0.05, 2.0) == pytest.approx((2.99 + 3.05) / 2)
+    assert scores.at(0.05, (1 / 0.95 + MEASURED_BURST) / 2) == pytest.approx((2.99 + 3.05) / 2)
     assert scores.at(0.15, 1.0) == pytest.approx((2.05 + 1.48) / 2)
+
+
+def test_losses_that_follow_each_other_by_chance_are_no_bursts() -> None:
+    scores = Scores(AudioPlan(48_000, duplicate_distance=1, fec=True))
+    assert scores.at(0.2, 1 / 0.8) == scores.at(0.2, 1.0) > scores.at(0.2, 1.5)
 
 
 def test_beyond_what_was_measured_the_last_score_stands() -> None:

@@ -93,9 +93,11 @@ class Scores:
 
         Args:
             loss: the share of packets lost, 0..1; beyond what was measured it is that of the last point.
-            burst: packets lost in a row on average, from 1; between 1 and `MEASURED_BURST` it is read off in between.
+            burst: packets lost in a row on average, from 1; between what chance makes of it and `MEASURED_BURST` it is
+                read off in between.
         """
-        bursty = min(1.0, max(0.0, (burst - 1) / (MEASURED_BURST - 1)))
+        by_chance = 1.0 / (1.0 - min(loss, RANDOM_LOSS[-1]))
+        bursty = min(1.0, max(0.0, (burst - by_chance) / (MEASURED_BURST - by_chance)))
         scattered = _between(RANDOM_LOSS, self._random, loss)
         return scattered + bursty * (_between(BURSTY_LOSS, self._bursty, loss) - scattered)
 
