@@ -270,7 +270,8 @@ class FeedbackMaker:
 
     def poll(self, now: float) -> list[bytes]:
         """The RTCP packets to send now: mostly none or one, more after an outage."""
-        if not self._fresh or now - self._made_at < self._interval(now):
+        since = now - self._made_at
+        if not self._fresh or since < SHORTEST_INTERVAL or since < self._interval(now):
             return []
         self._fresh = False
         self._made_at = now

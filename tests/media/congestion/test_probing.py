@@ -124,3 +124,14 @@ def test_a_probe_that_nothing_is_heard_of_is_given_up() -> None:
     assert due(prober, 600_000, PATIENCE + 0.1) is None
     assert pass_through(prober, probe, 1e9, PATIENCE + 0.1) is None
     assert due(prober, 600_000, PERIODIC_INTERVAL + 0.1) is not None
+
+
+def test_it_rests_whenever_nothing_could_be_due() -> None:
+    prober = Prober(0.0)
+    assert not prober.rests(1e6, MOST, 0.0)
+    assert prober.rests(MOST, MOST, 0.0)
+    assert due(prober, 1e6, 0.0) is not None
+    assert prober.rests(1e6, MOST, PATIENCE / 2)  # under way
+    assert not prober.rests(1e6, MOST, PERIODIC_INTERVAL + PATIENCE)  # given up, and time for the next one
+    prober.fell(1e6, 0.9e6, 100.0)
+    assert prober.rests(0.9e6, MOST, 100.0 + AFTER_OVERUSE / 2)

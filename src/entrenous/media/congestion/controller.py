@@ -178,6 +178,8 @@ class CongestionController:
             most: bits a second that could be used at all.
             now: monotonic seconds.
         """
+        if self._prober.rests(self._delay.rate, most, now):
+            return None  # asked for each packet that leaves
         quiet = (
             self._trendline.usage is Usage.NORMAL
             and not self._drain.active

@@ -155,6 +155,12 @@ class Prober:
         self._wanted = FIRST_FACTOR
         self._next_at = min(self._next_at, now)
 
+    def rests(self, rate: float, most: float, now: float) -> bool:
+        """Whether there is nothing to probe now, however the path is; the arguments are those of `due`."""
+        if self._train is not None and now - self._train.began_at > PATIENCE:
+            self._train = None
+        return self._train is not None or rate >= most or now < self._next_at
+
     def due(
         self, rate: float, most: float, jitter: float, now: float, *, quiet: bool, limited: bool, bounded: bool
     ) -> Probe | None:
@@ -169,9 +175,7 @@ class Prober:
             limited: whether less than `rate` is sent for want of something to send.
             bounded: whether a limit of the path is known.
         """
-        if self._train is not None and now - self._train.began_at > PATIENCE:
-            self._train = None
-        if self._train is not None or not quiet or rate >= most or now < self._next_at:
+        if not quiet or self.rests(rate, most, now):
             return None
         recovering = now - self._fell_at < RECOVERY_SECONDS and rate < FAR * self._before_fall
         if bounded and not recovering and not limited and self._wanted is None:

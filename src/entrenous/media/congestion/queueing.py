@@ -29,6 +29,7 @@ class QueueDelay:
 
     def __init__(self) -> None:
         self._buckets: deque[tuple[float, float]] = deque()
+        self._least = 0.0  # of all buckets
         self._recent: deque[float] = deque(maxlen=RECENT_PACKETS)
         self._last: deque[tuple[float, float]] = deque(maxlen=STANDING_PACKETS)
         self.jitter = 0.0
@@ -45,15 +46,17 @@ class QueueDelay:
             self._buckets.append((sent_at, delay))
             while sent_at - self._buckets[0][0] > BASE_SECONDS:
                 self._buckets.popleft()
+            self._least = min(least for _, least in self._buckets)
         elif delay < self._buckets[-1][1]:
             self._buckets[-1] = (self._buckets[-1][0], delay)
+            self._least = min(self._least, delay)
 
     @property
     def seconds(self) -> float:
         """How long the last packets waited more than those that waited least."""
         if not self._recent:
             return 0.0
-        return max(0.0, min(self._recent) - min(delay for _, delay in self._buckets))
+        return max(0.0, min(self._recent) - self._least)
 
     @property
     def only_trembles(self) -> bool:
@@ -64,5 +67,5 @@ class QueueDelay:
         if not self._last or self._last[-1][0] - self._last[0][0] < FEW_SECONDS:
             return False
         delays = [delay for _, delay in self._last]
-        standing = min(delays) - min(delay for _, delay in self._buckets)
+        standing = min(delays) - self._least
         return standing <= max(STANDING_QUEUE, max(delays) - min(delays))
