@@ -40,17 +40,16 @@ class MediaConfig:
     """What is sent when a call has sound and picture.
 
     Args:
-        audio_bitrate: bits a second of Opus at most, 6000 to 128000; less is sent where the network has less.
-        video_bitrate: bits a second of the camera, and of the screen, at most: 100000 to 10000000.
-        video_width, video_height: the largest picture, even numbers. Read and checked only: a call sends the size
-            that its source has.
-        video_fps: pictures a second, 1 to 60. Read and checked only: a call sends as many as its source gives.
+        audio_bitrate: bits a second of Opus at most, 6000 to 128000; what the path cannot take is not sent.
+        video_bitrate: bits a second of camera and of screen at most, 100000 to 10000000.
+        video_width, video_height: what the camera's pictures are reduced to, even numbers of pixels.
+        video_fps: of these a second at most, 1 to 60.
     """
 
     audio_bitrate: int = 48_000
-    video_bitrate: int = 800_000
-    video_width: int = 640
-    video_height: int = 360
+    video_bitrate: int = 1_500_000
+    video_width: int = 1280
+    video_height: int = 720
     video_fps: int = 30
 
     def __post_init__(self) -> None:

@@ -462,4 +462,7 @@ def _media_settings(config: NodeConfig) -> MediaSettings:
         tls_ca_file=config.ca_file,
         audio_bitrate=config.media.audio_bitrate,
         video_bitrate=config.media.video_bitrate,
+        video_width=config.media.video_width,
+        video_height=config.media.video_height,
+        video_fps=config.media.video_fps,
     )

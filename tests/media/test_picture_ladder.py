@@ -271,3 +271,16 @@ def test_a_cheaper_codec_changes_what_rungs_cost() -> None:
     assert stream.run(2, 750_000).height == 720
     stream.ladder.codec = VideoCodec.H264
     assert stream.run(2, 750_000).height == 540
+
+
+@pytest.mark.parametrize(
+    ("source", "reduced"),
+    [
+        (PictureSize(640, 480, 15), PictureSize(640, 480, 15)),
+        (PictureSize(1920, 1080, 60), PictureSize(1280, 720, 30)),
+        (PictureSize(1080, 1920, 30), PictureSize(404, 720, 30)),
+        (PictureSize(5000, 4, 30), PictureSize(1280, 2, 30)),
+    ],
+)
+def test_a_source_is_reduced_in_its_own_shape(source: PictureSize, reduced: PictureSize) -> None:
+    assert source.within(PictureSize(1280, 720, 30)) == reduced

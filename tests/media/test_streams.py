@@ -10,13 +10,23 @@ import pytest
 from entrenous.media import sources
 from entrenous.media.devices import MicrophoneStream
 from entrenous.media.sinks import NullSink, Recorder, SpeakerSink, TeeSink
-from entrenous.media.sources import CombinedSource, FileSource, MicrophoneSource, TestCardSource, ToneSource
+from entrenous.media.sources import (
+    CameraSource,
+    CombinedSource,
+    FileSource,
+    MicrophoneSource,
+    ScreenSource,
+    TestCardSource,
+    ToneSource,
+)
 from entrenous.media.streams import AudioSource, Sink, Source, StreamKind, VideoSource
 
 EVERY_SOURCE: list[Source] = [
+    CameraSource(),
     CombinedSource(audio=ToneSource(), video=TestCardSource()),
     FileSource("x.opus"),
     MicrophoneSource(),
+    ScreenSource(),
     TestCardSource(beep=True),
     ToneSource(),
 ]

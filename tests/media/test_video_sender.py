@@ -17,9 +17,17 @@ from entrenous.media.codecs.base import Content, EncodedPicture, VideoCodec
 from entrenous.media.events import SourceFailed
 from entrenous.media.identities import StreamIdentity
 from entrenous.media.payload import read_piece
+from entrenous.media.picture_ladder import PictureSize
 from entrenous.media.rtp import RtpPacket, read_rtp
 from entrenous.media.streams import Picture, StreamKind
-from entrenous.media.video_sender import KEY_FRAME_INTERVAL, LEAST_BITRATE, MAX_BACKLOG, VideoSender, payload_rate
+from entrenous.media.video_sender import (
+    KEY_FRAME_INTERVAL,
+    LARGEST,
+    LEAST_BITRATE,
+    MAX_BACKLOG,
+    VideoSender,
+    payload_rate,
+)
 from lab.calls import EventLog, until
 
 KEY = bytes(range(32))
@@ -33,6 +41,7 @@ class Way:
         self.packets: list[RtpPacket] = []
         self.repairs: list[RtpPacket] = []
         self.behind = 0.0
+        self.dropped = 0
 
     def queue(self, kind: StreamKind, packets: Iterable[bytearray], *, repair: bool = False) -> None:
         assert kind is StreamKind.SCREEN
@@ -40,6 +49,11 @@ class Way:
 
     def backlog(self, kind: StreamKind) -> float:
         return self.behind
+
+    def drop(self, kind: StreamKind) -> None:
+        assert kind is StreamKind.SCREEN
+        self.dropped += 1
+        self.behind = 0.0
 
 
 class Pictures:
@@ -86,7 +100,7 @@ class CountingEncoder:
 
 
 class VideoBench:
-    def __init__(self, length: int = 100) -> None:
+    def __init__(self, length: int = 100, most: PictureSize = LARGEST) -> None:
         self.way, self.log, self.pictures = Way(), EventLog(), Pictures()
         self.encoders: list[CountingEncoder] = []
         self.sealer = FrameSealer(0, KEY)
@@ -103,6 +117,7 @@ class VideoBench:
             self.way,
             lambda: (self.loss, self.round_trip),
             self.log,
+            most,
         )
         self.sender.set_rate(1_000_000)
         self.task = asyncio.create_task(self.sender.run())
@@ -122,8 +137,8 @@ class VideoBench:
 
 
 @asynccontextmanager
-async def video_bench(length: int = 100) -> AsyncIterator[VideoBench]:
-    bench = VideoBench(length)
+async def video_bench(length: int = 100, most: PictureSize = LARGEST) -> AsyncIterator[VideoBench]:
+    bench = VideoBench(length, most)
     try:
         yield bench
     finally:
@@ -236,6 +251,19 @@ async def test_pictures_are_skipped_while_the_path_is_behind() -> None:
         assert (bench.sender.frames, bench.sender.skipped) == (1, 1)
 
 
+@pytest.mark.parametrize(("behind", "rate", "dropped"), [(2.0, 100_000, 1), (0.5, 900_000, 0), (0.1, 100_000, 0)])
+async def test_what_waits_when_the_rate_collapses_is_forgotten_for_a_key_frame(
+    behind: float, rate: int, dropped: int
+) -> None:
+    async with video_bench() as bench:
+        await bench.send()
+        bench.way.behind = behind * MAX_BACKLOG
+        bench.sender.set_rate(rate)
+        assert bench.way.dropped == dropped
+        await bench.send()
+        assert bench.encoders[0].key_frames == [True, bool(dropped)]
+
+
 async def test_missed_packets_are_sent_again_on_the_repair_stream() -> None:
     async with video_bench() as bench:
         await bench.send()
@@ -335,3 +363,9 @@ def test_headers_and_repairs_are_taken_off_the_rate(rate: int, fps: float) -> No
 
 def test_a_rate_below_all_headers_is_still_one() -> None:
     assert payload_rate(1, 30.0, 0.0) == LEAST_BITRATE
+
+
+async def test_pictures_are_reduced_to_what_is_wanted_at_most() -> None:
+    async with video_bench(most=PictureSize(32, 32, 30.0)) as bench:
+        await bench.send(64, 48)
+        assert bench.encoders[0].size == b"32x24"

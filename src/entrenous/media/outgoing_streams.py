@@ -22,13 +22,14 @@ from .feedback import TransportFeedback
 from .identities import LocalStreams, RemoteStreams, StreamIdentity
 from .outgoing import OutgoingStream
 from .outlet import Outlet
+from .picture_ladder import PictureSize
 from .reports import ReportExchange
 from .rtcp import ReadPacket
 from .rtp import HEADER_LENGTH, transport_sequence_of
 from .settings import MediaSettings
 from .sources_in_use import SourcesInUse
 from .streams import AudioSource, StreamKind
-from .video_sender import VideoSender
+from .video_sender import LARGEST, VideoSender
 
 LEAST_PICTURE_RATE = 60_000
 """Bits a second below which a picture is of no use."""
@@ -111,6 +112,8 @@ class OutgoingStreams:
         if kind not in self._sealers:
             return None
         identity = self._streams.by_kind[kind]
+        settings = self._settings
+        camera = PictureSize(settings.video_width, settings.video_height, settings.video_fps)
         return VideoSender(
             kind,
             identity,
@@ -121,6 +124,7 @@ class OutgoingStreams:
             self.outlet,
             lambda: (self._reports.loss.get(identity.ssrc, 0.0), self._reports.round_trip),
             self._on_event,
+            camera if kind is StreamKind.VIDEO else LARGEST,
         )
 
     def use(self, remote: RemoteStreams) -> None:

@@ -83,6 +83,10 @@ class Outlet:
         """Seconds that it takes, at the rate of the stream, to send what waits of it."""
         return self._departures.backlog(kind)
 
+    def drop(self, kind: StreamKind) -> None:
+        """Forget what waits of a stream."""
+        self._departures.drop(kind)
+
     @property
     def departures(self) -> Departures:
         """What decides, with its counters, for statistics."""

@@ -98,6 +98,14 @@ class PictureSize:
         """Of one picture."""
         return self.width * self.height
 
+    def within(self, most: PictureSize) -> PictureSize:
+        """The same reduced to what fits into `most` without distortion, in even numbers of pixels."""
+        scale = min(1.0, most.width / self.width, most.height / self.height)
+        if scale == 1.0:
+            return PictureSize(self.width, self.height, min(self.fps, most.fps))
+        width, height = (max(2, 2 * round(side * scale / 2)) for side in (self.width, self.height))
+        return PictureSize(width, height, min(self.fps, most.fps))
+
 
 class PictureLadder:
     """Chooses the size and the frame rate of one stream.

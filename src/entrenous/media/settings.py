@@ -40,6 +40,8 @@ class MediaSettings:
         rtcp_interval: between reports, also when muted; well under `suspect_after`.
         audio_bitrate: of Opus at most; `audio_planner` chooses what the path can take.
         video_bitrate: of each picture stream at most, on the wire with all headers.
+        video_width, video_height: of the camera's pictures at most, pixels.
+        video_fps: of these a second at most.
         video_hold: how long an incomplete picture is waited for before a key frame is asked for instead.
     """
 
@@ -55,5 +57,8 @@ class MediaSettings:
     stalled_after: float = 1.0
     rtcp_interval: float = 0.2
     audio_bitrate: int = 48_000
-    video_bitrate: int = 1_000_000
+    video_bitrate: int = 1_500_000
+    video_width: int = 1280
+    video_height: int = 720
+    video_fps: int = 30
     video_hold: float = 0.4

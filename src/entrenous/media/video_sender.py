@@ -34,6 +34,9 @@ from .streams import Picture, StreamKind
 MAX_BACKLOG = 0.250
 """Seconds of this stream waiting to leave beyond which pictures are skipped."""
 
+LARGEST = PictureSize(3840, 2160, 60.0)
+"""What any source is reduced to: more no codec here keeps up with."""
+
 LEAST_BITRATE = 20_000
 """Bits a second that encoders are given at least: with less they fail."""
 
@@ -62,6 +65,9 @@ class PictureOutlet(Protocol):
 
     def backlog(self, kind: StreamKind) -> float:
         """Seconds until what waits of this stream has left."""
+
+    def drop(self, kind: StreamKind) -> None:
+        """Forget what waits of this stream."""
 
 
 class EncoderMaker(Protocol):
@@ -93,6 +99,7 @@ class VideoSender:
         outlet: takes RTP packets.
         path: the share of packets of this stream that get lost, 0..1, and the round trip in seconds, None: unknown.
         on_event: told when a picture cannot be encoded.
+        most: what pictures of the source are reduced to in any case.
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class VideoSender:
         outlet: PictureOutlet,
         path: Callable[[], tuple[float, float | None]],
         on_event: Callable[[SessionEvent], None],
+        most: PictureSize = LARGEST,
     ) -> None:
         self.kind = kind
         self.stream = OutgoingStream(identity, VIDEO_RATE, repairable=True)
@@ -123,6 +131,7 @@ class VideoSender:
         self._outlet = outlet
         self._path = path
         self._on_event = on_event
+        self._most = most
         self._content = Content.SCREEN if kind is StreamKind.SCREEN else Content.CAMERA
         self._usable = tuple(usable)
         self._choice = CodecChoice(usable, self._content)
@@ -166,7 +175,12 @@ class VideoSender:
         Args:
             rate: bits a second on the wire, 0: no picture for now.
         """
+        collapsed = rate < self._rate / 2
         self._rate = rate
+        if collapsed and self._outlet.backlog(self.kind) > MAX_BACKLOG:
+            # What waits is of pictures that are too large by now: a new one that stands alone is there sooner.
+            self._outlet.drop(self.kind)
+            self._key_frame_due = float("-inf")
 
     def pause(self, paused: bool) -> None:
         """Withhold pictures, or send them again, beginning with one that stands alone."""
@@ -258,7 +272,7 @@ class VideoSender:
         self._queue(sealed, codec, picture.captured_at, key_frame=encoded.key_frame)
 
     def _choose_rung(self, picture: Picture, bitrate: int, now: float) -> PictureSize:
-        source = PictureSize(picture.frame.width, picture.frame.height, self._capture.fps)
+        source = PictureSize(picture.frame.width, picture.frame.height, self._capture.fps).within(self._most)
         codec = self._choice.update(now, bitrate, source, encoder_limited=self._ladder.encoder_limited)
         if codec is not self._ladder.codec:  # what was measured of another codec's pictures says nothing any more
             self._ladder = PictureLadder(codec, self._content)
