@@ -139,6 +139,18 @@ def test_the_backlog_is_in_seconds_of_the_stream_and_ends_with_it() -> None:
     assert (way.departures.backlog(VIDEO), way.departures.next_at()) == (0.0, None)
 
 
+def test_what_waits_can_be_forgotten_while_the_stream_goes_on() -> None:
+    way = Way()
+    way.departures.open(VIDEO, way.camera, CAMERA)
+    way.show(100, 0.0)
+    way.departures.drop(VIDEO)
+    assert way.departures.backlog(VIDEO) == 0.0
+    way.show(1, 0.0)
+    way.departures.pump(0.0)
+    assert way.departures.backlog(VIDEO) == 0.0
+    assert way.departures.rates[VIDEO] > 0
+
+
 def test_what_a_paused_stream_has_queued_still_leaves() -> None:
     way = Way()
     way.departures.open(VIDEO, way.camera, Demand(10_000_000, 20_000_000))

@@ -129,6 +129,12 @@ class Departures:
         waiting = self._pacer.waiting(kind)
         return waiting * 8 / max(LEAST_PACE, float(self.rates.get(kind, 0))) if waiting else 0.0
 
+    def drop(self, kind: StreamKind) -> None:
+        """Forget what waits of a stream, which goes on."""
+        self._pacer.drop(kind)
+        if kind in self.rates:
+            self._pacer.share({kind: max(1.0, float(self.rates[kind]))})
+
     def _leave(self, kind: StreamKind, packet: bytearray, now: float, probe: int | None) -> bool:
         self._now = now
         number_packet(packet, self.controller.history.next_number)
