@@ -36,7 +36,7 @@ class Heard:
 
 
 async def sound_back(
-    *nodes: NodeProcess, since: float, asked: float | None = None, settle: float = 1.5, within: float = 15.0
+    *nodes: NodeProcess, since: float, asked: float | None = None, settle: float = 1.5, within: float = 30.0
 ) -> list[Heard]:
     """Wait until each of these nodes hears the tone steadily after a change; tells what it missed.
 
