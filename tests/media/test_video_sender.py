@@ -264,19 +264,6 @@ async def test_what_waits_when_the_rate_collapses_is_forgotten_for_a_key_frame(
         assert bench.encoders[0].key_frames == [True, bool(dropped)]
 
 
-@pytest.mark.parametrize(("behind", "rate", "dropped"), [(2.0, 100_000, 1), (0.5, 900_000, 0), (0.1, 100_000, 0)])
-async def test_what_waits_when_the_rate_collapses_is_forgotten_for_a_key_frame(
-    behind: float, rate: int, dropped: int
-) -> None:
-    async with video_bench() as bench:
-        await bench.send()
-        bench.way.behind = behind * MAX_BACKLOG
-        bench.sender.set_rate(rate)
-        assert bench.way.dropped == dropped
-        await bench.send()
-        assert bench.encoders[0].key_frames == [True, bool(dropped)]
-
-
 async def test_missed_packets_are_sent_again_on_the_repair_stream() -> None:
     async with video_bench() as bench:
         await bench.send()

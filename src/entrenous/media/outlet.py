@@ -87,10 +87,6 @@ class Outlet:
         """Forget what waits of a stream."""
         self._departures.drop(kind)
 
-    def drop(self, kind: StreamKind) -> None:
-        """Forget what waits of a stream."""
-        self._departures.drop(kind)
-
     @property
     def departures(self) -> Departures:
         """What decides, with its counters, for statistics."""

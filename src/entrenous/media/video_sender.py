@@ -69,9 +69,6 @@ class PictureOutlet(Protocol):
     def drop(self, kind: StreamKind) -> None:
         """Forget what waits of this stream."""
 
-    def drop(self, kind: StreamKind) -> None:
-        """Forget what waits of this stream."""
-
 
 class EncoderMaker(Protocol):
     """How encoders are opened."""
