@@ -491,6 +491,19 @@ def test_delay_and_invention_stay_small(name: str) -> None:
     assert len(heard.numbers) >= 0.99 * (len(arrivals) - 5)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_deep_buffer_does_not_follow_each_change_of_jitter(seed: int) -> None:
+    """A minute of up to 200 ms, none overtaking: what is cut and added, together, stays below 100 ms."""
+    source, at = random.Random(seed), 0.0
+    arrivals = []
+    for number in range(3000):
+        at = max(at, BASE + number * TURN + source.uniform(0, 0.200))
+        arrivals.append((at, number))
+    heard = listen(arrivals)
+    assert heard.counters.shortened + heard.counters.lengthened < 4800
+    assert heard.mean_delay < 0.250
+
+
 def wanted_when_read_late(by: float) -> float:
     """The wanted delay when every packet is on time at the socket and waits there `by` seconds for this process."""
     buffer, waiting = PlayoutBuffer(), list(stream(500, base=0.0))

@@ -37,6 +37,11 @@ MAXIMUM_DELAY: Final = 0.400
 _TOLERATED: Final = 0.005
 """Seconds by which the slack may fall below the wanted one before anything is done."""
 
+_SPARED: Final = 0.3
+"""Share of the slack wanted beyond the minimum that may be there besides: what jitter needs is not known more exactly,
+and to follow each change of it costs more than it gains (measured with 100 ms either side: PESQ-WB 4.3 instead of 4.1
+for 10 ms of delay)."""
+
 _TOO_MUCH: Final = 0.300
 """Seconds of slack above the wanted one that are played faster; of more, the oldest is left out at once."""
 
@@ -322,7 +327,8 @@ class PlayoutBuffer:
 
     def _wished(self, slack: float, stored: int, wanted: float, now: float) -> Stretch | None:
         """The change of length that is due, if any, of the packet just taken at this slack."""
-        enough = max(wanted, min(self._arrivals.recent, self._maximum_delay))
+        spared = _SPARED * (wanted - self._minimum_delay)
+        enough = max(wanted + spared, min(self._arrivals.recent, self._maximum_delay))
         above = math.floor((slack - enough) / BLOCK_SECONDS)
         if above >= 1:
             samples = -(stored + above * BLOCK_SAMPLES)
