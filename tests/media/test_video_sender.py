@@ -25,6 +25,7 @@ from entrenous.media.video_sender import (
     LARGEST,
     LEAST_BITRATE,
     MAX_BACKLOG,
+    MOST_REPAIR_SECONDS,
     VideoSender,
     payload_rate,
 )
@@ -320,6 +321,9 @@ async def test_where_repairs_take_too_long_those_before_the_last_key_frame_are_l
         )
         assert [repair.payload[2:] for repair in bench.way.repairs] == [packet.payload for packet in newer[:3]]
         assert bench.sender._key_frame_due is None
+        bench.way.behind = 2 * MOST_REPAIR_SECONDS  # what waits counts as well
+        bench.sender.repair([before[0].sequence_number, newer[3].sequence_number], bench.pictures.captured_at, None)
+        assert len(bench.way.repairs) == 4
 
 
 async def test_small_frames_are_sent_twice_over_a_long_and_lossy_path() -> None:

@@ -195,9 +195,9 @@ class VideoSender:
         frame and what builds on it is repaired, and if that is too much as well, another one is made.
         """
         self.nacks_received += len(sequences)
-        if self._takes_too_long(sequences):
+        if self._repair_seconds(sequences) + self._outlet.backlog(self.kind) > MOST_REPAIR_SECONDS:
             sequences = [sequence for sequence in sequences if not self._is_before_key_frame(sequence)]
-            if self._takes_too_long(sequences):
+            if self._repair_seconds(sequences) > MOST_REPAIR_SECONDS:
                 self.request_key_frame(now)
                 return
         loss, _ = self._path()
@@ -210,8 +210,8 @@ class VideoSender:
                     packets += filter(None, [self.stream.repair(sequence, now, 0.0)])
         self._outlet.queue(self.kind, packets, repair=True)
 
-    def _takes_too_long(self, sequences: list[int]) -> bool:
-        return self.stream.size_of(sequences) * 8 > MOST_REPAIR_SECONDS * max(LEAST_PACE, self._rate)
+    def _repair_seconds(self, sequences: list[int]) -> float:
+        return self.stream.size_of(sequences) * 8 / max(LEAST_PACE, self._rate)
 
     def _is_before_key_frame(self, sequence: int) -> bool:
         """Whether the last key frame has made a packet superfluous."""
