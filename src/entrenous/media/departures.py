@@ -64,6 +64,7 @@ class Departures:
         self._allocator = Allocator()
         self._pacer = Pacer(LEAST_PACE, OVERHEAD)
         self._streams: dict[StreamKind, OutgoingStream] = {}
+        self._pictures: list[StreamKind] = []
         self._demands: dict[StreamKind, Demand] = {}
         self._told: dict[StreamKind, int] = {}
         self._repairs: dict[StreamKind, RateMeter] = {}
@@ -78,6 +79,7 @@ class Departures:
         """Let the packets of a stream leave from now on; when it is open already, only its demand is taken."""
         self._streams[kind] = stream
         self._demands[kind] = demand
+        self._find_pictures()
         self._divide()
 
     def shut(self, kind: StreamKind) -> None:
@@ -85,7 +87,11 @@ class Departures:
         self._streams.pop(kind, None)
         self._demands.pop(kind, None)
         self._pacer.drop(kind)
+        self._find_pictures()
         self._divide()
+
+    def _find_pictures(self) -> None:
+        self._pictures = [kind for kind in self._streams if kind is not StreamKind.AUDIO]
 
     # Out
 
@@ -188,10 +194,6 @@ class Departures:
         self._probe = None
         self.controller.path_changed(now)
         self._divide()
-
-    @property
-    def _pictures(self) -> list[StreamKind]:
-        return [kind for kind in self._streams if kind is not StreamKind.AUDIO]
 
     def _pace(self) -> None:
         pictures = sum(self.rates.get(kind, 0) for kind in self._pictures)
