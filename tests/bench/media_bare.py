@@ -7,9 +7,14 @@ import time
 from typing import Any
 
 from entrenous import AudioSource, Sink, Source, VideoSource
+from entrenous.media.codec_choice import PLENTY_HOLD, CodecChoice
+from entrenous.media.codecs.base import Content, VideoCodec
 from entrenous.media.codecs.opus import OpusDecoder, OpusEncoder
+from entrenous.media.picture_ladder import PictureSize
 from entrenous.media.settings import MediaSettings
 from entrenous.media.video_codecs import best_codecs, make_decoder, make_encoder
+
+FPS = 30
 
 
 class BareEnd:
@@ -24,6 +29,7 @@ class BareEnd:
         self._video_bitrate = video_bitrate or settings.video_bitrate
         self._tasks: list[asyncio.Task[None]] = []
         self._blocks = 0
+        self._codec: VideoCodec | None = None
 
     async def offer(self) -> str:
         return ""
@@ -49,20 +55,29 @@ class BareEnd:
             self._blocks += 1
 
     async def _film(self, source: VideoSource) -> None:
-        codec = best_codecs()[0]
-        decoder, encoder = make_decoder(codec), None
+        decoder = encoder = None
         while (picture := await source.read()) is not None:
-            if encoder is None:
+            if encoder is None or decoder is None:
                 width, height = picture.frame.width, picture.frame.height
-                encoder = make_encoder(codec, width, height, self._video_bitrate, 30)
+                self._codec = settled_codec(PictureSize(width, height, FPS), self._video_bitrate)
+                encoder = make_encoder(self._codec, width, height, self._video_bitrate, FPS)
+                decoder = make_decoder(self._codec)
             shown = decoder.decode(encoder.encode(picture.frame).data)
             if shown is not None:
                 self._sink.show(shown, time.monotonic())
 
     async def figures(self) -> dict[str, Any]:
-        return {"blocks": self._blocks, "concealed": 0}
+        return {"blocks": self._blocks, "concealed": 0, "codec": self._codec and self._codec.value}
 
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def settled_codec(source: PictureSize, rate: float) -> VideoCodec:
+    """What a call comes to use for a source at a rate that stays."""
+    choice = CodecChoice(best_codecs(), Content.CAMERA)
+    for now in (0.0, PLENTY_HOLD + 1.0):
+        choice.update(now, rate, source, encoder_limited=False)
+    return choice.codec

@@ -72,6 +72,7 @@ class OurEnd:
         return {
             "blocks": audio.played + audio.concealed + audio.recovered,
             "concealed": audio.concealed,
+            "codec": stats.video.codec,
             "raw": stats.to_dict(),
         }
 
