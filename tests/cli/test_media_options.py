@@ -28,6 +28,7 @@ from entrenous import (
     TestCardSource,
 )
 from entrenous.cli import media_options
+from entrenous.cli.calling import pictures_of
 from entrenous.cli.media_options import MediaChoice, device, numbered, told
 
 HEADSET = SoundDevice(0, "Headset", inputs=1, outputs=2, is_default_input=True, is_default_output=True)
@@ -156,7 +157,7 @@ def test_microphone_and_speaker_are_two_ends_of_one_card() -> None:
     ends = MediaChoice().ends()
     assert isinstance(ends.source, CombinedSource)
     assert isinstance(ends.sink, SpeakerSink)
-    assert ends.screen is None
+    assert pictures_of(MediaChoice()).share is None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ async def test_a_camera_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_screen_is_shared_when_asked() -> None:
-    assert isinstance(MediaChoice(share_screen=True, no_audio_device=True).ends().screen, ScreenSource)
+    assert isinstance(pictures_of(MediaChoice(share_screen=True)).share, ScreenSource)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from .conversation import Conversation, Pictures
 from .exits import ExitCode, exit_code_of_outcome
 from .interrupt import Interrupt, run
 from .keys import Keys
-from .media_options import Ends, MediaChoice, media_options
+from .media_options import MediaChoice, media_options
 from .options import json_option
 from .output import Output
 
@@ -80,7 +80,7 @@ def call_command(
                     keys=keys,
                     limit=seconds,
                     figures=media.stats_file(),
-                    pictures=pictures_of(media, ends),
+                    pictures=pictures_of(media),
                 ).hold()
                 return interrupt.code or exit_code(outcome, address, node)
 
@@ -190,9 +190,9 @@ class Reception:
         self.output.bell()
         self.output.event("incoming", call=call.id, peer=call.peer, known=known, video=call.has_video)
 
-        ends = self.media.ends(number, on_change=self.output.line)
-
         async def pick_up() -> None:
+            # Not before: this looks at files and devices, while the caller waits to hear that it rings.
+            ends = self.media.ends(number, on_change=self.output.line)
             await call.accept(send=ends.source, receive=ends.sink)
 
         with person(self.output) as keys:
@@ -205,13 +205,14 @@ class Reception:
                 pick_up=pick_up,
                 ring=self.ring,
                 figures=self.media.stats_file(number),
-                pictures=pictures_of(self.media, ends),
+                pictures=pictures_of(self.media),
             ).hold()
 
 
-def pictures_of(media: MediaChoice, ends: Ends) -> Pictures:
-    """What can be switched on and off in the call that has these ends."""
-    return Pictures(media.picture, media.screen, media.starts_with_picture, ends.screen)
+def pictures_of(media: MediaChoice) -> Pictures:
+    """What can be switched on and off in a call."""
+    share = media.screen() if media.share_screen else None
+    return Pictures(media.picture, media.screen, media.starts_with_picture, share)
 
 
 @contextmanager

@@ -169,7 +169,7 @@ class MediaChoice:
                 processing=self._processing(),
                 on_change=None if on_change is None else lambda change: on_change(told(change)),
             )
-        return Ends(self._source(card), self._sink(card, number), self.screen() if self.share_screen else None)
+        return Ends(self._source(card), self._sink(card, number))
 
     def picture(self) -> Source | None:
         """The camera or what was chosen in its place, for switching it on in a call; None where there is none."""
@@ -246,12 +246,10 @@ class Ends:
     Args:
         source: what to send; None: silence and no picture.
         sink: where to put what is received.
-        screen: what to share from the beginning; None: nothing.
     """
 
     source: Source | None
     sink: Sink
-    screen: Source | None
 
 
 def told(change: DeviceChange) -> str:
