@@ -74,14 +74,6 @@ def test_a_change_shows_within_a_second_and_is_forgotten() -> None:
     assert meter.loss < 0.002
 
 
-def test_reports_serve_where_there_is_no_other_feedback() -> None:
-    meter = LossMeter()
-    for number in range(100):
-        meter.reported(0.1, 10, number * 0.2)
-    assert meter.loss == pytest.approx(0.1)
-    assert meter.burst == 1.0
-
-
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.lists(st.booleans(), max_size=30), st.floats(-1.0, 100.0))))
 def test_figures_are_always_possible_ones(feedbacks: list[tuple[list[bool], float]]) -> None:

@@ -60,11 +60,6 @@ class AudioAdaptation:
         self.losses.arrived(self._fates.tell(feedback), now)
         self._update(now)
 
-    def loss_reported(self, fraction: float, packets: int, now: float) -> None:
-        """A receiver report says what share of so many packets was lost; only where there is no other feedback."""
-        self.losses.reported(fraction, packets, now)
-        self._update(now)
-
     def round_trip_measured(self, round_trip: float) -> None:
         """Reports give the round trip in seconds."""
         self._round_trip = round_trip

@@ -47,20 +47,6 @@ class LossMeter:
                 self._runs += not self._last_was_lost
             self._last_was_lost = not came
 
-    def reported(self, fraction: float, packets: int, now: float) -> None:
-        """Take a receiver report (RFC 3550 §6.4.1) where there is no other feedback; bursts do not show in it.
-
-        Args:
-            fraction: share lost since the report before, 0..1.
-            packets: how many were sent between the two.
-            now: monotonic seconds.
-        """
-        self._forget(now)
-        lost = fraction * packets
-        self._packets += packets
-        self._lost += lost
-        self._runs += lost
-
     def _forget(self, now: float) -> None:
         if self._at is not None:
             kept = math.exp(-max(0.0, now - self._at) / MEMORY)
