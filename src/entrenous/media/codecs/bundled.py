@@ -7,10 +7,15 @@ that of the system.
 from __future__ import annotations
 
 import ctypes.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import av
+
+from entrenous.errors import CodecError
+
+T = TypeVar("T")
 
 _WHERE_WHEELS_KEEP_THEM = (
     ("../av.libs", "lib{name}-*.so*"),  # Linux (auditwheel)
@@ -31,3 +36,27 @@ def candidates(name: str) -> Iterator[str]:
     system = ctypes.util.find_library(name)
     if system is not None:
         yield system
+
+
+def first_fitting(paths: Iterable[str], bind: Callable[[str], T | None], *, absent: str, misfit: str = "") -> T:
+    """The first of some libraries that loads and fits.
+
+    Args:
+        paths: of `candidates`.
+        bind: loads and declares one; None: it is another version than ours. What raises OSError is passed over.
+        absent: the sentence for when none loads.
+        misfit: the same for when those that load do not fit.
+
+    Raises:
+        CodecError: there is none.
+    """
+    found = False
+    for path in paths:
+        try:
+            library = bind(path)
+        except OSError:
+            continue
+        if library is not None:
+            return library
+        found = True
+    raise CodecError(misfit if found else absent)

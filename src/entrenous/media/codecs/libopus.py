@@ -12,7 +12,7 @@ import ctypes
 import functools
 
 from ...errors import CodecError
-from .bundled import candidates
+from .bundled import candidates, first_fitting
 
 APPLICATION_VOIP = 2048
 SIGNAL_VOICE = 3001
@@ -41,14 +41,17 @@ def load() -> ctypes.PyDLL:
     Raises:
         CodecError: there is no libopus beside PyAV nor on the system.
     """
-    for candidate in candidates("opus"):
-        try:
-            library = ctypes.PyDLL(candidate)
-        except OSError:
-            continue
-        _declare(library)
-        return library
-    raise CodecError("libopus was not found: install PyAV from its wheel (pip install av), or the system's libopus0")
+    return first_fitting(
+        candidates("opus"),
+        _bind,
+        absent="libopus was not found: install PyAV from its wheel (pip install av), or the system's libopus0",
+    )
+
+
+def _bind(path: str) -> ctypes.PyDLL:
+    library = ctypes.PyDLL(path)
+    _declare(library)
+    return library
 
 
 def _declare(library: ctypes.PyDLL) -> None:

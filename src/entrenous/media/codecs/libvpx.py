@@ -15,7 +15,7 @@ from ctypes import c_char_p, c_int, c_int64, c_long, c_size_t, c_uint, c_uint32,
 from dataclasses import dataclass
 
 from ...errors import CodecError
-from .bundled import candidates
+from .bundled import candidates, first_fitting
 
 ABI_VERSIONS = (39, 38, 37, 36)
 """Versions of the encoder interface whose structures are those below (27, and what its unused rate control adds)."""
@@ -203,20 +203,19 @@ def load() -> Library:
     Raises:
         CodecError: there is no libvpx beside PyAV nor on the system, or only ones with other structures.
     """
-    found = False
-    for candidate in candidates("vpx"):
-        try:
-            functions = ctypes.CDLL(candidate)
-        except OSError:
-            continue
-        found = True
-        _declare(functions)
-        abi_version = _fitting_abi_version(functions)
-        if abi_version is not None:
-            return Library(functions, abi_version)
-    if found:
-        raise CodecError("libvpx has another interface than 1.14 to 1.16: install PyAV from its wheel (pip install av)")
-    raise CodecError("libvpx was not found: install PyAV from its wheel (pip install av)")
+    return first_fitting(
+        candidates("vpx"),
+        _bind,
+        absent="libvpx was not found: install PyAV from its wheel (pip install av)",
+        misfit="libvpx has another interface than 1.14 to 1.16: install PyAV from its wheel (pip install av)",
+    )
+
+
+def _bind(path: str) -> Library | None:
+    functions = ctypes.CDLL(path)
+    _declare(functions)
+    abi_version = _fitting_abi_version(functions)
+    return None if abi_version is None else Library(functions, abi_version)
 
 
 def _declare(functions: ctypes.CDLL) -> None:

@@ -15,7 +15,7 @@ from ctypes import c_char_p, c_double, c_int, c_int64, c_uint32, c_void_p
 from dataclasses import dataclass
 
 from ...errors import CodecError
-from .bundled import candidates
+from .bundled import candidates, first_fitting
 
 BUILDS = (165, 164)
 """Builds of the interface whose structures are those below; a library exports one of them by name."""
@@ -130,19 +130,17 @@ def load() -> Library:
     Raises:
         CodecError: there is no libx264 beside PyAV nor on the system, or only ones with other structures.
     """
-    found = False
-    for candidate in candidates("x264"):
-        try:
-            functions = ctypes.CDLL(candidate)
-        except OSError:
-            continue
-        found = True
-        library = _library(functions)
-        if library is not None and _layout_fits(library):
-            return library
-    if found:
-        raise CodecError("libx264 has another interface than builds 164 and 165: install PyAV from its wheel")
-    raise CodecError("libx264 was not found: install PyAV from its wheel (pip install av)")
+    return first_fitting(
+        candidates("x264"),
+        _bind,
+        absent="libx264 was not found: install PyAV from its wheel (pip install av)",
+        misfit="libx264 has another interface than builds 164 and 165: install PyAV from its wheel",
+    )
+
+
+def _bind(path: str) -> Library | None:
+    library = _library(ctypes.CDLL(path))
+    return library if library is not None and _layout_fits(library) else None
 
 
 def _library(functions: ctypes.CDLL) -> Library | None:
