@@ -34,7 +34,7 @@ from entrenous.surroundings import Surroundings
 from entrenous_wire.messages import Kind
 from lab.calls import SETTINGS
 
-RELAYED = LegPath(PathKind.RELAY, "relay", "host", "udp")
+RELAYED = LegPath(PathKind.RELAY, "relay", "host", "udp", 48)
 CALL = b"c" * 16
 BOB = Device("bob@calls.example.org", "0011223344556677")
 LEG = Leg(BOB, 3)
@@ -147,7 +147,7 @@ async def test_what_a_leg_tells_is_reported_to_the_machine(monkeypatch: pytest.M
     around, user = Around(), User()
     tell = event_handler(legs_of(around, user), monkeypatch, around)
     tell(PathFound())
-    tell(Secured(LegPath(PathKind.DIRECT, "host", "host", "udp")))
+    tell(Secured(LegPath(PathKind.DIRECT, "host", "host", "udp", 44)))
     tell(PathChanged(RELAYED))
     tell(LegFailed(LegStage.HANDSHAKE, "It failed."))
     tell(LegFailed(LegStage.PATH, "It failed.", PathFailure.NO_ANSWER))

@@ -465,7 +465,7 @@ async def test_a_leg_that_moves_is_told_and_makes_the_link_prove_itself(
         (conversation,) = alice._conversations.values()
         used = conversation._media_leg
         assert used is not None
-        relayed = LegPath(PathKind.RELAY, "relay", "host", "udp")
+        relayed = LegPath(PathKind.RELAY, "relay", "host", "udp", 48)
         conversation._legs._event(used, LegMoved(relayed))
         assert there.path == "relay"
         assert (await event_of(there, PathChanged)).path == "relay"

@@ -21,6 +21,7 @@ from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.outgoing import OutgoingStream
 from entrenous.media.rtp import read_rtp
 from entrenous.media.streams import StreamKind
+from entrenous.media.video_sender import MAX_BACKLOG
 
 AUDIO, VIDEO, SCREEN = StreamKind.AUDIO, StreamKind.VIDEO, StreamKind.SCREEN
 
@@ -61,7 +62,8 @@ class Link:
         delay: seconds of propagation.
         queue: seconds of rate that may wait; what comes on top is dropped.
         loss: share of packets lost at random.
-        jitter: seconds that packets are delayed at most besides, at random; they overtake one another.
+        jitter: seconds that packets are delayed at most besides, at random.
+        in_order: whether packets that jitter delays hold up those behind them, instead of being overtaken.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Link:
         queue: float = 0.5,
         loss: float = 0.0,
         jitter: float = 0.0,
+        in_order: bool = False,
     ) -> None:
         self.rate = rate
         self.loss = loss
@@ -81,6 +84,8 @@ class Link:
         self.dropped = 0
         self._world = world
         self._queue_seconds = queue
+        self._in_order = in_order
+        self._last_arrival = 0.0
         self._waiting: deque[tuple[int, Deliver]] = deque()
         self._octets = 0
         self._busy = False
@@ -112,6 +117,8 @@ class Link:
         world = self._world
         if world.random.random() >= self.loss:
             arrival = world.now + self.delay + world.random.random() * self.jitter
+            if self._in_order:
+                arrival = self._last_arrival = max(arrival, self._last_arrival)
             world.at(arrival, lambda: deliver(arrival))
         self._serve()
 
@@ -151,6 +158,9 @@ class SimulatedCall:
         clock: seconds by which the receiver's clock is ahead.
         drift: by how much it runs fast, as a share.
         most: bits a second that its camera yields, whatever it may.
+        frames_per_second: of camera and screen.
+        key_frame: times its share of the rate that a picture takes which stands alone: the first one, and each first
+            one of a rate twice as high as at the last of them, where an encoder goes on to larger pictures.
     """
 
     def __init__(
@@ -166,6 +176,7 @@ class SimulatedCall:
         drift: float = 0.0,
         most: Mapping[StreamKind, float] | None = None,
         frames_per_second: float = 30.0,
+        key_frame: float = 1.0,
     ) -> None:
         self.trace = Trace()
         self.link = link
@@ -177,6 +188,8 @@ class SimulatedCall:
         self._clock = clock
         self._drift = drift
         self._interval = 1.0 / frames_per_second
+        self._key_frame = key_frame
+        self._key_frame_rates: dict[StreamKind, float] = {}
         self._maker = FeedbackMaker(1, 2)
         self._pump_at: float | None = None
         self._leaving: StreamKind = AUDIO
@@ -218,8 +231,11 @@ class SimulatedCall:
         now, random_ = self._world.now, self._world.random
         self._world.at(now + self._interval, lambda: self._draw(kind))
         rate = min(self.rates.get(kind, 0), self.most.get(kind, float("inf")))
-        if rate > 0 and self.departures.backlog(kind) <= 0.25:
+        if rate > 0 and self.departures.backlog(kind) <= MAX_BACKLOG:
             left = int(rate * self._interval / 8 * random_.uniform(0.7, 1.3))
+            if rate >= 2.0 * self._key_frame_rates.get(kind, 0.0):
+                self._key_frame_rates[kind] = rate
+                left = int(self._key_frame * left)
             pieces = max(1, -(-left // 1200))
             payload = bytes(max(50, left // pieces - OVERHEAD - 20))
             frame = self._streams[kind].frame([payload] * pieces, 0, now, marker=True, format_=VideoCodec.VP8)
@@ -280,6 +296,9 @@ class LossBasedFlow:
         link: on which it sends.
     """
 
+    KEPT = 0.5
+    """Share of the window that is left after a loss."""
+
     def __init__(self, world: World, link: Link) -> None:
         self.arrived = 0
         """Bytes."""
@@ -287,7 +306,7 @@ class LossBasedFlow:
         self._link = link
         self._window = 10.0
         self._threshold = float("inf")
-        self._halved_at = -1.0
+        self._reduced_at = -1.0
         self._in_flight = 0
         self._fill()
 
@@ -305,17 +324,34 @@ class LossBasedFlow:
 
         def returned() -> None:
             self._in_flight -= 1
-            self._window += 1.0 if self._window < self._threshold else 1.0 / self._window
+            self._window += 1.0 if self._window < self._threshold else self._growth()
             self._fill()
 
         self._world.at(at + self._link.delay, returned)
 
+    def _growth(self) -> float:
+        """Packets by which the window grows with one that was acknowledged."""
+        return 1.0 / self._window
+
     def _lost(self) -> None:
         self._in_flight -= 1
-        if self._world.now - self._halved_at > 0.2:
-            self._halved_at = self._world.now
-            self._threshold = self._window = max(2.0, self._window / 2)
+        if self._world.now - self._reduced_at > 0.2:
+            self._reduced_at = self._world.now
+            self._threshold = self._window = max(2.0, self._window * self.KEPT)
         self._fill()
+
+
+class CubicFlow(LossBasedFlow):
+    """One that grows by time and not by round trips, and gives way less, as most systems have it (RFC 9438)."""
+
+    KEPT = 0.7
+
+    def _growth(self) -> float:
+        most = self._threshold / self.KEPT
+        climb = (most * (1.0 - self.KEPT) / 0.4) ** (1 / 3)
+        target = 0.4 * (self._world.now - self._reduced_at - climb) ** 3 + most
+        reno = 3 * (1 - self.KEPT) / (1 + self.KEPT) / self._window
+        return max(reno, min(1.5 * self._window, target) / self._window - 1.0)
 
 
 def _pictures(ssrc: int) -> StreamIdentity:

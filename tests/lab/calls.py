@@ -120,6 +120,7 @@ class MemoryPath:
         self.sent: list[bytes] = []
         self.drops: Callable[[bytes], bool] = lambda packet: False
         self.is_up = True
+        self.overhead = 44
         self._handler: Callable[[bytes, float], None] | None = None
 
     @property
@@ -129,7 +130,7 @@ class MemoryPath:
 
     @property
     def path(self) -> LegPath | None:
-        return LegPath(PathKind.DIRECT, "host", "host", "udp")
+        return LegPath(PathKind.DIRECT, "host", "host", "udp", self.overhead)
 
     def send_packet(self, packet: bytes) -> bool:
         assert self.peer is not None

@@ -70,3 +70,10 @@ def test_round_trips_are_heard_too() -> None:
     path.run(20, rate=500_000, lost_of=10)
     assert path.adaptation.plan.fec
     assert path.adaptation.demand.maximum > path.adaptation.plan.wire_rate(64)
+
+
+def test_longer_headers_raise_what_sound_demands() -> None:
+    adaptation = Path().adaptation
+    before = adaptation.demand
+    adaptation.overhead_changed(84)
+    assert adaptation.demand.minimum > before.minimum

@@ -201,3 +201,14 @@ def test_what_sound_demands_grows_with_loss() -> None:
     lossy = run.planner.demand
     assert clean.minimum == lossy.minimum == wire(AudioPlan(16_000, frame_ms=60))
     assert wire(AudioPlan(48_000)) < clean.maximum < lossy.maximum < 150_000
+
+
+def test_longer_headers_are_reckoned_with_and_change_no_plan_by_themselves() -> None:
+    run = Run()
+    plan = run.settle(200_000)
+    before = run.planner.demand
+    run.planner.overhead_changed(OVERHEAD + 20)
+    assert run.planner.plan == plan
+    assert run.planner.demand.minimum - before.minimum == pytest.approx(20 * 8000 / 60, abs=1)
+    assert run.planner.demand.maximum > before.maximum
+    assert wire(run.settle(wire(plan))) < wire(plan)

@@ -12,7 +12,7 @@ from entrenous.media.departures import LEAST_PACE, OVERHEAD, Departures
 from entrenous.media.feedback import TransportFeedback
 from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.outgoing import OutgoingStream
-from entrenous.media.rtp import RtpPacket, read_rtp
+from entrenous.media.rtp import HEADER_LENGTH, RtpPacket, read_rtp
 from entrenous.media.streams import StreamKind
 
 AUDIO, VIDEO, SCREEN = StreamKind.AUDIO, StreamKind.VIDEO, StreamKind.SCREEN
@@ -192,3 +192,12 @@ def test_another_path_begins_with_less() -> None:
     way.departures.path_changed(1.0)
     assert way.departures.rates[VIDEO] < before
     assert way.rates[-1] == way.departures.rates
+
+
+def test_packets_are_as_large_as_the_path_makes_them() -> None:
+    way = Way()
+    way.departures.overhead = 100
+    way.speak(0.0)
+    way.departures.feedback(TransportFeedback(0, 0, 0, (1,)), 0.1)
+    way.speak(1.0)
+    assert way.departures.controller.history._sent[1].size == len(way.left[1].payload) + HEADER_LENGTH + 100

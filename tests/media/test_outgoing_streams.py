@@ -153,3 +153,16 @@ async def test_requests_and_feedback_of_the_peer_reach_the_stream_that_they_are_
         bench.take(packet)
     assert bench.out.outlet.departures.controller.feedbacks == 1
     await bench.close()
+
+
+async def test_the_overhead_of_the_path_is_reckoned_with() -> None:
+    bench = Bench()
+    try:
+        await bench.start(None)
+        before = bench.out.adaptation.demand
+        bench.out.path_has(84)
+        assert bench.out.outlet.overhead == 84
+        assert bench.out.adaptation.demand.minimum > before.minimum
+        assert bench.out.outlet.rates[StreamKind.AUDIO] == bench.out.adaptation.demand.maximum
+    finally:
+        await bench.close()

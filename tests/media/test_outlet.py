@@ -89,3 +89,13 @@ async def test_nothing_leaves_after_the_end() -> None:
         way.show(1)
         way.outlet.feedback(TransportFeedback(0, 0, 0, (1,)), time.monotonic())
         assert len(way.left) == left
+
+
+async def test_the_overhead_of_the_path_counts() -> None:
+    with way_out() as way:
+        way.outlet.open(VIDEO, way.camera, Demand(60_000, 1_000_000))
+        way.show(20)
+        before = way.outlet.backlog(VIDEO)
+        way.outlet.overhead += 100
+        assert way.outlet.overhead == way.outlet.departures.overhead
+        assert way.outlet.backlog(VIDEO) > before

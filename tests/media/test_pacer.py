@@ -83,3 +83,15 @@ def test_what_waits_is_counted_with_overhead_and_bounded() -> None:
     assert (pacer.waiting(VIDEO), pacer.dropped) == (MAX_BACKLOG * 54, 1)
     pacer.drop(VIDEO)
     assert (pacer.waiting(VIDEO), pacer.empty, pacer.pop()) == (0, True, None)
+
+
+def test_what_waits_is_counted_with_the_overhead_of_the_moment() -> None:
+    pacer = Pacer(1_000_000, overhead=44)
+    for _ in range(3):
+        pacer.push(VIDEO, bytearray(1000))
+    pacer.push(SCREEN, bytearray(1000), repair=True)
+    pacer.overhead = 64
+    assert (pacer.waiting(VIDEO), pacer.waiting(SCREEN)) == (3 * 1064, 1064)
+    while pacer.pop() is not None:
+        pass
+    assert (pacer.waiting(VIDEO), pacer.waiting(SCREEN)) == (0, 0)

@@ -529,3 +529,16 @@ async def test_a_hundred_sessions_leave_nothing_behind() -> None:
     for _ in range(50):
         await one_call()
     assert (process.num_fds(), threading.active_count(), len(asyncio.all_tasks())) == before
+
+
+async def test_the_headers_of_the_path_in_use_are_reckoned_with() -> None:
+    ends = pair()
+    try:
+        await open_both(*ends)
+        outlet = ends[0].session.outgoing.outlet
+        assert outlet.overhead == 44
+        ends[0].path.overhead = 84
+        ends[0].session.path_changed()
+        assert outlet.overhead == 84
+    finally:
+        await close_call(*ends)

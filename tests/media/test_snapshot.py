@@ -102,7 +102,7 @@ def full_session() -> Session:
         video_sender=picture_sender(),
         video_receiver=picture_receiver(),
         packets_rejected=25,
-        leg=SimpleNamespace(path=LegPath(PathKind.RELAY, "relay", "host", "udp")),
+        leg=SimpleNamespace(path=LegPath(PathKind.RELAY, "relay", "host", "udp", 48)),
     )
     session.reports.round_trip = 0.0123
     session.reports.loss = {7: 0.1, 8: 0.2}

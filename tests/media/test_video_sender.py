@@ -42,6 +42,7 @@ class Way:
         self.packets: list[RtpPacket] = []
         self.repairs: list[RtpPacket] = []
         self.behind = 0.0
+        self.overhead = 44
         self.dropped = 0
 
     def queue(self, kind: StreamKind, packets: Iterable[bytearray], *, repair: bool = False) -> None:
@@ -359,14 +360,15 @@ async def test_a_picture_that_cannot_be_encoded_is_told_and_the_next_one_sent() 
 
 @pytest.mark.parametrize(("rate", "fps"), [(60_000, 10.0), (300_000, 30.0), (2_000_000, 30.0)])
 def test_headers_and_repairs_are_taken_off_the_rate(rate: int, fps: float) -> None:
-    bitrate = payload_rate(rate, fps, 0.0)
+    bitrate = payload_rate(rate, fps, 0.0, 44)
     assert 0.4 * rate < bitrate < 0.97 * rate
-    assert payload_rate(rate, fps, 0.1) < bitrate
-    assert payload_rate(rate, fps, 1.0) == payload_rate(rate, fps, 0.3) >= LEAST_BITRATE
+    assert payload_rate(rate, fps, 0.1, 44) < bitrate
+    assert payload_rate(rate, fps, 0.0, 64) < bitrate
+    assert payload_rate(rate, fps, 1.0, 44) == payload_rate(rate, fps, 0.3, 44) >= LEAST_BITRATE
 
 
 def test_a_rate_below_all_headers_is_still_one() -> None:
-    assert payload_rate(1, 30.0, 0.0) == LEAST_BITRATE
+    assert payload_rate(1, 30.0, 0.0, 44) == LEAST_BITRATE
 
 
 async def test_pictures_are_reduced_to_what_is_wanted_at_most() -> None:

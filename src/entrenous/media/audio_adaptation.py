@@ -46,6 +46,10 @@ class AudioAdaptation:
         """What sound can use now of the rate of the session."""
         return self._planner.demand
 
+    def overhead_changed(self, overhead: int) -> None:
+        """Each packet has so many bytes beside its RTP payload from now on."""
+        self._planner.overhead_changed(overhead)
+
     def rate_changed(self, rate: float, now: float) -> None:
         """Congestion control leaves sound so many bits a second on the wire."""
         self._rate = rate

@@ -89,6 +89,7 @@ class AudioPlanner:
     """
 
     def __init__(self, top: int, overhead: int) -> None:
+        self._top = top
         self._choices = sorted(_choices(top, overhead), key=lambda choice: choice.wire_rate)
         self._path = _Path(_START_LOSS, 1.0, _DELAY)
         self._ranked: list[_Choice] | None = None  # for this path, once it was asked for
@@ -109,6 +110,12 @@ class AudioPlanner:
         """What sound can use of the rate: from the cheapest plan to that which is best now if the rate is no matter."""
         wanted = self._best(float("inf")).wire_rate
         return Demand(self._choices[0].wire_rate, max(wanted, self._chosen.wire_rate) * 11 // 10)
+
+    def overhead_changed(self, overhead: int) -> None:
+        """Reckon with so many bytes of each packet beside its RTP payload from now on; the plan stands."""
+        self._choices = sorted(_choices(self._top, overhead), key=lambda choice: choice.wire_rate)
+        self._chosen = next(choice for choice in self._choices if choice.plan == self._chosen.plan)
+        self._ranked = None
 
     def update(self, now: float, rate: float, loss: float, burst: float, round_trip: float | None) -> AudioPlan:
         """Take the state of the path.

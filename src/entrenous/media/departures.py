@@ -17,13 +17,13 @@ from .congestion.controller import CongestionController
 from .congestion.probing import Probe
 from .feedback import TransportFeedback
 from .outgoing import OutgoingStream
-from .pacer import Pacer
+from .pacer import BURST, Pacer
 from .rtp import number_packet
 from .stats import RateMeter
 from .streams import StreamKind
 
 OVERHEAD = 44
-"""Bytes that each packet has on the wire beyond RTP: IPv4 20, UDP 8, SRTP's tag 16."""
+"""Bytes that each packet has on the wire beyond RTP until the path says otherwise: IPv4 20, UDP 8, SRTP's tag 16."""
 
 PACING = 2.5
 """Times the rate of the pictures at which packets leave: a frame takes its time, but not that of the next one."""
@@ -62,6 +62,7 @@ class Departures:
         self._send = send
         self._on_rates = on_rates
         self._allocator = Allocator()
+        self._overhead = OVERHEAD
         self._pacer = Pacer(LEAST_PACE, OVERHEAD)
         self._streams: dict[StreamKind, OutgoingStream] = {}
         self._pictures: list[StreamKind] = []
@@ -72,6 +73,7 @@ class Departures:
         self._probe: Probe | None = None
         self._probe_packets = 0
         self._probe_size = 0
+        self._pumped_at = float("-inf")
 
     # Streams
 
@@ -108,6 +110,7 @@ class Departures:
 
     def pump(self, now: float) -> None:
         """Send what may leave at monotonic time `now`."""
+        self._pumped_at = now
         self._begin_probe(now)
         while self._pacer.may_leave(now):
             turn = self._pacer.pop()
@@ -118,7 +121,7 @@ class Departures:
             kind, packet = turn
             probe = self._probe
             self._leave(kind, packet, now, probe.number if probe is not None else None)
-            size = len(packet) + OVERHEAD
+            size = len(packet) + self._overhead
             self._pacer.spend(size)
             if probe is not None:
                 self._probe_packets += 1
@@ -127,8 +130,14 @@ class Departures:
                     self._end_probe()
 
     def next_at(self) -> float | None:
-        """When `pump` has something to do again, None when nothing waits."""
-        return None if self._pacer.empty and self._probe is None else self._pacer.free_at
+        """When `pump` is to be called again, None when nothing waits.
+
+        Between two bursts of pictures lies the time that a burst stands for: each of them costs a turn of the event
+        loop here and one at the peer. The packets of a probe are measured one by one and do not wait for each other.
+        """
+        if self._probe is not None:
+            return self._pacer.free_at
+        return None if self._pacer.empty else max(self._pacer.free_at, self._pumped_at + BURST)
 
     def backlog(self, kind: StreamKind) -> float:
         """Seconds that it takes, at the rate of the stream, to send what waits of it."""
@@ -146,12 +155,12 @@ class Departures:
         number_packet(packet, self.controller.history.next_number)
         if not self._send(bytes(packet)):
             return False
-        self.controller.sent(len(packet) + OVERHEAD, now, probe)
+        self.controller.sent(len(packet) + self._overhead, now, probe)
         stream = self._streams.get(kind)
         if stream is not None:
             stream.sent(packet, now)
             if probe is None and not stream.is_original(packet):
-                self._repairs.setdefault(kind, RateMeter()).add(len(packet) + OVERHEAD, now)
+                self._repairs.setdefault(kind, RateMeter()).add(len(packet) + self._overhead, now)
         return True
 
     # Probes
@@ -167,7 +176,7 @@ class Departures:
 
     def _padding(self, probe: Probe) -> tuple[StreamKind, bytearray] | None:
         least, most = _PADDING_SIZES
-        size = max(least, min(most, round(probe.rate * _PADDING_SECONDS / 8) - OVERHEAD))
+        size = max(least, min(most, round(probe.rate * _PADDING_SECONDS / 8) - self._overhead))
         for kind in self._pictures:
             packet = self._streams[kind].padding(size)
             if packet is not None:
@@ -188,6 +197,15 @@ class Departures:
         self.controller.feedback(feedback, now)
         self._divide()
         self._begin_probe(now)
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that each packet has on the wire beyond RTP."""
+        return self._overhead
+
+    @overhead.setter
+    def overhead(self, overhead: int) -> None:
+        self._overhead = self._pacer.overhead = overhead
 
     def path_changed(self, now: float) -> None:
         """Begin carefully on another path."""

@@ -61,12 +61,14 @@ class LegPath:
         local_type: `host`, `srflx`, `prflx` or `relay`.
         remote_type: the same for the far end, as it is known here.
         protocol: `udp`; what the TURN server is spoken to by is not part of it.
+        overhead: bytes that each packet which is sent takes on the wire beyond itself: IP, UDP or TCP, TURN, SRTP.
     """
 
     kind: PathKind
     local_type: str
     remote_type: str
     protocol: str
+    overhead: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,14 @@ class OutgoingStreams:
         """Packets take another path from now on."""
         self.outlet.path_changed(time.monotonic())
 
+    def path_has(self, overhead: int) -> None:
+        """Each packet has so many bytes on the wire beyond RTP from now on."""
+        if overhead != self.outlet.overhead:
+            self.outlet.overhead = overhead
+            self.adaptation.overhead_changed(overhead + HEADER_LENGTH)
+            if self.audio is not None:
+                self.outlet.open(StreamKind.AUDIO, self.audio.stream, self.adaptation.demand)
+
     # What the call decides
 
     def mute(self, kind: StreamKind, muted: bool) -> None:

@@ -22,7 +22,7 @@ class Outlet:
     Args:
         send: takes a finished RTP packet; whether it has left.
         on_rates: told the rate of each open stream when it has changed notably: bits a second on the wire with all
-            headers (`departures.OVERHEAD` bytes for each packet beyond RTP). 0: the stream is to pause.
+            headers (`overhead` bytes for each packet beyond RTP). 0: the stream is to pause.
     """
 
     def __init__(self, send: Callable[[bytes], bool], on_rates: Callable[[Mapping[StreamKind, int]], None]) -> None:
@@ -73,6 +73,15 @@ class Outlet:
     def path_changed(self, now: float) -> None:
         """Begin carefully: packets take another path from monotonic time `now` on."""
         self._departures.path_changed(now)
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that each packet has on the wire beyond RTP, as the path in use has it."""
+        return self._departures.overhead
+
+    @overhead.setter
+    def overhead(self, overhead: int) -> None:
+        self._departures.overhead = overhead
 
     @property
     def rates(self) -> Mapping[StreamKind, int]:

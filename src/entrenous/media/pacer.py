@@ -48,7 +48,9 @@ class Pacer:
     def push(self, kind: StreamKind, packet: bytearray, *, repair: bool = False) -> None:
         """Queue one packet; a repair goes before everything else, since a frame waits for it already."""
         lanes = self._repairs if repair else self._pictures
-        lane = lanes.setdefault(kind, _Lane())
+        lane = lanes.get(kind)
+        if lane is None:
+            lane = lanes[kind] = _Lane()
         if not lane.packets:
             # A stream that had nothing to send has no claim to what others have had meanwhile.
             lane.served = max([lane.served, *(each.served for each in lanes.values() if each.packets)])
@@ -73,6 +75,18 @@ class Pacer:
     def waiting(self, kind: StreamKind) -> int:
         """Bytes on the wire that wait of a stream, with its repairs."""
         return sum(lanes[kind].octets for lanes in (self._repairs, self._pictures) if kind in lanes)
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that each packet has on the wire beyond its own."""
+        return self._overhead
+
+    @overhead.setter
+    def overhead(self, overhead: int) -> None:
+        for lanes in (self._repairs, self._pictures):
+            for lane in lanes.values():
+                lane.octets += len(lane.packets) * (overhead - self._overhead)
+        self._overhead = overhead
 
     @property
     def empty(self) -> bool:

@@ -160,6 +160,7 @@ class CallSession:
         self._heard = False
         self.incoming.use(remote)
         self.outgoing.use(remote)
+        self._use_overhead()
         if len(self._legs) > 1:
             self.outgoing.path_changed()
         self._liveness.restart(time.monotonic())
@@ -167,7 +168,13 @@ class CallSession:
 
     def path_changed(self) -> None:
         """Say that the leg in use goes on over another pair of addresses."""
+        self._use_overhead()
         self.outgoing.path_changed()
+
+    def _use_overhead(self) -> None:
+        path = self._legs[-1].path if self._legs else None
+        if path is not None:
+            self.outgoing.path_has(path.overhead)
 
     # The gate
 

@@ -20,7 +20,7 @@ from entrenous.errors import LocalProtocolError, MediaError
 from .clocksync import VIDEO_RATE
 from .codec_choice import CodecChoice
 from .codecs.base import Content, EncodedPicture, VideoCodec, VideoEncoder
-from .departures import LEAST_PACE, OVERHEAD
+from .departures import LEAST_PACE
 from .events import SessionEvent, SourceFailed
 from .frame_rate import CaptureRate, FrameRateLimit
 from .identities import StreamIdentity
@@ -62,6 +62,10 @@ class PictureOutlet(Protocol):
 
     def queue(self, kind: StreamKind, packets: list[bytearray], *, repair: bool = False) -> None:
         """Send these packets of a stream, repairs before everything else."""
+
+    @property
+    def overhead(self) -> int:
+        """Bytes that each packet has on the wire beyond RTP."""
 
     def backlog(self, kind: StreamKind) -> float:
         """Seconds until what waits of this stream has left."""
@@ -255,7 +259,7 @@ class VideoSender:
     async def _send_picture(self, picture: Picture) -> None:
         now = time.monotonic()
         key_frame = self._key_frame_due is not None and now >= self._key_frame_due
-        bitrate = payload_rate(self._rate, self._limit.fps, self._path()[0])
+        bitrate = payload_rate(self._rate, self._limit.fps, self._path()[0], self._outlet.overhead)
         rung = self._choose_rung(picture, bitrate, now)
         codec = self._ladder.codec
         loop = asyncio.get_running_loop()
@@ -339,14 +343,15 @@ def _sequence_of(packet: bytearray) -> int:
     return int.from_bytes(packet[2:4], "big")
 
 
-def payload_rate(rate: int, fps: float, loss: float) -> int:
+def payload_rate(rate: int, fps: float, loss: float, overhead: int) -> int:
     """The bit rate of an encoder whose packets, repairs included, make up a rate on the wire.
 
     Args:
         rate: bits a second on the wire.
         fps: pictures a second, each of which has one packet at least.
         loss: the share of packets that have to be sent again, 0..1.
+        overhead: bytes that each packet has on the wire beyond RTP.
     """
     first_sent = rate * (1.0 - min(loss, _MOST_REPAIRS))
-    packets = max(fps, first_sent / 8 / (MAX_PAYLOAD + OVERHEAD))
-    return max(LEAST_BITRATE, round(first_sent - 8 * packets * (_FRAMING + OVERHEAD)))
+    packets = max(fps, first_sent / 8 / (MAX_PAYLOAD + overhead))
+    return max(LEAST_BITRATE, round(first_sent - 8 * packets * (_FRAMING + overhead)))

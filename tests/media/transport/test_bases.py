@@ -11,6 +11,7 @@ from aioice import Candidate
 
 from entrenous.media.transport import bases
 from entrenous.media.transport.bases import MAX_HOSTS, HostSocket, candidate_line, host_addresses, source_for
+from entrenous.media.transport.servers import ServerAddress
 from entrenous.media.transport.stun import Address
 
 
@@ -89,3 +90,23 @@ async def test_an_address_that_is_not_ours_any_more_is_told() -> None:
     assert vanished == [base]
     assert opened is not None
     opened.close()
+
+
+@pytest.mark.parametrize(("host", "overhead"), [("192.0.2.1", 28), ("2001:db8::1", 48)])
+def test_headers_are_those_of_the_address(host: str, overhead: int) -> None:
+    ignored = HostSocket(host, preferred=True, on_datagram=lambda *_: None, on_vanished=lambda _: None)
+    assert ignored.local.overhead == overhead
+
+
+@pytest.mark.parametrize(
+    ("host", "transport", "tls", "overhead"),
+    [
+        ("192.0.2.1", "udp", False, 32),
+        ("2001:db8::1", "udp", False, 52),
+        ("192.0.2.1", "tcp", False, 56),
+        ("192.0.2.1", "tcp", True, 78),
+    ],
+)
+def test_a_relay_takes_headers_of_its_own(host: str, transport: str, tls: bool, overhead: int) -> None:
+    server = ServerAddress(is_turn=True, host="turn.example", port=3478, transport=transport, tls=tls)
+    assert bases.relay_overhead(server, host) == overhead

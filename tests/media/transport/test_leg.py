@@ -31,7 +31,7 @@ from entrenous.media.events import (
 )
 from entrenous.media.settings import IceServer
 from entrenous.media.streams import StreamKind
-from entrenous.media.transport.leg import MAX_EARLY, TransportLeg
+from entrenous.media.transport.leg import MAX_EARLY, SRTP_TAG, TransportLeg
 from entrenous.media.transport.stun import Address
 from lab.calls import SETTINGS, LegEnd, connect, connected_legs, make_leg
 from lab.relay import HAS_COTURN, Relay, running_relay
@@ -67,7 +67,7 @@ async def test_two_legs_connect_and_carry_packets_and_messages() -> None:
     for end, other in ((caller, callee), (callee, caller)):
         path = end.leg.path
         assert path is not None
-        assert (path.kind, path.protocol) == (PathKind.DIRECT, "udp")
+        assert (path.kind, path.protocol, path.overhead) == (PathKind.DIRECT, "udp", 20 + 8 + SRTP_TAG)
         assert end.leg.remote_streams.by_kind == other.streams.by_kind
         await end.log.wait_for(DataOpen)
         end.leg.send_data(b"message")
@@ -279,6 +279,7 @@ async def test_a_relayed_path_carries_a_call(tmp_path: Path, callee_relay_only: 
         secured = await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
         assert [each.path.kind for each in secured] == [PathKind.RELAY, PathKind.RELAY]
         assert secured[0].path.local_type == "relay"
+        assert secured[0].path.overhead == 20 + 8 + 4 + SRTP_TAG
         await caller.log.wait_for(DataOpen)
         caller.leg.send_data(bytes(5000))
         assert len((await callee.log.wait_for(Data)).message) == 5000

@@ -13,6 +13,7 @@ from aioice import Candidate
 
 from .pairs import Local
 from .relay import Relay, is_vanished
+from .servers import ServerAddress
 from .stun import Address
 from .udp import LoopUdp, UdpTransport, open_udp
 
@@ -22,6 +23,9 @@ MAX_HOSTS = 8
 _TYPE_PREFERENCE = {"host": 126, "prflx": 110, "srflx": 100, "relay": 0}
 _COMPONENT = 1
 _HIDDEN = {False: "0.0.0.0", True: "::"}
+_UDP_HEADER, _TCP_HEADER, _CHANNEL_HEADER, _TLS_RECORD = 8, 32, 4, 22
+"""Bytes: TCP's has time stamps (RFC 7323 §3), TURN's is that of channel data, TLS 1.3 puts its own around a record."""
+
 _ELSEWHERE = (("192.0.2.1", socket.AF_INET), ("2001:db8::1", socket.AF_INET6))
 """Addresses that nobody has (RFC 5737, RFC 3849): which of ours would the system send there from?"""
 
@@ -75,7 +79,12 @@ class HostSocket:
         self.parked_at: float | None = None
         """Since when the address is away; it may come back, and the peer still sends to it."""
         preference = 0xFFFF if preferred else 0x7FFF
-        self.local = Local(is_ipv6=":" in host, preferred=preferred, priority=priority("host", preference))
+        self.local = Local(
+            is_ipv6=":" in host,
+            preferred=preferred,
+            priority=priority("host", preference),
+            overhead=_ip_header(host) + _UDP_HEADER,
+        )
         self.transport: UdpTransport | LoopUdp | None = None
         self._on_datagram = on_datagram
         self._on_vanished = on_vanished
@@ -135,11 +144,27 @@ class RelayBase:
             relayed=True,
             streamed=streamed,
             priority=priority("relay", 0x7FFF if streamed else 0xFFFF),
+            overhead=relay_overhead(relay.server, relay.host),
         )
 
     def send(self, data: bytes, address: Address) -> bool:
         """Send a datagram through the relay."""
         return self.relay.send(data, address)
+
+
+def relay_overhead(server: ServerAddress, host: str) -> int:
+    """The bytes that each datagram takes on the wire beyond its own on the way to a TURN server.
+
+    Args:
+        server: how it is spoken to.
+        host: its address.
+    """
+    connection = _TCP_HEADER + (_TLS_RECORD if server.tls else 0) if server.transport == "tcp" else _UDP_HEADER
+    return _ip_header(host) + connection + _CHANNEL_HEADER
+
+
+def _ip_header(host: str) -> int:
+    return 40 if ":" in host else 20
 
 
 def priority(kind: str, preference: int = 0xFFFF) -> int:

@@ -50,6 +50,9 @@ from .servers import parse_server
 MAX_EARLY = 128
 """Packets kept for a session that is not attached yet, and for SRTP keys that are a moment away."""
 
+SRTP_TAG = 16
+"""Bytes by which protecting a packet makes it longer (RFC 7714 §5.2)."""
+
 _MAX_CANDIDATE_LINE = 512
 
 CANDIDATE_RATE = 8.0
@@ -147,6 +150,7 @@ class TransportLeg:
             local_type="relay" if pair.local.relayed else "host",
             remote_type=pair.remote.kind,
             protocol="udp",
+            overhead=pair.local.overhead + SRTP_TAG,
         )
 
     def _moved(self) -> None:

@@ -46,6 +46,7 @@ class Local:
         streamed: whether that is spoken to over TCP or TLS.
         preferred: whether the system would itself send from this address.
         priority: of its candidate (RFC 8445 §5.1.2).
+        overhead: bytes that each datagram takes on the wire beyond its own, on its way to the peer or the relay.
     """
 
     is_ipv6: bool
@@ -53,6 +54,7 @@ class Local:
     streamed: bool = False
     preferred: bool = False
     priority: int = 0
+    overhead: int = 0
     is_up: bool = True
     """False while the network that it belongs to is away."""
 
