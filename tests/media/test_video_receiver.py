@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import av
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import CodecError, RemoteProtocolError
 from entrenous.media.clocksync import PlayoutClock
+from entrenous.media.codec_thread import CodecThread
 from entrenous.media.codecs.base import VideoCodec
 from entrenous.media.identities import StreamIdentity
 from entrenous.media.payload import packetise
@@ -46,7 +46,7 @@ class LetterDecoder:
 class PictureBench:
     """Frames begin with a byte that tells key frames: 0 is one, 1 is none."""
 
-    def __init__(self, executor: ThreadPoolExecutor, hold: float = 0.1) -> None:
+    def __init__(self, thread: CodecThread, hold: float = 0.1) -> None:
         self.sealer, self.forger = FrameSealer(0, KEY), FrameSealer(0, OTHER_KEY)
         self.decoders: list[LetterDecoder] = []
         self.decoded: list[bytes] = []
@@ -62,7 +62,7 @@ class PictureBench:
             lambda codec, data: data[0] == 0,
             PlayoutClock(),
             hold,
-            executor,
+            thread,
             lambda frame, at: self.shown.append((frame, at)),
             self.first.append,
             lambda: None,
@@ -97,13 +97,13 @@ class PictureBench:
             self.receiver.receive(packet, 12 + len(packet.payload), time.monotonic(), repair=repair)
 
 
-@contextmanager
-def one_thread() -> Iterator[ThreadPoolExecutor]:
-    executor = ThreadPoolExecutor(1)
+@asynccontextmanager
+async def one_thread() -> AsyncIterator[CodecThread]:
+    thread = CodecThread("decode")
     try:
-        yield executor
+        yield thread
     finally:
-        executor.shutdown()
+        await thread.close(lambda: None)
 
 
 async def stop(bench: PictureBench) -> None:
@@ -112,8 +112,8 @@ async def stop(bench: PictureBench) -> None:
 
 
 async def test_pictures_are_decoded_in_order_and_shown() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         for frame in (b"\x00key", b"\x01a", b"\x01bb"):
             bench.arrive(bench.packets(frame))
         await until(lambda: len(bench.shown) == 3)
@@ -125,8 +125,8 @@ async def test_pictures_are_decoded_in_order_and_shown() -> None:
 
 
 async def test_a_lost_packet_is_asked_for_and_its_repair_completes_the_frame() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor, hold=5.0)
+    async with one_thread() as thread:
+        bench = PictureBench(thread, hold=5.0)
         bench.arrive(bench.packets(b"\x00" + bytes(500), limit=200))
         lost = bench.packets(b"\x01" + bytes(500), limit=200)
         bench.arrive([lost[0], *lost[2:]])
@@ -145,8 +145,8 @@ async def test_a_lost_packet_is_asked_for_and_its_repair_completes_the_frame() -
 
 
 async def test_what_stays_lost_is_given_up_for_a_key_frame() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor, hold=0.05)
+    async with one_thread() as thread:
+        bench = PictureBench(thread, hold=0.05)
         bench.arrive(bench.packets(b"\x00key"))
         bench.packets(b"\x01lost")
         bench.arrive(bench.packets(b"\x01useless"))
@@ -162,8 +162,8 @@ async def test_what_stays_lost_is_given_up_for_a_key_frame() -> None:
 
 
 async def test_a_stream_that_begins_without_a_key_frame_asks_for_one() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         bench.arrive(bench.packets(b"\x01middle"))
         assert bench.key_frame_requests == 1
         assert bench.decoded == []
@@ -171,8 +171,8 @@ async def test_a_stream_that_begins_without_a_key_frame_asks_for_one() -> None:
 
 
 async def test_with_a_wrong_key_nothing_is_decoded_and_a_key_frame_is_asked_for() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         for number in range(REJECTIONS_BEFORE_REQUEST + 5):
             bench.arrive(bench.packets(b"\x00key", bench.forger))
             assert bench.key_frame_requests == (number + 1 >= REJECTIONS_BEFORE_REQUEST)
@@ -185,8 +185,8 @@ async def test_with_a_wrong_key_nothing_is_decoded_and_a_key_frame_is_asked_for(
 
 
 async def test_damage_asks_for_a_key_frame_and_goes_on_there() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         bench.arrive(bench.packets(b"\x00key"))
         bench.arrive(bench.packets(b"\x01!"))
         await until(lambda: bench.key_frame_requests == 1)
@@ -198,9 +198,9 @@ async def test_damage_asks_for_a_key_frame_and_goes_on_there() -> None:
 
 
 async def test_a_decoder_that_is_behind_does_not_pile_up_pictures() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
-        executor.submit(time.sleep, 0.1)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
+        thread.do(time.sleep, 0.1)
         for number in range(3 * MAX_UNDECODED):
             bench.arrive(bench.packets(b"\x00key" if number == 0 else b"\x01delta"))
             assert len(bench.receiver._undecoded) <= MAX_UNDECODED
@@ -210,8 +210,8 @@ async def test_a_decoder_that_is_behind_does_not_pile_up_pictures() -> None:
 
 
 async def test_a_pause_counts_as_a_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         bench.arrive(bench.packets(b"\x00key"))
         await until(lambda: len(bench.shown) == 1)
         assert bench.receiver._shown_at is not None
@@ -224,8 +224,8 @@ async def test_a_pause_counts_as_a_freeze(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_another_codec_takes_another_decoder_from_a_key_frame_on() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         bench.arrive(bench.packets(b"\x00one"))
         bench.arrive(bench.packets(b"\x00two", payload_type=98))
         bench.arrive(bench.packets(b"\x01three", payload_type=98))
@@ -239,8 +239,8 @@ async def test_another_codec_takes_another_decoder_from_a_key_frame_on() -> None
 
 
 async def test_a_key_frame_is_asked_for_again_when_none_comes() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         bench.arrive(bench.packets(b"\x01middle"))
         bench.arrive(bench.packets(b"\x01middle"))
         assert bench.key_frame_requests == 1
@@ -252,8 +252,8 @@ async def test_a_key_frame_is_asked_for_again_when_none_comes() -> None:
 
 @pytest.mark.parametrize("payload_type", [97, 0])
 async def test_an_unknown_payload_type_is_the_peers_mistake(payload_type: int) -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         with pytest.raises(RemoteProtocolError):
             bench.arrive(bench.packets(b"\x00key", payload_type=payload_type))
         assert bench.receiver.reception.received == 0
@@ -261,8 +261,8 @@ async def test_an_unknown_payload_type_is_the_peers_mistake(payload_type: int) -
 
 
 async def test_a_sender_that_paused_is_no_freeze() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         bench.arrive(bench.packets(b"\x00key"))
         await until(lambda: len(bench.shown) == 1)
         assert bench.receiver._shown_at is not None
@@ -274,8 +274,8 @@ async def test_a_sender_that_paused_is_no_freeze() -> None:
 
 
 async def test_a_malformed_payload_is_the_peers_mistake() -> None:
-    with one_thread() as executor:
-        bench = PictureBench(executor)
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
         with pytest.raises(RemoteProtocolError):
             bench.arrive([RtpPacket(96, 1, 0, 0, 2, b"\x90")])
         await stop(bench)

@@ -9,6 +9,7 @@ key frame before it can be decoded, which the sealed bytes do not show, so that 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .codecs.base import VideoCodec
 from .payload import Piece
@@ -36,8 +37,7 @@ class Frame:
     follows_gap: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Packet:
+class _Packet(NamedTuple):
     codec: VideoCodec
     timestamp: int
     marker: bool
@@ -89,7 +89,9 @@ class FrameBuffer:
             # Until a frame has come out, the stream may turn out to begin earlier: packets overtake each other.
             self._next = min((at for at, packet in self._packets.items() if packet.piece.start), default=None)
         if len(self._packets) > MAX_PACKETS:
-            self.skip(min(self._packets) + 1)
+            return self.skip(min(self._packets) + 1)
+        if not marker and not piece.start and extended + 1 not in self._packets:
+            return []  # in the middle of a frame whose next packet is still to come, as most are
         return self._take_complete()
 
     def skip(self, sequence: int) -> list[Frame]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiortc.rtp import RtcpSrPacket
@@ -15,6 +13,7 @@ from entrenous.errors import RemoteProtocolError
 from . import rtcp, video_codecs
 from .audio_receiver import AudioReceiver
 from .clocksync import PlayoutClock
+from .codec_thread import CodecThread
 from .codecs.opus import OpusDecoder
 from .events import FirstAudio, FirstScreen, FirstVideo, SessionEvent
 from .feedback import FeedbackMaker
@@ -66,7 +65,7 @@ class IncomingStreams:
         self._routes: dict[int, Route] = {}
         self._feedback: FeedbackMaker | None = None
         self._audio_decoder = OpusDecoder()
-        self._threads: list[tuple[VideoReceiver, ThreadPoolExecutor]] = []
+        self._threads: list[tuple[VideoReceiver, CodecThread]] = []
 
     def expect(self, remote: RemoteStreams) -> None:
         """Make the receivers of these streams; called once."""
@@ -103,7 +102,7 @@ class IncomingStreams:
         if kind not in self._openers:
             return None
         identity = remote.by_kind[kind]
-        thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"entrenous-{kind.value}-decode")
+        thread = CodecThread(f"entrenous-{kind.value}-decode")
         receiver = VideoReceiver(
             kind,
             identity,
@@ -169,9 +168,7 @@ class IncomingStreams:
         """Free the codecs and their threads, after all tasks have ended."""
         self._audio_decoder.close()
         for receiver, thread in self._threads:
-            # The thread closes its decoder behind the frame that it may still be busy with, and ends.
-            await asyncio.wrap_future(thread.submit(receiver.close_decoder))
-            thread.shutdown(wait=True)
+            await thread.close(receiver.close_decoder)
 
 
 def _repairs(receiver: VideoReceiver) -> Route:

@@ -16,7 +16,7 @@ A browser's payload has a clear VP8 header behind it; that is the business of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from entrenous.errors import RemoteProtocolError
 
@@ -32,8 +32,7 @@ _PICTURE_ID = 0x80
 _LONG = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One packet's part of a frame.
 
     Args:

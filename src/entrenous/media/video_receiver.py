@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
 
 import av
 
@@ -19,6 +18,7 @@ from entrenous.crypto.sframe import FrameOpener
 from entrenous.errors import CodecError, RemoteProtocolError, VerificationError
 
 from .clocksync import VIDEO_RATE, PlayoutClock
+from .codec_thread import CodecThread
 from .codecs.base import VideoCodec, VideoDecoder
 from .frames import Frame, FrameBuffer
 from .identities import StreamIdentity
@@ -58,7 +58,7 @@ class VideoReceiver:
         is_key_frame: whether a frame of a codec decodes without any earlier one.
         clock: the common time line with the sound.
         hold: seconds that a missing packet is waited for at most.
-        executor: one thread, in which frames are decoded.
+        thread: in which frames are decoded.
         show: takes pictures and when they are to be seen.
         on_first: told when the first picture is shown.
         round_trip: seconds to the sender and back, None while unknown.
@@ -75,7 +75,7 @@ class VideoReceiver:
         is_key_frame: Callable[[VideoCodec, bytes], bool],
         clock: PlayoutClock,
         hold: float,
-        executor: Executor,
+        thread: CodecThread,
         show: Callable[[av.VideoFrame, float], None],
         on_first: Callable[[float], None],
         round_trip: Callable[[], float | None],
@@ -105,7 +105,7 @@ class VideoReceiver:
         self._decoder_codec: VideoCodec | None = None
         self._clock = clock
         self._hold = hold
-        self._executor = executor
+        self._thread = thread
         self._show = show
         self._on_first = on_first
         self._round_trip = round_trip
@@ -156,6 +156,8 @@ class VideoReceiver:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if not self._nacks:
+            return
         next_at = self._nacks.next_at(self._nacks.hold(now, self._round_trip(), self._hold))
         if next_at is not None:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, next_at - now), self._repair)
@@ -230,7 +232,6 @@ class VideoReceiver:
 
     async def run(self) -> None:
         """Decode and show until cancelled."""
-        loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._arrived.wait()
@@ -238,7 +239,7 @@ class VideoReceiver:
                 while self._undecoded:
                     codec, encoded, timestamp, resumes = self._undecoded.popleft()
                     try:
-                        picture = await loop.run_in_executor(self._executor, self._decode, codec, encoded)
+                        picture = await self._thread.do(self._decode, codec, encoded)
                     except CodecError:
                         self.dropped += 1
                         self._undecoded.clear()

@@ -11,7 +11,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from entrenous.crypto.sframe import FrameSealer
@@ -19,6 +18,7 @@ from entrenous.errors import LocalProtocolError, MediaError
 
 from .clocksync import VIDEO_RATE
 from .codec_choice import CodecChoice
+from .codec_thread import CodecThread
 from .codecs.base import Content, EncodedPicture, VideoCodec, VideoEncoder
 from .departures import LEAST_PACE
 from .events import SessionEvent, SourceFailed
@@ -144,7 +144,7 @@ class VideoSender:
         self._limit = FrameRateLimit(self._capture.fps)
         self._rate = 0
         self._new_encode_seconds: float | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"entrenous-{kind.value}-encode")
+        self._thread = CodecThread(f"entrenous-{kind.value}-encode")
         self._newest: Picture | None = None
         self._arrived = asyncio.Event()
         self._encoder: VideoEncoder | None = None
@@ -262,9 +262,8 @@ class VideoSender:
         bitrate = payload_rate(self._rate, self._limit.fps, self._path()[0], self._outlet.overhead)
         rung = self._choose_rung(picture, bitrate, now)
         codec = self._ladder.codec
-        loop = asyncio.get_running_loop()
         try:
-            encoded = await loop.run_in_executor(self._thread, self._encode, picture, codec, rung, bitrate, key_frame)
+            encoded = await self._thread.do(self._encode, picture, codec, rung, bitrate, key_frame)
         except MediaError as error:
             self._on_event(SourceFailed(self.kind, str(error)))
             return
@@ -329,9 +328,7 @@ class VideoSender:
 
     async def close(self) -> None:
         """Free the encoder and its thread, after `run` has ended."""
-        # The thread closes the encoder behind the picture that it may still be busy with, and ends.
-        await asyncio.wrap_future(self._thread.submit(self._close_encoder))
-        self._thread.shutdown(wait=True)
+        await self._thread.close(self._close_encoder)
 
     def _close_encoder(self) -> None:
         if self._encoder is not None:
