@@ -70,3 +70,19 @@ def test_few_packets_are_watched_for_longer() -> None:
     assert not bound.add(LEAST_PACKETS - 1, 1000, [], 0, 0.0)
     assert not bound.add(0, 0, [], 0, 10.0)
     assert bound.add(1, 1000, [], 0, 10.1)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
+def test_losses_in_bursts_bound_sound_to_no_less_than_it_needs(share: float) -> None:
+    """Sound alone loses three packets in a row, at rates that its plans change between."""
+    burst, spacing, needed = 3, 0.02, 120_000
+    starved = 0
+    for seed in range(10):
+        dice, bound, losing = random.Random(seed), LossBound(), False
+        for number in range(2000):
+            losing = dice.random() < (1 - 1 / burst if losing else share / (1 - share) / burst)
+            size = (150, 220, 360)[number // 150 % 3]
+            at = number * spacing
+            bound.add(0 if losing else 1, 0 if losing else size, [SentPacket(at, size, None)] * losing, 0, at)
+            starved += bound.bound < needed
+    assert starved < 0.03 * 10 * 2000

@@ -28,7 +28,7 @@ FADING = 0.92
 TOLERATED = 0.02
 """Loss up to which nothing is asked."""
 
-INHERENT = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.14, 0.20)
+INHERENT = (0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.10, 0.14, 0.20, 0.25, 0.30)
 """Losses that a path may have whatever is sent. More than that is always taken for congestion."""
 
 CONVICTION = 4.0
@@ -115,19 +115,40 @@ class LossBound:
         """The capacity that explains what was seen, None when none does so clearly better than its absence."""
         delivered = max(each.rate * (1.0 - each.lost / each.sent) for each in seen[-4:])
         capacities = [*(share * delivered for share in _CANDIDATES), math.inf]
-        likelihoods = _likelihoods(seen, capacities)
-        best = max(range(len(_CANDIDATES)), key=lambda place: likelihoods[place])
-        return capacities[best] if likelihoods[best] > likelihoods[-1] + CONVICTION else None
+        fits = _fits(seen, capacities)
+        best = max(range(len(_CANDIDATES)), key=lambda place: fits[place].likelihood)
+        gain = fits[best].likelihood - fits[-1].likelihood
+        return capacities[best] if gain > CONVICTION * fits[best].dispersion else None
 
 
-def _likelihoods(seen: list[_Observation], capacities: list[float]) -> list[float]:
-    """For each capacity, the log-likelihood of what was seen under the inherent loss that suits it best."""
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How well one capacity explains what was seen, with the inherent loss that suits it best.
+
+    Args:
+        likelihood: its logarithm, as if each packet were lost for itself.
+        dispersion: how much more the losses vary than they would then, at least 1: where they come in bursts, a burst
+            says no more than a single loss, and all that was seen counts for so many times less (quasi-likelihood,
+            Wedderburn 1974).
+    """
+
+    likelihood: float
+    dispersion: float
+
+
+def _fits(seen: list[_Observation], capacities: list[float]) -> list[_Fit]:
+    """The fit of each capacity."""
     rates = np.array([max(1.0, each.rate) for each in seen])
     lost = np.array([each.lost for each in seen], dtype=float)
-    kept = np.array([each.sent for each in seen], dtype=float) - lost
+    sent = np.array([each.sent for each in seen], dtype=float)
     weights = FADING ** np.arange(len(seen) - 1, -1, -1)
     excess = np.maximum(0.0, 1.0 - np.array(capacities)[:, None, None] / rates)
     inherent = np.array(INHERENT)[None, :, None]
     loss = np.minimum(0.99, inherent + (1.0 - inherent) * excess)
-    values = ((lost * np.log(loss) + kept * np.log(1.0 - loss)) * weights).sum(axis=2)
-    return [float(value) for value in values.max(axis=1)]
+    values = ((lost * np.log(loss) + (sent - lost) * np.log(1.0 - loss)) * weights).sum(axis=2)
+    chosen = values.argmax(axis=1)
+    rows = np.arange(len(capacities))
+    expected = loss[rows, chosen]
+    variation = (lost - sent * expected) ** 2 / (sent * expected * (1.0 - expected))
+    dispersion = np.maximum(1.0, (variation * weights).sum(axis=1) / weights.sum())
+    return [_Fit(float(values[row, chosen[row]]), float(dispersion[row])) for row in rows]
