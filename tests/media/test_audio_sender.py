@@ -284,15 +284,17 @@ async def test_a_source_that_comes_back_behind_the_beat_is_followed() -> None:
 async def test_a_loop_that_was_held_up_sends_what_was_captured_and_no_silence_instead() -> None:
     wire, source = Wire(), noise(40)
     await source.start()
-    task = asyncio.create_task(audio_sender(source, wire, EventLog()).run())
+    sender = audio_sender(source, wire, EventLog())
+    task = asyncio.create_task(sender.run())
     await wire.has(5)
     for _ in range(4):
         time.sleep(0.1)  # noqa: ASYNC251 - as an encoder or a busy machine would
         await asyncio.sleep(0)
     await wire.has(35)
     await stop(task)
-    assert min(loudness(wire)[1:35]) > 1000
-    assert {(b.timestamp - a.timestamp) % 2**32 for a, b in pairwise(wire.packets)} == {960}
+    assert min(loudness(wire)[1:25]) > 1000
+    steps = [(b.timestamp - a.timestamp) % 2**32 / 960 for a, b in pairwise(wire.packets)]
+    assert sum(steps) - len(steps) == pytest.approx(sender.beats_left_out, abs=2)
 
 
 class PausingSource:

@@ -22,8 +22,8 @@ def play(arrivals: Callable[[int], float], blocks: int, begin: float = 100.0) ->
         arrived_at = begin + arrivals(number)
         at = max(beat.due, arrived_at)
         sent.append((at, at - arrived_at))
-        beat.follow(arrived_at)
-        beat.advance(at)
+        beat.follow(arrived_at, beat.due)
+        beat.advance()
     return sent
 
 
@@ -68,12 +68,33 @@ def test_one_late_block_delays_the_next_ones_for_a_while_only() -> None:
     assert sent[-1][1] == pytest.approx(MARGIN, abs=0.001)
 
 
-def test_after_being_held_up_no_more_than_a_little_is_caught_up_with() -> None:
+@pytest.mark.parametrize("held_up", [0.0, 0.021, MAX_CATCH_UP + BLOCK])
+def test_a_little_is_caught_up_with(held_up: float) -> None:
     beat = Beat(100.0)
-    beat.advance(103.0)
-    assert beat.due == 103.0 - MAX_CATCH_UP
-    for _ in range(10):
-        beat.advance(103.0)
-    assert beat.due == pytest.approx(103.0)
-    beat.advance(103.0)
-    assert beat.due == pytest.approx(103.02)
+    assert beat.catch_up(100.0 + held_up) == 0
+    assert beat.due == 100.0
+
+
+@given(st.floats(MAX_CATCH_UP + BLOCK + 1e-6, 100.0))
+def test_after_being_held_up_for_longer_whole_beats_are_left_out(held_up: float) -> None:
+    beat = Beat(100.0)
+    left_out = beat.catch_up(100.0 + held_up)
+    assert left_out >= 2
+    assert beat.due == pytest.approx(100.0 + left_out * BLOCK)
+    assert -1e-6 <= 100.0 + held_up - beat.due <= MAX_CATCH_UP + 1e-6
+    assert beat.catch_up(100.0 + held_up) == 0
+
+
+def test_what_came_as_soon_as_the_process_went_on_does_not_move_the_beat() -> None:
+    beat = Beat(100.0)
+    beat.follow(100.15, 100.15)
+    assert beat.due == 100.0
+    beat.follow(100.16, 100.15)
+    assert beat.due > 100.0, "this one was waited for"
+
+
+def test_a_block_that_was_captured_after_its_beat_leaves_out_those_before() -> None:
+    beat = Beat(100.0)
+    assert (beat.reach(99.0), beat.reach(100.019)) == (0, 0)
+    assert beat.reach(100.05) == 2
+    assert beat.due == pytest.approx(100.04)

@@ -18,7 +18,7 @@ from entrenous.errors import LocalProtocolError
 from .audio_intake import AudioIntake
 from .audio_packer import AudioPacker
 from .audio_plan import AudioPlan
-from .beat import Beat
+from .beat import HELD_UP, Beat
 from .blocks import silence
 from .clocksync import AUDIO_RATE
 from .codecs.base import BLOCK_SAMPLES, BLOCK_SECONDS, AudioEncoder
@@ -30,8 +30,12 @@ from .streams import AudioSource, SoundBlock, StreamKind
 PATIENCE = 0.040
 """Seconds that a block of the source may be late before silence is sent in its place."""
 
-HELD_UP = 0.005
-"""Seconds of lateness of the loop itself, after which the source gets as long a turn: it has had none either."""
+MOST_TURNS = 4
+"""How often in one beat the source gets a turn of `HELD_UP` after the loop was held up for longer: the beat of a loop
+that is always late does not wait for a source that is gone."""
+
+BEHIND_FOR = 10
+"""Beats in a row in which a source had only what is past, after which it is taken as it comes: it lags for good."""
 
 _SMOOTHING = 0.02
 """The weight of one frame in the mean time of encoding."""
@@ -66,6 +70,8 @@ class AudioSender:
         self.muted = False
         self.blocks_missed = 0
         """Blocks in whose place silence was sent because the source had none in time."""
+        self.beats_left_out = 0
+        """Blocks that were not sent, nor anything in their place, because the process was held up for too long."""
         self.plan_changes = 0
         self.encode_seconds = 0.0
         """The mean time of encoding a frame lately."""
@@ -79,8 +85,10 @@ class AudioSender:
         self._running = False
         self._frame: list[SoundBlock] = []
         self._timestamp = self.stream.timestamp_offset
-        self._block_at: float | None = None
-        """When the last block of this source, or the silence in its place, was captured; None before the first."""
+        self._lag: float | None = None
+        """Seconds from the capture of a block of this source to its beat; None before the first."""
+        self._behind = 0
+        """Beats in a row that have found nothing but blocks of beats before."""
         self._frame_ends_at: float | None = None
         """When the sound of the last frame ended, by the clock of its capture."""
         self._frame_samples = 0
@@ -101,7 +109,8 @@ class AudioSender:
             self._intake = None
         self._source = source
         # The new one may lie further back than the old one did: what it yields is not late for that.
-        self._block_at = None
+        self._lag = None
+        self._behind = 0
         if self._running and source is not None:
             self._intake = AudioIntake(source)
 
@@ -114,6 +123,8 @@ class AudioSender:
             self.use_source(self._source)
             while True:
                 await asyncio.sleep(max(0.0, beat.due - time.monotonic()))
+                awake_at = time.monotonic()
+                self.beats_left_out += beat.catch_up(awake_at)
                 came = await self._block_by(beat.due, patience)
                 if came is None:
                     # Once the source has missed its turn, silence keeps the beat until it is back.
@@ -122,10 +133,11 @@ class AudioSender:
                 else:
                     patience = PATIENCE
                     block, arrived_at = came
-                    beat.follow(arrived_at)
-                    self._block_at = block.captured_at
+                    beat.follow(arrived_at, awake_at)
+                    self.beats_left_out += beat.reach(block.captured_at)
+                    self._lag = beat.due - block.captured_at
                     self._add(block)
-                beat.advance(time.monotonic())
+                beat.advance()
         finally:
             self._running = False
             if self._intake is not None:
@@ -133,33 +145,39 @@ class AudioSender:
 
     def _slot(self, due: float) -> float:
         """The time of capture that silence stands for: that of the block whose place it takes."""
-        if self._intake is None or self._block_at is None:
+        if self._intake is None or self._lag is None:
             return due
         self.blocks_missed += 1
-        self._block_at += BLOCK_SECONDS
-        return self._block_at
+        return due - self._lag
 
     async def _block_by(self, due: float, patience: float) -> tuple[SoundBlock, float] | None:
         """The next block of the source and when it came, None when there is none in time.
 
-        A block whose place silence has taken is left out. It shows that the source is back, so that the next one is
-        waited for, and the beat finds its new place behind it.
+        A block of a beat that was left out, or whose place silence has taken, is left out too. It shows that the source
+        is back, so that the next one is waited for, and the beat finds its new place behind it.
         """
-        now = time.monotonic()
-        deadline = max(due + patience, now + HELD_UP if now - due > HELD_UP else now)
+        behind = self._behind
+        deadline, turns = due + patience, MOST_TURNS
         while (intake := self._intake) is not None:
             came = intake.take()
             if came is None and not intake.over:
-                if deadline <= time.monotonic():
+                now = time.monotonic()
+                if now - deadline > HELD_UP and turns:
+                    turns -= 1
+                    deadline = now + HELD_UP
+                if deadline <= now:
                     return None
                 await intake.wait(deadline)
                 if self._intake is not intake:
                     continue
                 came = intake.take()
             if came is not None:
-                captured_at = came[0].captured_at
-                if self._block_at is None or captured_at >= self._block_at + BLOCK_SECONDS / 2:
+                if self._lag is None or came[0].captured_at >= due - self._lag - BLOCK_SECONDS / 2:
+                    self._behind = 0
                     return came
+                self._behind = behind + 1
+                if self._behind >= BEHIND_FOR:
+                    self._lag = None
                 deadline = max(deadline, due + PATIENCE)
             elif intake.over:
                 self._source_is_over(intake)

@@ -8,6 +8,8 @@ late and comes back slowly.
 
 from __future__ import annotations
 
+import math
+
 from .codecs.base import BLOCK_SECONDS
 
 MARGIN = 0.002
@@ -16,8 +18,11 @@ MARGIN = 0.002
 MAX_RETURN = 0.0005
 """Seconds by which one beat may come earlier than a block after the last: 2.5 %, more than any clock drifts."""
 
+HELD_UP = 0.005
+"""Seconds of lateness of its own turn from which a beat is no measure of the source, which has had no turn either."""
+
 MAX_CATCH_UP = 0.200
-"""Seconds of beats that follow at once after the process was held up; what is older is left out."""
+"""Seconds of beats that follow at once after the process was held up; what is older is left out, by sources too."""
 
 _RETURN = 0.02
 _GIVE_WAY = 0.5
@@ -35,11 +40,43 @@ class Beat:
         self.due = now
         """Monotonic seconds of the next beat."""
 
-    def follow(self, arrived_at: float) -> None:
-        """Move after the source, given when the block of this beat had come."""
-        early = self.due - arrived_at - MARGIN
-        self.due -= min(MAX_RETURN, early * _RETURN) if early > 0 else early * _GIVE_WAY
+    def catch_up(self, now: float) -> int:
+        """Leave out what is too far past at monotonic time `now`.
 
-    def advance(self, now: float) -> None:
+        Returns:
+            How many beats: none, or two and more, which is what packets can tell from a clock that drifts.
+        """
+        late = now - self.due
+        if late <= MAX_CATCH_UP + BLOCK_SECONDS:
+            return 0
+        return self._leave_out(math.ceil((late - MAX_CATCH_UP) / BLOCK_SECONDS))
+
+    def reach(self, captured_at: float) -> int:
+        """Leave out the beats before the block of this one was captured: its source has none for them.
+
+        Returns:
+            How many beats.
+        """
+        return self._leave_out(max(0, math.floor((captured_at - self.due) / BLOCK_SECONDS)))
+
+    def follow(self, arrived_at: float, awake_at: float) -> None:
+        """Move after the source.
+
+        Args:
+            arrived_at: when the block of this beat had come, monotonic seconds.
+            awake_at: when this beat had its turn: by what came before nothing was held up, however late that was.
+        """
+        early = self.due - arrived_at - MARGIN
+        if early > 0:
+            self.due -= min(MAX_RETURN, early * _RETURN)
+        else:
+            expected_at = awake_at if awake_at - self.due > HELD_UP else self.due - MARGIN
+            self.due += max(0.0, arrived_at - expected_at) * _GIVE_WAY
+
+    def advance(self) -> None:
         """Go on to the next beat."""
-        self.due = max(self.due + BLOCK_SECONDS, now - MAX_CATCH_UP)
+        self.due += BLOCK_SECONDS
+
+    def _leave_out(self, beats: int) -> int:
+        self.due += beats * BLOCK_SECONDS
+        return beats

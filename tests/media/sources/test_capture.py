@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -57,17 +58,22 @@ async def test_a_large_screen_is_reduced_in_its_own_shape(tmp_path: Path, monkey
         assert (picture.frame.width, picture.frame.height) == (400, 224)
 
 
-async def test_what_is_read_late_is_the_newest_picture() -> None:
-    source = generator("testsrc2=size=320x240:rate=200")
+async def test_what_is_read_late_is_the_newest_picture_and_no_other_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    calls: list[object] = []
+    forward = loop.call_soon_threadsafe
+    source = generator("testsrc2=size=320x240:rate=50:duration=2")
     await source.start()
-    video = source._video
-    while video.replaced < 20:
-        await video._arrived.wait()
-        video._arrived.clear()
-    before = video._newest
-    assert await next_picture(source) is before
-    assert video._newest is None
-    assert np.ptp(pixels(before.frame.planes[0])) > 100
+    video, thread = source._video, source._video._thread
+    assert thread is not None
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *call: (calls.append(call), forward(*call))[1])
+    thread.join()  # on the loop, which is held up by it
+    assert len(calls) <= 2, "the loop is woken for the first picture and told the end, and no more"
+    assert video.replaced == 99
+    newest = await next_picture(source)
+    assert np.ptp(pixels(newest.frame.planes[0])) > 100
+    with pytest.raises(DeviceError, match="has stopped"):
+        await next_picture(source)
     await source.close()
     await source.close()
 

@@ -53,6 +53,16 @@ async def test_peek_shows_what_get_would_give() -> None:
     await feeder.close()
 
 
+async def test_look_waits_for_what_get_gives_next() -> None:
+    def numbers() -> Generator[int, None, None]:
+        yield from (6, 7)
+
+    feeder = Feeder(numbers, depth=1, name="test look")
+    assert [await feeder.look(), await feeder.look(), await feeder.get()] == [6, 6, 6]
+    assert [await feeder.look(), await feeder.get(), await feeder.look(), await feeder.get()] == [7, 7, None, None]
+    await feeder.close()
+
+
 async def test_an_error_comes_after_the_items_before_it() -> None:
     def broken() -> Generator[int, None, None]:
         yield 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import pytest
 
 from entrenous.errors import LocalProtocolError
+from entrenous.media.beat import MAX_CATCH_UP
 from entrenous.media.sources.timeline import MonotonicClock, Timeline
 from world.media_clock import SimulatedClock
 
@@ -24,31 +26,35 @@ async def test_a_late_wake_up_does_not_move_later_moments() -> None:
     clock = SimulatedClock()
     timeline = Timeline(clock)
     timeline.begin()
-    await timeline.pace(0.02)
+    await timeline.wait_for(0.02)
     clock.advance(0.3)
-    assert await timeline.pace(0.04) == pytest.approx(1000.04)
+    assert await timeline.wait_for(0.04) == pytest.approx(1000.04)
     assert clock.now() == pytest.approx(1000.32), "what is late is due at once"
-    await timeline.pace(0.5)
+    await timeline.wait_for(0.5)
     assert clock.now() == pytest.approx(1000.5)
 
 
-async def test_after_a_long_stop_the_sound_goes_on_without_a_burst() -> None:
+@pytest.mark.parametrize("stop", [0.51, 60.01])
+async def test_after_a_stop_the_time_line_is_where_it_would_have_been(stop: float) -> None:
     clock = SimulatedClock()
     timeline = Timeline(clock)
     timeline.begin()
-    await timeline.pace(1.0)
-    clock.advance(60)
-    assert await timeline.pace(1.02) == pytest.approx(1061)
-    assert await timeline.pace(1.04) == pytest.approx(1061.02)
-    assert await timeline.wait_for(1.04) == pytest.approx(1061.02), "the picture has moved along"
+    await timeline.wait_for(1.0)
+    assert timeline.block_in_time(50) == 50
+    clock.advance(stop)
+    assert await timeline.wait_for(1.02) == pytest.approx(1001.02)
+    assert timeline.block_in_time(51) == 50 + math.ceil((stop - MAX_CATCH_UP) / 0.02)
+    assert timeline.block_in_time(4000) == 4000
 
 
-async def test_the_picture_alone_never_moves_the_time_line() -> None:
+async def test_a_block_that_may_still_be_caught_up_with_is_in_time() -> None:
     clock = SimulatedClock()
     timeline = Timeline(clock)
     timeline.begin()
-    clock.advance(60)
-    assert await timeline.wait_for(1.0) == pytest.approx(1001)
+    clock.advance(1.0 + MAX_CATCH_UP - 0.001)
+    assert timeline.block_in_time(50) == 50
+    clock.advance(0.002)
+    assert timeline.block_in_time(50) == 51
 
 
 def test_a_source_must_be_started() -> None:

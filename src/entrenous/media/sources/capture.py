@@ -141,6 +141,8 @@ class _CapturedVideo:
         self.replaced = 0
         """Pictures that a newer one took the place of before they were read."""
         self._newest: Picture | None = None
+        self._turn = threading.Lock()
+        self._wake_up_is_due = False
         self._error: DeviceError | None = None
         self._ended = False
         self._arrived = asyncio.Event()
@@ -161,7 +163,8 @@ class _CapturedVideo:
 
     async def read(self) -> Picture | None:
         await self._wait(_DEAD_AFTER)
-        picture, self._newest = self._newest, None
+        with self._turn:
+            picture, self._newest = self._newest, None
         return picture
 
     async def close(self) -> None:
@@ -192,7 +195,7 @@ class _CapturedVideo:
                 if self._stopping.is_set():
                     return
                 picture = Picture(own_copy(frame, *_within(frame, chosen)), time.monotonic())
-                self._tell(self._take, picture)
+                self._put(picture)
         except FFmpegError as error:
             sentence = f"The {self._what} cannot be used: {error.strerror or error}."
             self._tell(self._fail, DeviceError(sentence))
@@ -213,9 +216,17 @@ class _CapturedVideo:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _take(self, picture: Picture) -> None:
-        self.replaced += self._newest is not None
-        self._newest = picture
+    def _put(self, picture: Picture) -> None:
+        # In the thread: however long the loop is held up, one picture waits for it and one call wakes it.
+        with self._turn:
+            self.replaced += self._newest is not None
+            self._newest = picture
+            is_told, self._wake_up_is_due = self._wake_up_is_due, True
+        if not is_told:
+            self._tell(self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._wake_up_is_due = False
         self._arrived.set()
 
     def _fail(self, error: DeviceError) -> None:

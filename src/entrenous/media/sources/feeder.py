@@ -38,6 +38,10 @@ class Feeder(Generic[T]):
 
     async def get(self) -> T | None:
         """The next item, None once the generator has ended; raises what it raised."""
+        return None if await self.look() is None else self._take()
+
+    async def look(self) -> T | None:
+        """As `get`, but the item stays the next one."""
         while not self._items:
             if self._error is not None:
                 raise self._error
@@ -45,7 +49,7 @@ class Feeder(Generic[T]):
                 return None
             self._arrived.clear()
             await self._arrived.wait()
-        return self._take()
+        return self._items[0]
 
     def peek(self) -> T | None:
         """The item that `get` would give at once, None when it would have to wait."""

@@ -28,11 +28,11 @@ _BLOCKS_AHEAD = 50
 _PICTURES_AHEAD = 4
 """How far decoding runs ahead: a second of sound; of pictures only a few, for at 1080p each has 3 MB."""
 
-_LONGEST_LATENESS = 0.5
-"""Seconds of lateness from which pictures are passed over until one is in time again."""
+_LATE = 0.040
+"""Seconds of lateness from which a picture is shown only if it is known that the next one is not due yet."""
 
-_MOST_PASSED_OVER = 300
-"""Pictures passed over at once, so that something is shown even where decoding is slower than the file plays."""
+_LONGEST_PASSING = 1.0
+"""Seconds of passing over pictures, so that something is shown even where decoding is slower than the file plays."""
 
 _SHORTEST_GAP = BLOCK_SAMPLES
 """Samples that must be missing in a file's time line for silence to be put there; less is rounding of time stamps."""
@@ -41,8 +41,8 @@ _SHORTEST_GAP = BLOCK_SAMPLES
 class FileSource(TimedSource):
     """The sound and the picture of a file, in real time.
 
-    Sound and picture are decoded in one thread each, a little ahead. A picture that is decoded too late is skipped
-    for a newer one. Where a file is cut off or damaged it ends.
+    Sound and picture are decoded in one thread each, a little ahead. What is read or decoded too late is left out: a
+    picture for a newer one, sound for what is due by then. Where a file is cut off or damaged it ends.
 
     What a file holds is known before the start: the first look at `audio` or `video` opens it for some milliseconds.
 
@@ -169,12 +169,13 @@ class _FileAudio:
 
     async def read(self) -> SoundBlock | None:
         """The next block when it is due, None at the end; raises MediaFileError when the file went away."""
-        samples = await _opened(self._feeder).get()
-        if samples is None:
-            return None
-        captured_at = await self._source.timeline.pace(self._next_block * BLOCK_SECONDS)
-        self._next_block += 1
-        return SoundBlock(samples, captured_at)
+        timeline, feeder = self._source.timeline, _opened(self._feeder)
+        while (samples := await feeder.get()) is not None:
+            number = self._next_block
+            self._next_block += 1
+            if timeline.block_in_time(number) == number:
+                return SoundBlock(samples, await timeline.wait_for(number * BLOCK_SECONDS))
+        return None
 
 
 class _FileVideo:
@@ -196,17 +197,16 @@ class _FileVideo:
     async def read(self) -> Picture | None:
         """The newest picture that is due, None at the end; raises MediaFileError when the file went away."""
         timeline, feeder = self._source.timeline, _opened(self._feeder)
-        newest = await feeder.get()
-        for _ in range(_MOST_PASSED_OVER):
-            if newest is None:
-                return None
-            await timeline.wait_for(newest.media_time)
-            following = feeder.peek()
-            late = timeline.elapsed() - newest.media_time
-            if late < _LONGEST_LATENESS and (following is None or following.media_time > timeline.elapsed()):
-                break
-            newest = await feeder.get()
-        return Picture(newest.frame, timeline.due(newest.media_time)) if newest else None
+        begun_at: float | None = None
+        while (newest := await feeder.get()) is not None:
+            due = await timeline.wait_for(newest.media_time)
+            now = timeline.elapsed()
+            begun_at = now if begun_at is None else begun_at
+            late = now - newest.media_time
+            following = await feeder.look() if late > _LATE else feeder.peek()
+            if following is None or following.media_time > timeline.elapsed() or now - begun_at > _LONGEST_PASSING:
+                return Picture(newest.frame, due)
+        return None
 
 
 def _opened(feeder: Feeder[T] | None) -> Feeder[T]:

@@ -182,9 +182,9 @@ class _BeepAudio:
 
     async def read(self) -> SoundBlock | None:
         """The next block when it is due."""
-        number = self._next_block
-        self._next_block += 1
-        captured_at = await self._source.timeline.pace(number * BLOCK_SECONDS)
+        number = self._source.timeline.block_in_time(self._next_block)
+        self._next_block = number + 1
+        captured_at = await self._source.timeline.wait_for(number * BLOCK_SECONDS)
         moments = np.arange(number * BLOCK_SAMPLES, (number + 1) * BLOCK_SAMPLES) / SAMPLE_RATE
         beeping = (moments >= 1) & (moments % 1 < BEEP_SECONDS)
         wave = np.where(beeping, np.sin(2 * np.pi * BEEP_HZ * moments), 0.0)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from abc import ABC, abstractmethod
 from typing import Protocol
 
 from ...errors import LocalProtocolError
+from ..beat import MAX_CATCH_UP
+from ..codecs.base import BLOCK_SECONDS
 from ..streams import AudioSource, VideoSource
-
-LONGEST_CATCH_UP = 0.5
-"""Seconds of lateness that are caught up with; after more the source goes on from where it was, later."""
 
 
 class Clock(Protocol):
@@ -39,7 +39,9 @@ class MonotonicClock:
 class Timeline:
     """Says when each moment of a source is due.
 
-    Every wait is for `begin + media time` and never for "20 ms more", so that late wake-ups do not add up.
+    Every wait is for `begin + media time` and never for "20 ms more", so that late wake-ups do not add up. Once it has
+    begun it never stands still: what a process that was held up could not play meanwhile is left out, sound and picture
+    alike. That keeps them together, and makes neither of them later than before.
 
     Args:
         clock: real time unless given.
@@ -75,16 +77,9 @@ class Timeline:
         await self._clock.sleep_until(self.due(media_time))
         return self.due(media_time)
 
-    async def pace(self, media_time: float) -> float:
-        """Wait as `wait_for`, on behalf of the sound, which leads.
-
-        When the moment was due more than `LONGEST_CATCH_UP` ago (a suspended computer, a blocked loop), the whole
-        time line moves so that it is due now: nothing is sent in a rush, and the picture moves along.
-        """
-        late = self.elapsed() - media_time
-        if late > LONGEST_CATCH_UP:
-            self._begun_at = self.due(late)
-        return await self.wait_for(media_time)
+    def block_in_time(self, number: int) -> int:
+        """The first block of sound, from this number on, that is not too late to be sent; raises as `due`."""
+        return max(number, math.ceil((self.elapsed() - MAX_CATCH_UP) / BLOCK_SECONDS))
 
 
 class TimedSource(ABC):

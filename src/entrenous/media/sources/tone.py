@@ -38,9 +38,9 @@ class ToneSource(TimedSource):
 
     async def read(self) -> SoundBlock | None:
         """The next 20 ms of the tone when they are due."""
-        number = self._next_block
-        self._next_block += 1
-        captured_at = await self.timeline.pace(number * BLOCK_SECONDS)
+        number = self.timeline.block_in_time(self._next_block)
+        self._next_block = number + 1
+        captured_at = await self.timeline.wait_for(number * BLOCK_SECONDS)
         samples = np.arange(number * BLOCK_SAMPLES, (number + 1) * BLOCK_SAMPLES)
         wave = np.sin(2 * np.pi * self._hz / SAMPLE_RATE * samples)
         return SoundBlock(np.rint(wave * self._amplitude * 32767).astype(np.int16), captured_at)
