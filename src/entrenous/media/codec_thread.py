@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar, TypeVarTuple
@@ -40,14 +41,13 @@ class CodecThread:
         def work() -> None:
             if future.cancelled():
                 return
-            result: Result | None = None
-            failure: BaseException | None = None
+            tell: Callable[[], None]
             try:
-                result = function(*arguments)
+                tell = partial(_succeed, future, function(*arguments))
             except BaseException as error:  # whatever it is, it is told to who waits for it
-                failure = error
+                tell = partial(_fail, future, error)
             with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(_settle, future, result, failure)
+                loop.call_soon_threadsafe(tell)
 
         if self._thread is None:
             self._thread = Thread(target=self._run, name=self._name, daemon=True)
@@ -71,10 +71,11 @@ class CodecThread:
             del work  # and with it the picture, which need not live until the next one
 
 
-def _settle(future: asyncio.Future[Result], result: Result, failure: BaseException | None) -> None:
-    if future.cancelled():
-        return
-    if failure is None:
+def _succeed(future: asyncio.Future[Result], result: Result) -> None:
+    if not future.cancelled():
         future.set_result(result)
-    else:
+
+
+def _fail(future: asyncio.Future[Result], failure: BaseException) -> None:
+    if not future.cancelled():
         future.set_exception(failure)
