@@ -1,4 +1,4 @@
-"""A source of sound is read a little ahead, waited for so long and no longer, and its end told when it is reached."""
+"""A source of sound is read a little ahead, what comes of it is told, and its end is told when it is reached."""
 
 from __future__ import annotations
 
@@ -44,24 +44,32 @@ def block(number: int) -> SoundBlock:
     return SoundBlock(np.full(960, number, np.int16), number * 0.02)
 
 
-async def everything(intake: AudioIntake) -> list[float]:
-    taken = []
-    while not intake.over:
-        await intake.wait(time.monotonic() + 10)
-        if (came := intake.take()) is not None:
-            taken.append(came[0].captured_at)
-    return taken
+async def everything(source: Scripted) -> tuple[list[float], AudioIntake]:
+    """What is taken, by whoever only looks when there is news."""
+    taken, news = [], asyncio.Event()
+    intake = AudioIntake(source, news.set)
+    async with asyncio.timeout(10):
+        while not intake.over:
+            await news.wait()
+            news.clear()
+            while (came := intake.take()) is not None:
+                taken.append(came[0].captured_at)
+    return taken, intake
+
+
+def nobody() -> None:
+    """Who takes no news."""
 
 
 async def test_all_blocks_come_in_order_and_then_the_end() -> None:
-    intake = AudioIntake(Scripted([*map(block, range(30)), None]))
-    assert await everything(intake) == [number * 0.02 for number in range(30)]
+    taken, intake = await everything(Scripted([*map(block, range(30)), None]))
+    assert taken == [number * 0.02 for number in range(30)]
     assert intake.failure is None
 
 
 async def test_no_more_is_read_ahead_than_a_few_blocks() -> None:
     source = Scripted(list(map(block, range(30))))
-    intake = AudioIntake(source)
+    intake = AudioIntake(source, nobody)
     await until(lambda: source.reads > READ_AHEAD)
     for _ in range(20):
         await asyncio.sleep(0)
@@ -71,36 +79,27 @@ async def test_no_more_is_read_ahead_than_a_few_blocks() -> None:
     intake.close()
 
 
-async def test_waiting_ends_with_the_deadline() -> None:
-    intake = AudioIntake(Scripted([]))
-    begun = time.monotonic()
-    await intake.wait(begun + 0.02)
-    assert time.monotonic() - begun >= 0.019
+async def test_a_block_is_told_once_it_can_be_taken() -> None:
+    source, news = Scripted([]), asyncio.Event()
+    intake = AudioIntake(source, news.set)
+    await until(lambda: source.reads == 1)
     assert intake.take() is None
-    assert not intake.over
-    await intake.wait(begun - 1)
-    intake.close()
-
-
-async def test_waiting_ends_with_a_block() -> None:
-    source = Scripted([])
-    intake = AudioIntake(source)
-    waiting = asyncio.create_task(intake.wait(time.monotonic() + 60))
-    await asyncio.sleep(0)
+    assert not news.is_set()
     source.items.append(block(7))
     source.more.set()
     async with asyncio.timeout(10):
-        await waiting
+        await news.wait()
     came = intake.take()
     assert came is not None
     assert came[0].captured_at == 0.14
     assert came[1] == pytest.approx(time.monotonic(), abs=5)
+    assert not intake.over
     intake.close()
 
 
 async def test_closing_cancels_the_read() -> None:
     source = Scripted([])
-    intake = AudioIntake(source)
+    intake = AudioIntake(source, nobody)
     await until(lambda: source.reads == 1)
     intake.close()
     intake.close()
@@ -115,14 +114,14 @@ async def test_closing_cancels_the_read() -> None:
     ],
 )
 async def test_a_failure_is_told_after_the_blocks_before_it(make: Callable[[], Exception], sentence: str) -> None:
-    intake = AudioIntake(Scripted([block(0), make()]))
-    assert await everything(intake) == [0.0]
+    taken, intake = await everything(Scripted([block(0), make()]))
+    assert taken == [0.0]
     assert intake.failure == sentence
 
 
 @pytest.mark.parametrize("samples", [np.zeros(480, np.int16), np.zeros(960, np.float32), np.zeros((960, 1), np.int16)])
 async def test_what_is_no_block_is_a_failure(samples: NDArray[np.int16]) -> None:
-    intake = AudioIntake(Scripted([SoundBlock(samples, 0.0)]))
-    assert await everything(intake) == []
+    taken, intake = await everything(Scripted([SoundBlock(samples, 0.0)]))
+    assert taken == []
     assert intake.failure is not None
     assert "960" in intake.failure

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,10 +26,12 @@ class AudioIntake:
 
     Args:
         source: read by nobody else until `close`.
+        on_news: told after each block that has come, and when the source is over.
     """
 
-    def __init__(self, source: AudioSource) -> None:
+    def __init__(self, source: AudioSource, on_news: Callable[[], None] = lambda: None) -> None:
         self._source = source
+        self._on_news = on_news
         self._blocks: deque[tuple[SoundBlock, float]] = deque()
         self._ended = False
         self._failure: str | None = None
@@ -77,6 +80,7 @@ class AudioIntake:
                     await self._room.wait()
                 self._blocks.append((block, time.monotonic()))
                 self._changed.set()
+                self._on_news()
         except MediaError as error:
             self._failure = str(error)
         except Exception:
@@ -85,6 +89,7 @@ class AudioIntake:
         finally:
             self._ended = True
             self._changed.set()
+            self._on_news()
 
 
 def _check(block: SoundBlock) -> None:

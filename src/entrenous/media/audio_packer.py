@@ -32,6 +32,8 @@ class AudioPacker:
         Earlier packets have the size of the plan before: they are not sent again.
         """
         self.plan = plan
+        self._room = plan.plain_bytes + HEADER_ROOM
+        self._opus_bytes = plan.opus_bytes
         self._earlier = deque(maxlen=plan.duplicate_distance)
         self._encoder.tune(plan.bitrate)
         self._encoder.arm_fec(FEC_ARMED_FOR if plan.fec else 0)
@@ -54,11 +56,11 @@ class AudioPacker:
         Raises:
             CodecError: the encoder is closed, or the samples are none of its kind.
         """
-        size = self.plan.plain_bytes + HEADER_ROOM - header_length
+        size = self._room - header_length
         if self.plan.duplicate_distance == 0:
             # What the header leaves free of its room goes into the sound.
             return AudioFormat.OPUS, self._encoder.encode(samples, size)
-        packet = self._encoder.encode(samples, self.plan.opus_bytes - max(0, header_length - HEADER_ROOM))
+        packet = self._encoder.encode(samples, self._opus_bytes - max(0, header_length - HEADER_ROOM))
         if not bundles:
             return AudioFormat.OPUS, pad_packet(packet, size)
         earlier = self._due_again(timestamp)

@@ -24,6 +24,7 @@ from .reception import Reception
 from .red import read_red
 from .rtp import RtpPacket
 from .stats import RateMeter
+from .turns import Turns
 
 PHASE = 0.005
 """Seconds after a packet is due at which the play-out has its turn: its successor is then here when its own turn
@@ -78,6 +79,10 @@ class AudioReceiver:
         self._first_arrival: float | None = None
         self._arrived = asyncio.Event()
         self._started = False
+        self._turns = Turns(self._have_turn)
+        self._turn = 0.0
+        """When the next block is to be heard."""
+        self._gave_way = False
 
     @property
     def undecodable(self) -> int:
@@ -123,16 +128,21 @@ class AudioReceiver:
         turn = (self._first_arrival or 0.0) + PHASE
         # Packets that were kept for the gate are long here: the next turn of the same beat is the first.
         turn += BLOCK_SECONDS * max(0, math.ceil((time.monotonic() - turn) / BLOCK_SECONDS))
-        await asyncio.sleep(turn - time.monotonic())
-        while True:
-            late = time.monotonic() - turn
-            if late > MAX_LAG:
-                turn += late  # the process slept: what was to be heard meanwhile is past
-            elif late > PHASE:
-                await asyncio.sleep(0)  # the loop was held up: packets that wait in the socket are read first
-            self.play_one(turn)
-            turn += BLOCK_SECONDS
-            await asyncio.sleep(turn - time.monotonic())
+        self._turn = turn
+        await self._turns.run(turn)
+
+    def _have_turn(self) -> float:
+        """Play the block that is due; when the next one is."""
+        late = time.monotonic() - self._turn
+        if late > PHASE and not self._gave_way:
+            self._gave_way = True  # the loop was held up: packets that wait in the socket are read first
+            return self._turn
+        self._gave_way = False
+        if late > MAX_LAG:
+            self._turn += late  # the process slept: what was to be heard meanwhile is past
+        self.play_one(self._turn)
+        self._turn += BLOCK_SECONDS
+        return self._turn
 
     def play_one(self, turn: float) -> None:
         """Play the block whose turn is at monotonic time `turn`."""
