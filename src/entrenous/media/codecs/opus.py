@@ -17,17 +17,23 @@ from ...errors import CodecError
 from . import libopus
 from .base import BLOCK_SAMPLES, MAX_PACKET_BLOCKS, SAMPLE_RATE, Samples
 
-_COMPLEXITIES = ((40_000, 5), (0, 8))
-"""How hard libopus searches (0 to 10) from a bit rate upwards: no harder than it pays.
+_COMPLEXITIES = ((40_000, 6), (32_000, 7), (0, 8))
+"""How hard libopus searches (0 to 10) from a bit rate upwards: the least that costs no more than 0.02 of PESQ-WB.
 
-Measured on libopus 1.6.1, PESQ-WB of clean speech and microseconds to encode 20 ms on one core of a shared machine::
+Measured with libopus 1.6.1 on 24 s of speech of two people: PESQ-WB, and microseconds to encode 20 ms on one core of a
+shared machine (the least of two means over 5 s)::
 
-    complexity        0           3           5           6           8          10
-    16 kbit/s    2.96 150    2.96 260    3.39 225    3.54 300    3.70 350    3.70 330
-    32 kbit/s    3.57 145    3.86 260    4.30 225    4.39 270    4.42 365    4.42 325
-    48 kbit/s    4.04 150    4.22 265    4.47 250    4.50 255    4.50 390    4.50 340
+    complexity        0         3         5         6         7         8         10
+    16 kbit/s    3.42 108  3.37 167  3.60 254  3.69 247  3.75 271  3.75 302  3.75 310
+    24 kbit/s    3.60 125  3.90 225  4.00 288  4.11 291  4.13 365  4.17 373  4.17 360
+    32 kbit/s    3.93 100  4.11 185  4.23 233  4.27 228  4.28 274  4.30 351  4.30 374
+    40 kbit/s    4.14 112  4.26 177  4.35 207  4.36 205  4.37 241  4.37 308  4.37 270
+    48 kbit/s    4.27  90  4.32 165  4.39 203  4.40 205  4.39 231  4.41 244  4.41 264
+    64 kbit/s    4.36  93  4.41 176  4.44 216  4.44 205  4.45 225  4.45 247  4.45 245
 
-FEC doubles the time. CELT alone takes 170 to 200 at 48 kbit/s and scores 3.95 to 4.17.
+That 6 costs no more than 5 is no error: of the three paths that its search follows, libopus computes all at once where
+there is AVX2, and of the two of 5 one after the other. FEC doubles the time. CELT alone takes 170 to 200 at 48 kbit/s
+and scores a quarter to half a point less.
 """
 
 MAXIMUM_FRAME = 1275
