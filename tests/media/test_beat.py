@@ -93,7 +93,7 @@ def test_what_came_as_soon_as_the_process_went_on_does_not_move_the_beat() -> No
     assert beat.due > 100.0, "this one was waited for"
 
 
-def test_a_block_that_was_captured_after_its_beat_leaves_out_those_before() -> None:
+def test_a_block_that_belongs_to_a_later_beat_leaves_out_those_before() -> None:
     beat = Beat(100.0)
     assert (beat.reach(99.0), beat.reach(100.019)) == (0, 0)
     assert beat.reach(100.05) == 2

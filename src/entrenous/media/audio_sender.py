@@ -6,7 +6,6 @@ the traffic shows nothing of it. A frame that cannot be sealed is not sent.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
@@ -26,6 +25,7 @@ from .events import SessionEvent, SourceEnded, SourceFailed
 from .identities import AudioFormat, StreamIdentity
 from .outgoing import OutgoingStream
 from .streams import AudioSource, SoundBlock, StreamKind
+from .turns import Turns
 
 PATIENCE = 0.040
 """Seconds that a block of the source may be late before silence is sent in its place."""
@@ -77,18 +77,28 @@ class AudioSender:
         """The mean time of encoding a frame lately."""
         self._sealer = sealer
         self._packer = AudioPacker(encoder, plan)
-        self._next_plan = plan
+        self._next_plan: AudioPlan | None = None
         self._source = source
         self._intake: AudioIntake | None = None
         self._send = send
         self._on_event = on_event
         self._running = False
+        self._turns = Turns(self._turn)
+        self._beat = Beat(0.0)
+        self._patience = PATIENCE
+        self._deadline: float | None = None
+        """How long the block of this beat is waited for; None before its beat."""
+        self._awake_at = 0.0
+        """When this beat had its first turn, or the first one after the loop was held up."""
+        self._turns_left = 0
         self._frame: list[SoundBlock] = []
         self._timestamp = self.stream.timestamp_offset
         self._lag: float | None = None
         """Seconds from the capture of a block of this source to its beat; None before the first."""
         self._behind = 0
         """Beats in a row that have found nothing but blocks of beats before."""
+        self._found_past = False
+        """Whether this one has found such a block."""
         self._frame_ends_at: float | None = None
         """When the sound of the last frame ended, by the clock of its capture."""
         self._frame_samples = 0
@@ -100,7 +110,7 @@ class AudioSender:
 
     def use_plan(self, plan: AudioPlan) -> None:
         """Send by another plan from the next frame on."""
-        self._next_plan = plan
+        self._next_plan = plan if plan != self.plan else None
 
     def use_source(self, source: AudioSource | None) -> None:
         """Send another source, or silence, from the next block on; the beat goes on, a pending read is cancelled."""
@@ -112,36 +122,59 @@ class AudioSender:
         self._lag = None
         self._behind = 0
         if self._running and source is not None:
-            self._intake = AudioIntake(source)
+            self._intake = AudioIntake(source, self._source_moved)
 
     async def run(self) -> None:
         """Send until cancelled."""
-        beat = Beat(time.monotonic())
-        patience = PATIENCE
+        self._beat = Beat(time.monotonic())
         self._running = True
         try:
             self.use_source(self._source)
-            while True:
-                await asyncio.sleep(max(0.0, beat.due - time.monotonic()))
-                awake_at = time.monotonic()
-                self.beats_left_out += beat.catch_up(awake_at)
-                came = await self._block_by(beat.due, patience)
-                if came is None:
-                    # Once the source has missed its turn, silence keeps the beat until it is back.
-                    patience = 0.0
-                    self._add(SoundBlock(silence(), self._slot(beat.due)))
-                else:
-                    patience = PATIENCE
-                    block, arrived_at = came
-                    beat.follow(arrived_at, awake_at)
-                    self.beats_left_out += beat.reach(block.captured_at)
-                    self._lag = beat.due - block.captured_at
-                    self._add(block)
-                beat.advance()
+            await self._turns.run(self._beat.due)
         finally:
             self._running = False
             if self._intake is not None:
                 self._intake.close()
+
+    def _turn(self) -> float:
+        """Take the block of this beat, or what stands in for it; when to look again, for the next one or this one."""
+        beat, now = self._beat, time.monotonic()
+        if self._deadline is None:
+            self.beats_left_out += beat.catch_up(now)
+            self._deadline = beat.due + self._patience
+            self._awake_at, self._turns_left, self._found_past = now, MOST_TURNS, False
+        if now - self._deadline > HELD_UP and self._turns_left:
+            self._turns_left -= 1
+            self._awake_at, self._deadline = now, now + HELD_UP
+        came = self._fresh_block(beat.due)
+        if came is not None:
+            self._patience = PATIENCE
+            block, arrived_at = came
+            beat.follow(arrived_at, self._awake_at)
+            self.beats_left_out += beat.reach(self._earliest(block, now))
+            self._lag, self._behind = beat.due - block.captured_at, 0
+            self._add(block)
+        elif self._intake is not None and now < self._deadline:
+            return self._deadline
+        else:
+            # Once the source has missed its turn, silence keeps the beat until it is back.
+            self._patience = 0.0
+            self._add(SoundBlock(silence(), self._slot(beat.due)))
+            self._behind += self._found_past
+            if self._behind >= BEHIND_FOR:
+                self._lag = None
+        self._deadline = None
+        beat.advance()
+        return beat.due
+
+    def _earliest(self, block: SoundBlock, now: float) -> float:
+        """When a block that came by monotonic time `now` can have been expected, as its source lags."""
+        lag = 0.0 if self._lag is None else self._lag
+        return max(block.captured_at, min(block.captured_at + lag, now))
+
+    def _source_moved(self) -> None:
+        if self._deadline is not None:
+            self._turns.hasten()
 
     def _slot(self, due: float) -> float:
         """The time of capture that silence stands for: that of the block whose place it takes."""
@@ -150,37 +183,23 @@ class AudioSender:
         self.blocks_missed += 1
         return due - self._lag
 
-    async def _block_by(self, due: float, patience: float) -> tuple[SoundBlock, float] | None:
-        """The next block of the source and when it came, None when there is none in time.
+    def _fresh_block(self, due: float) -> tuple[SoundBlock, float] | None:
+        """The next block of the source and when it came, None when there is none yet.
 
         A block of a beat that was left out, or whose place silence has taken, is left out too. It shows that the source
         is back, so that the next one is waited for, and the beat finds its new place behind it.
         """
-        behind = self._behind
-        deadline, turns = due + patience, MOST_TURNS
         while (intake := self._intake) is not None:
             came = intake.take()
-            if came is None and not intake.over:
-                now = time.monotonic()
-                if now - deadline > HELD_UP and turns:
-                    turns -= 1
-                    deadline = now + HELD_UP
-                if deadline <= now:
+            if came is None:
+                if not intake.over:
                     return None
-                await intake.wait(deadline)
-                if self._intake is not intake:
-                    continue
-                came = intake.take()
-            if came is not None:
-                if self._lag is None or came[0].captured_at >= due - self._lag - BLOCK_SECONDS / 2:
-                    self._behind = 0
-                    return came
-                self._behind = behind + 1
-                if self._behind >= BEHIND_FOR:
-                    self._lag = None
-                deadline = max(deadline, due + PATIENCE)
-            elif intake.over:
                 self._source_is_over(intake)
+                continue
+            if self._lag is None or came[0].captured_at >= due - self._lag - BLOCK_SECONDS / 2:
+                return came
+            self._found_past = True
+            self._deadline = max(self._deadline or 0.0, due + PATIENCE)
         return None
 
     def _source_is_over(self, intake: AudioIntake) -> None:
@@ -192,8 +211,9 @@ class AudioSender:
 
     def _add(self, block: SoundBlock) -> None:
         """Put one block into the frame, and send the frame once it is full."""
-        if not self._frame and self._next_plan != self._packer.plan:
+        if self._next_plan is not None and not self._frame:
             self._packer.use(self._next_plan)
+            self._next_plan = None
             self.plan_changes += 1
         self._frame.append(SoundBlock(silence(), block.captured_at) if self.muted else block)
         if len(self._frame) * BLOCK_SECONDS * 1000 >= self._packer.plan.frame_ms:

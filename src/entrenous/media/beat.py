@@ -51,13 +51,13 @@ class Beat:
             return 0
         return self._leave_out(math.ceil((late - MAX_CATCH_UP) / BLOCK_SECONDS))
 
-    def reach(self, captured_at: float) -> int:
-        """Leave out the beats before the block of this one was captured: its source has none for them.
+    def reach(self, earliest: float) -> int:
+        """Leave out the beats before the one of a block that cannot be expected before: its source has none for them.
 
         Returns:
             How many beats.
         """
-        return self._leave_out(max(0, math.floor((captured_at - self.due) / BLOCK_SECONDS)))
+        return self._leave_out(max(0, math.floor((earliest - self.due) / BLOCK_SECONDS)))
 
     def follow(self, arrived_at: float, awake_at: float) -> None:
         """Move after the source.
