@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from entrenous.media.codecs.base import Content, VideoCodec
 from entrenous.media.picture_ladder import (
     DOWN_HOLD,
+    EXCESS_MEMORY,
     FIRST_RETRY,
     LONGEST_RETRY,
+    MOST_EXCESS,
     OVERUSE_HOLD,
     UP_HOLD,
     UP_MARGIN,
@@ -75,6 +77,46 @@ def test_a_screen_becomes_slower_before_it_becomes_smaller() -> None:
         (960, 540, 5),
         (720, 404, 5),
     ]
+
+
+def test_a_rung_on_which_the_encoder_does_not_keep_to_its_rate_is_left_until_there_is_as_much() -> None:
+    stream = Stream()
+    assert stream.run(1.0, 900_000) == HD
+    heard = []
+    for _ in range(90):
+        stream.ladder.encoded(round(1_300_000 / 8 / 30) if stream.size == HD else 2_000, 900_000)
+        heard.append(stream.run(1 / 30, 900_000))
+    assert heard[-1] == PictureSize(960, 540, 30)
+    left_after = next(number for number, size in enumerate(heard) if size != HD) / 30
+    assert MOST_EXCESS <= left_after <= 3 * MOST_EXCESS, "0.44 seconds of the rate too much in each second"
+    assert stream.run(10.0, 1_300_000) != HD
+    assert stream.run(2.0, 1_300_000 * UP_MARGIN + 1000) == HD, "by now there is as much as it takes"
+
+
+def test_what_a_rung_has_cost_is_forgotten() -> None:
+    stream = Stream()
+    stream.run(1.0, 1_000_000)
+    for _ in range(60):
+        stream.ladder.encoded(10_000, 1_000_000)
+    assert stream.run(0.1, 1_000_000) != HD
+    assert stream.run(EXCESS_MEMORY - 1.0, 1_000_000) != HD
+    assert stream.run(2.0 + UP_HOLD, 1_000_000) == HD
+
+
+def test_key_frames_and_pictures_that_make_up_for_them_are_no_excess() -> None:
+    stream = Stream()
+    stream.run(1.0, 1_000_000)
+    for number in range(300):
+        stream.ladder.encoded(37_500 if number % 30 == 0 else 3_016, 1_000_000)
+        assert stream.run(1 / 30, 1_000_000) == HD
+
+
+def test_on_the_lowest_rung_nothing_is_left_to_do() -> None:
+    stream = Stream()
+    lowest = stream.run(3.0, 10_000)
+    for _ in range(300):
+        stream.ladder.encoded(10_000, 20_000)
+    assert stream.run(1.0, 20_000) == lowest
 
 
 sources = st.builds(

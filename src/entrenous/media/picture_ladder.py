@@ -1,8 +1,8 @@
 """The ladder of picture sizes and frame rates that a stream climbs and descends: pure, driven by `now`.
 
 Each rung costs a bit rate to look good and time to encode. The stream stands on the highest rung whose rate the
-network gives and whose pictures the processor encodes in time. It goes down at once when either is clearly short, and
-up again after a while, because a change of size costs a key frame and is seen.
+network gives, which the encoder keeps to, and whose pictures the processor encodes in time. It goes down at once when
+either is clearly short, and up again after a while, because a change of size costs a key frame and is seen.
 
 Camera pictures become smaller before they become fewer; a shared screen keeps its size, so that text stays sharp, and
 comes less often.
@@ -60,6 +60,13 @@ FIRST_RETRY = 10.0
 
 LONGEST_RETRY = 120.0
 """Seconds between such attempts at most."""
+
+MOST_EXCESS = 1.0
+"""Seconds of its rate that an encoder may have gone beyond it before a rung is left: a key frame takes a third of one,
+and what follows it makes up for that."""
+
+EXCESS_MEMORY = 30.0
+"""Seconds for which a rung counts as costing what its encoder has made of it: then other things may be seen."""
 
 ENCODE_MEMORY = 0.5
 """Seconds over which the time that encoding takes is averaged."""
@@ -125,6 +132,8 @@ class PictureLadder:
         self._short_since: float | None = None
         self._ample_since: float | None = None
         self._overused_since: float | None = None
+        self._excess = self._excess_over = self._excess_bits = 0.0
+        self._costs: dict[PictureSize, tuple[float, float]] = {}
         self._encode_seconds: float | None = None
         self._encoded_at = 0.0
         self._busy_until = -math.inf
@@ -149,19 +158,41 @@ class PictureLadder:
         """
         if source != self._source:
             self._source, self._rungs = source, rungs_of(source, self._content)
+            self._costs.clear()
             self._at = self._affordable(rate, 1.0)
             self._forget_rung()
             return self._rungs[self._at]
         self._measure(now, encode_seconds)
         before = self._at
-        if not self._descend_for_rate(now, rate) and not self._relieve_encoder(now):
+        self._forget_costs(now)
+        if not (self._descend_for_rate(now, rate) or self._descend_for_excess(now) or self._relieve_encoder(now)):
             self._climb(now, rate)
         if self._at != before:
             self._forget_rung()
         return self._rungs[self._at]
 
+    def encoded(self, size: int, bitrate: float) -> None:
+        """Note what the encoder has made of a picture of this rung.
+
+        Args:
+            size: bytes.
+            bitrate: bits a second that it was to keep to.
+        """
+        if not self._rungs:
+            return
+        interval = 1.0 / self._rungs[self._at].fps
+        self._excess += size * 8 / bitrate - interval
+        self._excess_bits += size * 8
+        self._excess_over += interval
+        if self._excess <= 0.0:
+            self._excess = self._excess_over = self._excess_bits = 0.0
+
     def demand(self, size: PictureSize) -> float:
-        """Bits a second that a size takes to look good."""
+        """Bits a second that a size takes: to look good, or, where that is more, at least."""
+        cost, _ = self._costs.get(size, (0.0, 0.0))
+        return max(cost, self._good(size))
+
+    def _good(self, size: PictureSize) -> float:
         share = SCREEN_SHARE if self._content is Content.SCREEN else 1.0
         pictures = USUAL_FPS * math.pow(size.fps / USUAL_FPS, FEWER_PICTURES)
         return BITS_PER_PIXEL[self.codec] * share * size.pixels * pictures
@@ -169,6 +200,19 @@ class PictureLadder:
     def _forget_rung(self) -> None:
         """What was observed on one rung says nothing about another."""
         self._short_since = self._ample_since = self._overused_since = self._encode_seconds = None
+        self._excess = self._excess_over = self._excess_bits = 0.0
+
+    def _forget_costs(self, now: float) -> None:
+        if self._costs:
+            self._costs = {size: known for size, known in self._costs.items() if now < known[1]}
+
+    def _descend_for_excess(self, now: float) -> bool:
+        """Leave a rung on which the encoder does not keep to its rate; it counts as costing what it took."""
+        if self._excess <= MOST_EXCESS or self._at == len(self._rungs) - 1:
+            return False
+        self._costs[self._rungs[self._at]] = (self._excess_bits / self._excess_over, now + EXCESS_MEMORY)
+        self._at += 1
+        return True
 
     def _affordable(self, rate: float, margin: float) -> int:
         """The highest rung that a rate is enough for; the lowest where it is for none."""

@@ -272,6 +272,7 @@ class VideoSender:
         except LocalProtocolError:
             self._key_frame_due = float("-inf")  # what was not sent cannot be built upon
             return
+        self._ladder.encoded(len(encoded.data), bitrate)
         self._queue(sealed, codec, picture.captured_at, key_frame=encoded.key_frame)
 
     def _choose_rung(self, picture: Picture, bitrate: int, now: float) -> PictureSize:
