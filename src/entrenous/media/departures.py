@@ -67,6 +67,8 @@ class Departures:
         self._streams: dict[StreamKind, OutgoingStream] = {}
         self._pictures: list[StreamKind] = []
         self._demands: dict[StreamKind, Demand] = {}
+        self._most = 0.0
+        """What all streams can use together, bits a second on the wire."""
         self._told: dict[StreamKind, int] = {}
         self._repairs: dict[StreamKind, RateMeter] = {}
         self._now = now
@@ -81,7 +83,7 @@ class Departures:
         """Let the packets of a stream leave from now on; when it is open already, only its demand is taken."""
         self._streams[kind] = stream
         self._demands[kind] = demand
-        self._find_pictures()
+        self._take_stock()
         self._divide()
 
     def shut(self, kind: StreamKind) -> None:
@@ -89,11 +91,12 @@ class Departures:
         self._streams.pop(kind, None)
         self._demands.pop(kind, None)
         self._pacer.drop(kind)
-        self._find_pictures()
+        self._take_stock()
         self._divide()
 
-    def _find_pictures(self) -> None:
+    def _take_stock(self) -> None:
         self._pictures = [kind for kind in self._streams if kind is not StreamKind.AUDIO]
+        self._most = float(sum(demand.maximum for demand in self._demands.values()))
 
     # Out
 
@@ -158,18 +161,19 @@ class Departures:
         self.controller.sent(len(packet) + self._overhead, now, probe)
         stream = self._streams.get(kind)
         if stream is not None:
-            stream.sent(packet, now)
-            if probe is None and not stream.is_original(packet):
+            is_original = stream.sent(packet, now)
+            if probe is None and not is_original:
                 self._repairs.setdefault(kind, RateMeter()).add(len(packet) + self._overhead, now)
         return True
 
     # Probes
 
     def _begin_probe(self, now: float) -> None:
-        if self._probe is not None or not any(self._streams[kind].packets for kind in self._pictures):
+        if self._probe is not None or not self._pictures:
+            return
+        if not any(self._streams[kind].packets for kind in self._pictures):
             return  # before the first picture there is nothing to pad a probe with
-        most = sum(demand.maximum for demand in self._demands.values())
-        self._probe = self.controller.probe(float(most), now)
+        self._probe = self.controller.probe(self._most, now)
         if self._probe is not None:
             self._probe_packets = self._probe_size = 0
             self._pacer.rate = self._probe.rate

@@ -72,6 +72,9 @@ class NackTracker:
         if self._highest is None:
             self._highest = extended
             return
+        if extended == self._highest + 1 and not self._missing:
+            self._highest = extended
+            return
         missing = self._missing.pop(extended, None)
         if missing is not None and not repaired:
             late = _REORDERING_MARGIN * (now - missing.since)

@@ -98,18 +98,21 @@ class OutgoingStream:
             packets.append(packet)
         return packets
 
-    def sent(self, packet: bytes | bytearray, now: float) -> None:
-        """Count one packet of ours, repairs and padding too, that was handed to the leg at monotonic time `now`."""
-        self.sent_rate.add(len(packet), now)
-        if self.is_original(packet):
-            # Reports speak of this stream alone; retransmissions are another one (RFC 4588 §4).
-            self.packets += 1
-            self._octets += len(packet) - HEADER_LENGTH
-            self._original_rate.add(len(packet), now)
+    def sent(self, packet: bytes | bytearray, now: float) -> bool:
+        """Count one packet of ours, repairs and padding too, that was handed to the leg at monotonic time `now`.
 
-    def is_original(self, packet: bytes | bytearray) -> bool:
-        """Whether a packet of ours is sent for the first time, and neither a retransmission nor padding."""
-        return packet[8:12] == self._ssrc
+        Returns:
+            Whether it was sent for the first time, and is neither a retransmission nor padding.
+        """
+        size = len(packet)
+        self.sent_rate.add(size, now)
+        if packet[8:12] != self._ssrc:
+            return False
+        # Reports speak of this stream alone; retransmissions are another one (RFC 4588 §4).
+        self.packets += 1
+        self._octets += size - HEADER_LENGTH
+        self._original_rate.add(size, now)
+        return True
 
     def size_of(self, sequences: Iterable[int]) -> int:
         """Bytes of the packets of these numbers, as far as they are remembered."""

@@ -91,7 +91,7 @@ class Pacer:
     @property
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not any(lane.packets for lanes in (self._repairs, self._pictures) for lane in lanes.values())
+        return _next_in(self._repairs) is None and _next_in(self._pictures) is None
 
     def may_leave(self, now: float) -> bool:
         """Whether something may leave at monotonic time `now`."""
@@ -101,9 +101,8 @@ class Pacer:
     def pop(self) -> tuple[StreamKind, bytearray] | None:
         """Take out the packet whose turn it is, None when none waits; what leaves is to be counted with `spend`."""
         for lanes in (self._repairs, self._pictures):
-            waiting = [(lane.served, kind) for kind, lane in lanes.items() if lane.packets]
-            if waiting:
-                kind = min(waiting)[1]
+            kind = _next_in(lanes)
+            if kind is not None:
                 lane = lanes[kind]
                 packet = lane.packets.popleft()
                 size = len(packet) + self._overhead
@@ -120,3 +119,12 @@ class Pacer:
     def free_at(self) -> float:
         """When the next packet may leave."""
         return self._free_at
+
+
+def _next_in(lanes: Mapping[StreamKind, _Lane]) -> StreamKind | None:
+    """Of the lanes in which something waits, the one that had least; None when nothing does."""
+    found, least = None, 0.0
+    for kind, lane in lanes.items():
+        if lane.packets and (found is None or lane.served < least):
+            found, least = kind, lane.served
+    return found

@@ -238,10 +238,11 @@ class RepetitionWindow:
         size: packets behind the newest one that are remembered; older ones count as repetitions.
     """
 
-    __slots__ = ("_highest", "_seen", "_size")
+    __slots__ = ("_highest", "_mask", "_seen", "_size")
 
     def __init__(self, size: int = 1024) -> None:
         self._size = size
+        self._mask = (1 << size) - 1
         self._highest = -1
         self._seen = 0
 
@@ -249,7 +250,7 @@ class RepetitionWindow:
         """Whether this endless number comes for the first time; it is remembered."""
         if extended > self._highest:
             shift = extended - self._highest
-            self._seen = ((self._seen << shift) | 1) & ((1 << self._size) - 1) if shift < self._size else 1
+            self._seen = ((self._seen << shift) | 1) & self._mask if shift < self._size else 1
             self._highest = extended
             return True
         bit = 1 << (self._highest - extended)

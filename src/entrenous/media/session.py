@@ -88,7 +88,8 @@ class CallSession:
         self._held_back: deque[tuple[PacketPath, bytes, float]] = deque(maxlen=MAX_HELD)
         self._liveness = Liveness(settings.suspect_after, settings.stalled_after)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reported: set[int] = set()
+        self._reported: set[bytes] = set()
+        """The SSRCs of streams of which the peer has a sender report."""
         self.packets_rejected = 0
         self.reports = ReportExchange([identity.ssrc for identity in streams.by_kind.values()])
         self.outgoing = OutgoingStreams(streams, sealers, settings, self.reports, self._send_stream, on_event)
@@ -245,16 +246,16 @@ class CallSession:
     def _send(self, packet: bytes) -> bool:
         if self._gate is not _Gate.OPEN:
             return False
-        used = self._legs[-1:] if self._heard else self._legs
-        sent = [leg.send_packet(packet) for leg in used]
+        if self._heard:
+            return self._legs[-1].send_packet(packet)
+        sent = [leg.send_packet(packet) for leg in self._legs]
         return any(sent)
 
-    def _send_stream(self, packet: bytes | bytearray) -> bool:
-        sent = self._send(bytes(packet))
-        ssrc = int.from_bytes(packet[8:12], "big")
-        if sent and ssrc not in self._reported:
+    def _send_stream(self, packet: bytes) -> bool:
+        sent = self._send(packet)
+        if sent and packet[8:12] not in self._reported:
             # The peer cannot bring sound and picture together before it has a report of each.
-            self._reported.add(ssrc)
+            self._reported.add(packet[8:12])
             asyncio.get_running_loop().call_soon(self._send_reports)
         return sent
 
@@ -265,10 +266,10 @@ class CallSession:
 
     def _packet_arrived(self, leg: PacketPath, packet: bytes, at: float) -> None:
         match self._gate:
-            case _Gate.SHUT | _Gate.OPENING | _Gate.READY:
-                self._held_back.append((leg, packet, at))
             case _Gate.OPEN:
                 self._handle(leg, packet, at)
+            case _Gate.SHUT | _Gate.OPENING | _Gate.READY:
+                self._held_back.append((leg, packet, at))
             case _Gate.CLOSED:
                 pass
             case _ as never:

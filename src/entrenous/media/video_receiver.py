@@ -147,7 +147,9 @@ class VideoReceiver:
         if extended is None:
             return
         self._nacks.arrived(extended, at, repaired=repair)
-        self._take(self._buffer.push(extended, codec, packet.timestamp, bool(packet.marker), piece, at))
+        frames = self._buffer.push(extended, codec, packet.timestamp, bool(packet.marker), piece, at)
+        if frames:
+            self._take(frames)
         self._schedule(at)
 
     # Repair

@@ -22,6 +22,8 @@ RECEIVE_BUFFER = 512 * 1024
 
 _MAX_DATAGRAM = 2048
 _TIMESPEC = struct.Struct("@ll")
+_CONTROL = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
+"""Bytes for the time of arrival; where there is no such call, sockets are not read here either."""
 _SO_TIMESTAMPNS = 35
 """Linux, asm-generic/socket.h; the option and the control message have the same number."""
 
@@ -129,7 +131,7 @@ class UdpTransport(asyncio.DatagramTransport):
             if self._is_closing:
                 return
             try:
-                data, control, _, addr = self._socket.recvmsg(_MAX_DATAGRAM, socket.CMSG_SPACE(_TIMESPEC.size))
+                data, control, _, addr = self._socket.recvmsg(_MAX_DATAGRAM, _CONTROL)
             except BlockingIOError:
                 return
             except OSError as error:
