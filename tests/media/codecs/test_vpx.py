@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import av
 import pytest
 
 from entrenous.errors import CodecError
 from entrenous.media.codecs import vpx
 from entrenous.media.codecs.base import Content, VideoCodec
 from entrenous.media.codecs.vpx import VpxEncoder
+from entrenous.media.pictures import own_copy
+from entrenous.media.video_codecs import make_encoder
 from lab.pictures import moving_texture
 
 CODECS = [VideoCodec.VP8, VideoCodec.VP9]
@@ -33,6 +38,24 @@ def requested_key_frame(codec: VideoCodec, fps: float) -> int:
 def test_a_key_frame_keeps_within_its_share_of_the_rate(codec: VideoCodec, fps: float) -> None:
     bound = 300_000 / 8 * max(vpx.KEY_FRAME_SECONDS, vpx.LEAST_KEY_FRAME / fps)
     assert bound / 4 <= requested_key_frame(codec, fps) <= 1.1 * bound
+
+
+def talking_person(width: int, height: int) -> av.VideoFrame:
+    with av.open(str(Path(__file__).parents[2] / "bench" / "material" / "talking.mp4")) as clip:
+        return own_copy(next(clip.decode(video=0)), width, height)
+
+
+@pytest.mark.parametrize("codec", VideoCodec)
+@pytest.mark.parametrize("bitrate", [300_000, 1_000_000])
+def test_the_first_key_frame_of_a_call_keeps_within_it_too(codec: VideoCodec, bitrate: int) -> None:
+    (rough,) = moving_texture(640, 360, 1)
+    for picture in (talking_person(1280, 720), talking_person(640, 360), rough):
+        encoder = make_encoder(codec, picture.width, picture.height, bitrate=bitrate, fps=30, content=Content.CAMERA)
+        first = encoder.encode(picture)
+        assert first.key_frame
+        assert len(first.data) * 8 <= 1.1 * vpx.KEY_FRAME_SECONDS * bitrate
+        assert not encoder.encode(picture).key_frame
+        encoder.close()
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -129,19 +129,13 @@ class VpxEncoder:
         for index, plane in enumerate(readable.planes):
             self._image.planes[index] = plane.buffer_ptr
             self._image.stride[index] = plane.line_size
-        begin, self._next_tick = self._next_tick, self._next_tick + TICKS / self.fps
-        self._library.check(
-            self._library.functions.vpx_codec_encode(
-                ctypes.byref(context),
-                ctypes.byref(self._image),
-                round(begin),
-                round(self._next_tick) - round(begin),
-                libvpx.FORCE_KEY_FRAME if key_frame else 0,
-                libvpx.DEADLINE_REALTIME,
-            ),
-            f"a picture could not be encoded as {self.codec}",
-        )
-        return self._encoded(context)
+        is_first = self._next_tick == 0.0
+        encoded = self._encode(context, libvpx.FORCE_KEY_FRAME if key_frame else 0)
+        if is_first and self.codec is VideoCodec.VP9 and len(encoded.data) > self._most_of_key_frame:
+            # VP9 guesses what its first picture takes, and of a rough one that is up to four times its share of the
+            # rate. By now it knows better, and nobody has built on what it gave.
+            encoded = self._encode(context, libvpx.FORCE_KEY_FRAME)
+        return encoded
 
     def close(self) -> None:
         """Give the encoder's memory back; harmless when repeated."""
@@ -152,6 +146,32 @@ class VpxEncoder:
         if self._context is None:
             raise CodecError(f"this {self.codec} encoder is closed")
         return self._context
+
+    @property
+    def _most_of_key_frame(self) -> float:
+        """Bytes that a key frame may take."""
+        return self._mean_frames * self.bitrate / self.fps / 8
+
+    @property
+    def _mean_frames(self) -> float:
+        """Times the mean frame that a key frame may take."""
+        return max(LEAST_KEY_FRAME, KEY_FRAME_SECONDS * self.fps)
+
+    def _encode(self, context: libvpx.Context, flags: int) -> EncodedPicture:
+        """Encode the picture that `_image` describes as the next one."""
+        begin, self._next_tick = self._next_tick, self._next_tick + TICKS / self.fps
+        self._library.check(
+            self._library.functions.vpx_codec_encode(
+                ctypes.byref(context),
+                ctypes.byref(self._image),
+                round(begin),
+                round(self._next_tick) - round(begin),
+                flags,
+                libvpx.DEADLINE_REALTIME,
+            ),
+            f"a picture could not be encoded as {self.codec}",
+        )
+        return self._encoded(context)
 
     def _encoded(self, context: libvpx.Context) -> EncodedPicture:
         """What libvpx has made of the last picture, copied out of its memory."""
@@ -213,8 +233,7 @@ class VpxEncoder:
                 self._control(libvpx.VP9_SET_TUNE_CONTENT, int(content is Content.SCREEN))
 
     def _bound_key_frames(self) -> None:
-        mean_frames = max(LEAST_KEY_FRAME, KEY_FRAME_SECONDS * self.fps)
-        self._control(libvpx.SET_MAX_INTRA_BITRATE_PERCENT, math.ceil(100 * mean_frames))
+        self._control(libvpx.SET_MAX_INTRA_BITRATE_PERCENT, math.ceil(100 * self._mean_frames))
 
     def _control(self, request: int, value: int) -> None:
         self._library.check(
