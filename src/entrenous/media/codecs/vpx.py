@@ -30,6 +30,9 @@ LEAST_KEY_FRAME = 3.0
 _FINEST_QUANTIZER, _COARSEST_QUANTIZER = 2, 63
 """Of 0 to 63. The coarsest is let in: a stream that keeps above the rate of the network is worse than an ugly one."""
 
+_COARSER_QUANTIZERS = (36, 48, 56, _COARSEST_QUANTIZER)
+"""What the first picture of VP9 is tried with until it is small enough; each step takes off about a half."""
+
 _STATIC_THRESHOLD = {Content.CAMERA: 1, Content.SCREEN: 100}
 """Change below which a block counts as unchanged: screens stand still but for what really changes."""
 
@@ -67,21 +70,13 @@ class VpxEncoder:
             raise CodecError(f"{codec} encodes pictures of an even size, not {width}x{height}")
         self.codec, self.width, self.height = codec, width, height
         self._library = libvpx.load()
-        self._next_tick = 0.0
         self._converter = PictureConverter()
-        interface = self._library.interface(codec)
-        self._configuration = self._library.defaults(interface)
+        self._content = content
+        self._configuration = self._library.defaults(self._library.interface(codec))
         self._configure()
         self._share(bitrate, fps)
-        context = libvpx.Context()
-        self._library.check(
-            self._library.functions.vpx_codec_enc_init_ver(
-                ctypes.byref(context), interface, ctypes.byref(self._configuration), 0, self._library.abi_version
-            ),
-            f"the {codec} encoder could not be opened",
-        )
-        self._context: libvpx.Context | None = context
-        self._destroy = weakref.finalize(self, self._library.functions.vpx_codec_destroy, context)
+        self._context: libvpx.Context | None
+        self._open()
         self._image = libvpx.Image(
             fmt=libvpx.IMAGE_FORMAT_I420,
             w=width,
@@ -93,8 +88,6 @@ class VpxEncoder:
             y_chroma_shift=1,
             bps=12,
         )
-        self._tune(content)
-        self._bound_key_frames()
 
     def set_rate(self, bitrate: int, fps: float) -> None:
         """Encode at another bit rate and frame rate from the next picture on, without a key frame.
@@ -132,9 +125,7 @@ class VpxEncoder:
         is_first = self._next_tick == 0.0
         encoded = self._encode(context, libvpx.FORCE_KEY_FRAME if key_frame else 0)
         if is_first and self.codec is VideoCodec.VP9 and len(encoded.data) > self._most_of_key_frame:
-            # VP9 guesses what its first picture takes, and of a rough one that is up to four times its share of the
-            # rate. By now it knows better, and nobody has built on what it gave.
-            encoded = self._encode(context, libvpx.FORCE_KEY_FRAME)
+            return self._smaller_first()
         return encoded
 
     def close(self) -> None:
@@ -146,6 +137,37 @@ class VpxEncoder:
         if self._context is None:
             raise CodecError(f"this {self.codec} encoder is closed")
         return self._context
+
+    def _smaller_first(self) -> EncodedPicture:
+        """The first picture anew: VP9 guesses what one takes, and of a rough one takes up to four times its share."""
+        for quantizer in _COARSER_QUANTIZERS:
+            self._configuration.rc_min_quantizer = quantizer
+            self._destroy()
+            self._open()
+            encoded = self._encode(self._open_context(), libvpx.FORCE_KEY_FRAME)
+            if len(encoded.data) <= self._most_of_key_frame:
+                break
+        self._configuration.rc_min_quantizer = _FINEST_QUANTIZER
+        self.set_rate(self.bitrate, self.fps)
+        return encoded
+
+    def _open(self) -> None:
+        context = libvpx.Context()
+        self._library.check(
+            self._library.functions.vpx_codec_enc_init_ver(
+                ctypes.byref(context),
+                self._library.interface(self.codec),
+                ctypes.byref(self._configuration),
+                0,
+                self._library.abi_version,
+            ),
+            f"the {self.codec} encoder could not be opened",
+        )
+        self._context = context
+        self._destroy = weakref.finalize(self, self._library.functions.vpx_codec_destroy, context)
+        self._next_tick = 0.0
+        self._tune(self._content)
+        self._bound_key_frames()
 
     @property
     def _most_of_key_frame(self) -> float:
