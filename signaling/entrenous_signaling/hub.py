@@ -22,10 +22,12 @@ from typing import assert_never
 from entrenous_wire.codec import WireError, decode_from_node
 from entrenous_wire.messages import (
     Ack,
+    DeleteAccount,
     Devices,
     ErrorCode,
     FetchDevices,
     FromNode,
+    Kind,
     Leave,
     Live,
     Login,
@@ -34,6 +36,7 @@ from entrenous_wire.messages import (
     Register,
     Resume,
     Send,
+    Taken,
     Turn,
     TurnRequest,
 )
@@ -223,7 +226,17 @@ class Hub:
                 self._lobby.register(here, message, now)
             case Resume():
                 self._lobby.resume(here, message, now)
-            case Leave() | Publish() | FetchDevices() | Send() | Ack() | Live() | TurnRequest():
+            case (
+                Leave()
+                | Publish()
+                | FetchDevices()
+                | Send()
+                | Ack()
+                | Live()
+                | Taken()
+                | DeleteAccount()
+                | TurnRequest()
+            ):
                 raise Refused(ErrorCode.OUT_OF_ORDER, "Log in first.")
             case _:
                 assert_never(message)
@@ -232,6 +245,8 @@ class Hub:
         match message:
             case Login() | Register() | Resume():
                 raise Refused(ErrorCode.OUT_OF_ORDER, "This connection is logged in already.")
+            case Send(kind=Kind.MESSAGE) | Taken() | DeleteAccount():
+                raise Refused(ErrorCode.UNAVAILABLE, "This server stores no messages.")
             case Send():
                 self._router.send(mailbox, message, now)
             case Ack(seq=seq):

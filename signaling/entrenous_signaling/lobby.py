@@ -20,6 +20,7 @@ from enum import Enum
 from entrenous_wire.certificate import DeviceCertificate
 from entrenous_wire.limits import NONCE_BYTES, PROTOCOL_VERSION, SESSION_TOKEN_BYTES
 from entrenous_wire.messages import (
+    DeleteAccount,
     Error,
     ErrorCode,
     FetchDevices,
@@ -217,7 +218,9 @@ class Lobby:
             code=refusal.code,
             message=refusal.message,
             id=message.id if isinstance(message, Send) else None,
-            request=message.request if isinstance(message, Publish | FetchDevices | TurnRequest) else None,
+            request=message.request
+            if isinstance(message, Publish | FetchDevices | DeleteAccount | TurnRequest)
+            else None,
             retry_after=refusal.retry_after,
         )
         self._outbox.transmit(here.number, error)

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from .limits import BODY_SIZES, MAX_FRAME_BYTES
-from .messages import Deliver, ErrorCode, FromNode, FromServer, Message, Send
+from .messages import Deliver, ErrorCode, FromNode, FromServer, Kind, Letter, Message, Send
 
 _encoder = msgspec.json.Encoder()
 _from_node = msgspec.json.Decoder(FromNode)
@@ -45,14 +45,18 @@ def decode_from_node(frame: str | bytes) -> FromNode:
     message: FromNode = _decode(_from_node, frame)
     if isinstance(message, Send):
         _check_body(message.body)
+        if message.kind is Kind.MESSAGE and (message.call != message.id or message.record is not None):
+            raise WireError(ErrorCode.MALFORMED, "A message to be stored belongs to no call: its call is its id.")
     return message
 
 
 def decode_from_server(frame: str | bytes) -> FromServer:
     """What a server said; raises WireError."""
     message: FromServer = _decode(_from_server, frame)
-    if isinstance(message, Deliver):
+    if isinstance(message, Deliver | Letter):
         _check_body(message.body)
+    if isinstance(message, Deliver) and message.kind is Kind.MESSAGE:
+        raise WireError(ErrorCode.MALFORMED, "A stored message comes as a letter.")
     return message
 
 

@@ -34,6 +34,15 @@ MAX_CERTIFICATE_BYTES: Final = 512
 MAX_LIVE_CALLS: Final = 16
 """Calls that one device may claim to be in when it comes back."""
 
+LETTERS_IN_FLIGHT: Final = 16
+"""Stored messages that are said to a device and not taken yet."""
+
+MAX_TAKEN: Final = 64
+"""Stored messages that a device may say at a time it has taken."""
+
+MAX_LETTER_DAYS: Final = 90
+"""Days for which a stored message may wait at most: what is older was kept by somebody else."""
+
 MESSAGE_ID_BYTES: Final = 16
 CALL_ID_BYTES: Final = 16
 NONCE_BYTES: Final = 32

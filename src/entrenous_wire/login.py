@@ -1,13 +1,15 @@
-"""What is signed to log in and to register, byte for byte; both sides build it from what they know themselves.
+"""What is signed to log in, to register and to delete an account, byte for byte; both sides build it themselves.
 
 Each field is written as its length (4 bytes, big endian) and its bytes, after a label::
 
     "entrenous login v1"         server, nonce, address, device id
     "entrenous registration v1"  server, nonce, username, identity key, certificate, invite, each prekey
+    "entrenous delete v1"        server, nonce, address
 
 The server name stops one server from replaying a login at another, the nonce is good for one login and a few
 seconds. A registration is signed twice over the same bytes: by the identity key, which claims the name, and
-by the device key, which proves that the certified device takes part. Text is UTF-8.
+by the device key, which proves that the certified device takes part. A deletion is signed by the identity key, and is
+good for the connection that greeted with the nonce. Text is UTF-8.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from .certificate import CertificateError, DeviceCertificate, SignedPrekey, veri
 
 _LOGIN_LABEL: Final = b"entrenous login v1"
 _REGISTRATION_LABEL: Final = b"entrenous registration v1"
+_DELETION_LABEL: Final = b"entrenous delete v1"
 
 
 def _fields(label: bytes, *fields: bytes) -> bytes:
@@ -62,6 +65,15 @@ def registration_proof(
     return _fields(
         _REGISTRATION_LABEL, server.encode(), nonce, username.encode(), identity_key, certificate, code, *prekeys
     )
+
+
+def deletion_proof(server: str, nonce: bytes, address: str) -> bytes:
+    """The bytes that the identity key signs to delete its account.
+
+    Args:
+        server, nonce, address: as for `login_proof`; the nonce is that of the connection on which it is asked.
+    """
+    return _fields(_DELETION_LABEL, server.encode(), nonce, address.encode())
 
 
 def verify_login(
@@ -137,6 +149,20 @@ def verify_registration(
     verify_signature(parsed.device_key, b"", proof, signature)
     verify_prekeys(parsed.device_key, prekeys, now)
     return parsed
+
+
+def verify_deletion(*, server: str, nonce: bytes, address: str, identity_key: bytes, signature: bytes) -> None:
+    """Check that the owner of an account wants it deleted.
+
+    Args:
+        server, nonce, address: as for `deletion_proof`.
+        identity_key: the registered key, 32 bytes.
+        signature: the signature by the identity key.
+
+    Raises:
+        CertificateError: the signature does not hold.
+    """
+    verify_signature(identity_key, b"", deletion_proof(server, nonce, address), signature)
 
 
 def verify_prekeys(device_key: bytes, prekeys: Sequence[bytes], now: float) -> list[SignedPrekey]:

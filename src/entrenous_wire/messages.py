@@ -25,6 +25,23 @@ sends to the same receiver, so that nothing overtakes the message. Other refusal
 
 A device whose connection drops is waited for; one that goes offline on purpose says `leave`, and is not.
 
+Storing, for a device that may be offline for long; the server says nobody who sent it, the sealed body does::
+
+    sender → server    send {id, to, device, call, kind: message, body}     its call is its id: it belongs to no call
+    server → sender    accepted {id}                   it is on disk: the sender may forget it
+                     | error {code, id}                mailbox-full, unknown-user: final; too-many, unavailable: again
+    server → receiver  letter {id, body}               after each login and resume, and when it comes; 16 at a time
+    receiver → server  taken {ids}                     in hand: the server deletes them
+
+A stored message is delivered until it is taken or has expired; the receiver drops repeats by id. It is in no order
+with the messages of calls.
+
+Deleting the account, its devices, prekeys and stored messages, signed by the identity key (see
+`login.deletion_proof`)::
+
+    node → server      delete-account {request, signature}
+    server → node      deleted {request}, and every session of the account is closed | error {code, request}
+
 A call record's `record` token is random and stands for the open record in the server's database. The accepting
 device draws it, so that an accept which is said again to a server that was killed opens no second record. The other
 end gets it with the accept, and both claim the call with it (`live`) after each login and resume, before they say
@@ -59,6 +76,7 @@ DeviceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 InviteCode = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+TakenIds = Annotated[list[MessageId], msgspec.Meta(min_length=1, max_length=limits.MAX_TAKEN)]
 
 
 class Kind(StrEnum):
@@ -72,6 +90,8 @@ class Kind(StrEnum):
     """A call begins: the server opens its record."""
     END = "end"
     """Declined, busy, cancelled or hung up: to the server they look alike."""
+    MESSAGE = "message"
+    """Anything that is stored for the device until it takes it; belongs to no call."""
 
 
 class ErrorCode(StrEnum):
@@ -107,6 +127,8 @@ class ErrorCode(StrEnum):
     """Over a rate, queue or device limit; see retry_after."""
     UNAVAILABLE = "unavailable"
     """The server cannot store what it must (disk full, database locked); see retry_after."""
+    MAILBOX_FULL = "mailbox-full"
+    """As much is stored for that device, or from this account for it, as may be."""
     NO_RELAY = "no-relay"
     """The operator runs no TURN relay."""
 
@@ -223,6 +245,19 @@ class TurnRequest(Message, frozen=True, kw_only=True, tag="turn"):
     request: RequestId
 
 
+class Taken(Message, frozen=True, kw_only=True, tag="taken"):
+    """These stored messages are in hand: the server deletes them."""
+
+    ids: TakenIds
+
+
+class DeleteAccount(Message, frozen=True, kw_only=True, tag="delete-account"):
+    """Delete this account; signed by the identity key, see `login.deletion_proof`."""
+
+    request: RequestId
+    signature: Signature
+
+
 # --- server → node ---
 
 
@@ -299,6 +334,19 @@ class Deliver(Message, frozen=True, kw_only=True, tag="deliver"):
     record: RecordToken | None = None
 
 
+class Letter(Message, frozen=True, kw_only=True, tag="letter"):
+    """A message that was stored for this device; the sealed body says who sent it."""
+
+    id: MessageId
+    body: Body
+
+
+class Deleted(Message, frozen=True, kw_only=True, tag="deleted"):
+    """Nothing of the account is left; the connection is closed after this."""
+
+    request: RequestId
+
+
 class Turn(Message, frozen=True, kw_only=True, tag="turn-credentials"):
     """Relay URLs and credentials that are good for `ttl` seconds and name nobody."""
 
@@ -323,5 +371,7 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
     retry_after: float | None = None
 
 
-FromNode = Login | Register | Resume | Leave | Publish | FetchDevices | Send | Ack | Live | TurnRequest
-FromServer = Hello | Welcome | Published | Devices | Accepted | Delivered | Deliver | Turn | Error
+FromNode = (
+    Login | Register | Resume | Leave | Publish | FetchDevices | Send | Ack | Live | Taken | DeleteAccount | TurnRequest
+)
+FromServer = Hello | Welcome | Published | Devices | Accepted | Delivered | Deliver | Letter | Deleted | Turn | Error

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous_wire.codec import WireError, decode_from_node, decode_from_server, encode
-from entrenous_wire.limits import BODY_SIZES, MAX_FRAME_BYTES
-from entrenous_wire.messages import Ack, Deliver, Error, ErrorCode, Kind, Publish, Send
+from entrenous_wire.limits import BODY_SIZES, MAX_FRAME_BYTES, MAX_TAKEN
+from entrenous_wire.messages import Ack, Deliver, Error, ErrorCode, Kind, Letter, Message, Publish, Send
 
 SEND = {
     "type": "send",
@@ -74,22 +74,54 @@ def test_each_field_has_its_shape(field: str, value: object) -> None:
     assert code_of(json.dumps(SEND | {field: value})) is ErrorCode.MALFORMED
 
 
+def test_a_message_to_be_stored_belongs_to_no_call() -> None:
+    message = SEND | {"kind": "message"}
+    assert isinstance(decode_from_node(json.dumps(message)), Send)
+    assert code_of(json.dumps(message | {"call": "B" + "A" * 21 + "=="})) is ErrorCode.MALFORMED
+    assert code_of(json.dumps(message | {"record": message["id"]})) is ErrorCode.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("count", "fits"),
+    [(0, False), (1, True), (MAX_TAKEN, True), (MAX_TAKEN + 1, False)],
+)
+def test_so_many_letters_are_taken_at_a_time(count: int, fits: bool) -> None:
+    frame = json.dumps({"type": "taken", "ids": [SEND["id"]] * count})
+    if fits:
+        decode_from_node(frame)
+    else:
+        assert code_of(frame) is ErrorCode.MALFORMED
+
+
 def test_unknown_fields_of_newer_peers_are_ignored() -> None:
     assert decode_from_node('{"type":"ack","seq":1,"newer":[1,2,{"x":3}]}') == Ack(seq=1)
 
 
-def test_the_server_cannot_deliver_an_odd_body_either() -> None:
-    deliver = Deliver(
+def deliver(kind: Kind, size: int) -> Deliver:
+    return Deliver(
         seq=1,
         id=bytes(16),
         sender="bob@calls.example.org",
         device="00112233445566ff",
         call=bytes(16),
-        kind=Kind.SIGNAL,
-        body=bytes(BODY_SIZES[0] + 1),
+        kind=kind,
+        body=bytes(size),
     )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [deliver(Kind.SIGNAL, BODY_SIZES[0] + 1), Letter(id=bytes(16), body=bytes(BODY_SIZES[0] + 1))],
+    ids=lambda message: type(message).__name__,
+)
+def test_the_server_cannot_deliver_an_odd_body_either(message: Message) -> None:
     with pytest.raises(WireError, match="padded"):
-        decode_from_server(encode(deliver))
+        decode_from_server(encode(message))
+
+
+def test_a_stored_message_is_not_delivered_among_those_of_calls() -> None:
+    with pytest.raises(WireError, match="letter"):
+        decode_from_server(encode(deliver(Kind.MESSAGE, BODY_SIZES[0])))
 
 
 def test_what_is_too_large_is_not_said() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrenous_wire import limits
 from entrenous_wire.codec import encode
-from entrenous_wire.messages import Deliver, DeviceEntry, Devices, Kind, Live, LiveCall, Register, Send
+from entrenous_wire.messages import Deliver, DeviceEntry, Devices, Kind, Letter, Live, LiveCall, Register, Send, Taken
 
 
 def test_the_largest_of_every_message_fits_a_frame() -> None:
@@ -18,6 +18,8 @@ def test_the_largest_of_every_message_fits_a_frame() -> None:
         Deliver(
             seq=2**53, id=token, sender=address, device="f" * 16, call=token, kind=Kind.SIGNAL, body=body, record=token
         ),
+        Letter(id=token, body=body),
+        Taken(ids=[token] * limits.MAX_TAKEN),
         Devices(request=2**53, address=address, identity_key=bytes(32), devices=[entry] * limits.MAX_DEVICES),
         Live(calls=[call] * limits.MAX_LIVE_CALLS),
         Register(

@@ -12,7 +12,15 @@ from nacl.signing import SigningKey
 
 from entrenous_wire.addresses import Address
 from entrenous_wire.certificate import HYBRID_KEY_BYTES, CertificateError, DeviceCertificate, SignedPrekey
-from entrenous_wire.login import login_proof, registration_proof, verify_login, verify_prekeys, verify_registration
+from entrenous_wire.login import (
+    deletion_proof,
+    login_proof,
+    registration_proof,
+    verify_deletion,
+    verify_login,
+    verify_prekeys,
+    verify_registration,
+)
 
 NOW = 1_800_000_000.0
 LATER = int(NOW) + 1000
@@ -85,6 +93,7 @@ def test_the_bytes_that_are_signed_are_these() -> None:
         b"entrenous registration v1"
         b"\0\0\0\1s" b"\0\0\0\1n" b"\0\0\0\1u" b"\0\0\0\1I" b"\0\0\0\1C" b"\0\0\0\0" b"\0\0\0\1P" b"\0\0\0\1Q"
     )  # fmt: skip
+    assert deletion_proof("s", b"n", "a@s") == b"entrenous delete v1\0\0\0\1s\0\0\0\1n\0\0\0\3a@s"
 
 
 @given(st.lists(st.text(max_size=6), min_size=6, max_size=6))
@@ -186,3 +195,28 @@ def test_prekeys_of_another_device_are_not_published() -> None:
         verify_prekeys(bytes(OTHER.verify_key), [PREKEY], NOW)
     with pytest.raises(CertificateError):
         verify_prekeys(bytes(DEVICE.verify_key), [PREKEY[:-1]], NOW)
+
+
+DELETION = {
+    "server": SERVER,
+    "nonce": NONCE,
+    "address": str(BOB),
+    "identity_key": bytes(IDENTITY.verify_key),
+    "signature": IDENTITY.sign(deletion_proof(SERVER, NONCE, str(BOB))).signature,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"server": "other.example.org"},
+        {"nonce": b"m" * 32},
+        {"address": f"eve@{SERVER}"},
+        {"identity_key": bytes(OTHER.verify_key)},
+        {"signature": DEVICE.sign(deletion_proof(SERVER, NONCE, str(BOB))).signature},
+    ],
+)
+def test_only_the_identity_key_deletes_its_account_on_this_connection(changes: dict[str, Any]) -> None:
+    verify_deletion(**DELETION)  # type: ignore[arg-type]  # the fields of one dict differ in type
+    with pytest.raises(CertificateError):
+        verify_deletion(**DELETION | changes)

@@ -12,6 +12,8 @@ from entrenous_wire.codec import decode_from_node, decode_from_server, encode
 from entrenous_wire.messages import (
     Accepted,
     Ack,
+    DeleteAccount,
+    Deleted,
     Deliver,
     Delivered,
     DeviceEntry,
@@ -22,6 +24,7 @@ from entrenous_wire.messages import (
     Hello,
     Kind,
     Leave,
+    Letter,
     Live,
     LiveCall,
     Login,
@@ -32,6 +35,7 @@ from entrenous_wire.messages import (
     RegistrationPolicy,
     Resume,
     Send,
+    Taken,
     Turn,
     TurnRequest,
     Welcome,
@@ -56,6 +60,8 @@ FROM_NODE: list[Message] = [
     Send(id=ID, to=ADDRESS, device=DEVICE, call=CALL, kind=Kind.ACCEPT, body=bytes(1024), record=TOKEN),
     Ack(seq=3),
     Live(calls=[LiveCall(call=CALL, record=TOKEN, peer=ADDRESS, device=DEVICE)]),
+    Taken(ids=[ID, CALL]),
+    DeleteAccount(request=5, signature=bytes(64)),
     TurnRequest(request=4),
 ]
 FROM_SERVER: list[Message] = [
@@ -66,6 +72,8 @@ FROM_SERVER: list[Message] = [
     Accepted(id=ID, record=TOKEN),
     Delivered(id=ID),
     Deliver(seq=1, id=ID, sender=ADDRESS, device=DEVICE, call=CALL, kind=Kind.END, body=bytes(2048), record=TOKEN),
+    Letter(id=ID, body=bytes(1024)),
+    Deleted(request=5),
     Turn(request=4, urls=["turn:192.0.2.1:3478"], username="u", password="hush", ttl=600),
     Error(code=ErrorCode.OFFLINE, message="The device is not connected.", id=ID, retry_after=1.5),
 ]
