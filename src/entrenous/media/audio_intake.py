@@ -29,13 +29,12 @@ class AudioIntake:
         on_news: told after each block that has come, and when the source is over.
     """
 
-    def __init__(self, source: AudioSource, on_news: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, source: AudioSource, on_news: Callable[[], None]) -> None:
         self._source = source
         self._on_news = on_news
         self._blocks: deque[tuple[SoundBlock, float]] = deque()
         self._ended = False
         self._failure: str | None = None
-        self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
@@ -56,17 +55,6 @@ class AudioIntake:
         self._room.set()
         return self._blocks.popleft()
 
-    async def wait(self, deadline: float) -> None:
-        """Return once there is a block, the source is over, or monotonic time has reached the deadline."""
-        if self._blocks or self._ended:
-            return
-        self._changed.clear()
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                await self._changed.wait()
-        except TimeoutError:
-            return
-
     def close(self) -> None:
         """Stop reading; harmless when repeated."""
         self._reading.cancel()
@@ -79,7 +67,6 @@ class AudioIntake:
                     self._room.clear()
                     await self._room.wait()
                 self._blocks.append((block, time.monotonic()))
-                self._changed.set()
                 self._on_news()
         except MediaError as error:
             self._failure = str(error)
@@ -88,7 +75,6 @@ class AudioIntake:
             self._failure = "The source of sound failed unexpectedly."
         finally:
             self._ended = True
-            self._changed.set()
             self._on_news()
 
 

@@ -140,15 +140,17 @@ class PlayoutBuffer:
             fec: whether it carries a coarse copy of the block before it.
         """
         samples = self._unwrap(timestamp)
-        packet = Packet(_position(samples), payload, blocks, fec, timestamp, at)
-        held = self._packets.get(packet.position)
+        position = _position(samples)
+        packet = Packet(position, payload, blocks, fec, timestamp, at)
+        held = self._packets.get(position)
         if held is not None and held.copy:
-            self._packets[packet.position] = packet
+            self._packets[position] = packet
             return
-        if held is not None or self._was(self._played, packet.position):
+        if held is not None or self._was(self._played, position):
             self.counters.duplicates += 1
             return
-        unexpected = 0.0 if self._arrivals.is_empty else packet.transit - self._arrivals.fastest
+        transit = packet.transit
+        unexpected = 0.0 if self._arrivals.is_empty else transit - self._arrivals.fastest
         if unexpected > _STRAY and self._packets:
             # While another path delivers, old packets of one that drains are late and nothing else.
             self.counters.late += 1
@@ -158,12 +160,12 @@ class PlayoutBuffer:
             return
         self._stray = None
         self._last_timestamp, self._last_samples = timestamp, samples
-        self._note_arrival(packet)
-        if self._begun and packet.position < self._next:
+        self._note_arrival(packet, transit)
+        if self._begun and position < self._next:
             self.counters.late += 1
             return
-        self._packets[packet.position] = packet
-        self._make_room(packet.position - _CAPACITY + 1)
+        self._packets[position] = packet
+        self._make_room(position - _CAPACITY + 1)
 
     def push_copy(self, timestamp: int, payload: bytes, at: float, *, blocks: int = 1) -> None:
         """Take the copy of an earlier packet that came in the bundle of one that was pushed just now.
@@ -200,10 +202,12 @@ class PlayoutBuffer:
         if not self._packets:
             return self._wait()
         wanted = self.wanted_delay
-        self._account_for_waiting(now, wanted)
-        if self._slack(now) - wanted > _TOO_MUCH:
-            self._leave_out(self._next + int((self._slack(now) - wanted) / BLOCK_SECONDS))
+        if self._waited:
+            self._account_for_waiting(now, wanted)
         slack = self._slack(now)
+        if slack - wanted > _TOO_MUCH:
+            self._leave_out(self._next + int((slack - wanted) / BLOCK_SECONDS))
+            slack = self._slack(now)
         self._delay = slack + stored / SAMPLE_RATE
         packet = self._packets.pop(self._next, None)
         if packet is None:
@@ -243,13 +247,13 @@ class PlayoutBuffer:
         """Whether a position before the next is among those of `what`, a bit each."""
         return self._begun and position < self._next and bool(what >> (self._next - 1 - position) & 1)
 
-    def _note_arrival(self, packet: Packet) -> None:
+    def _note_arrival(self, packet: Packet, transit: float) -> None:
         excuse = max(0.0, self._turn - packet.at) if self._begun else 0.0
-        self._arrivals.add(packet.at, packet.transit, excuse)
-        self._drift.add(packet.at, packet.transit)
+        self._arrivals.add(packet.at, transit, excuse)
+        self._drift.add(packet.at, transit)
         before = packet.position - 1
         if packet.fec and self._begun and before < self._next and not self._was(self._played | self._recovered, before):
-            self._arrivals.add_repair(packet.at, packet.transit + excuse + BLOCK_SECONDS)
+            self._arrivals.add_repair(packet.at, transit + excuse + BLOCK_SECONDS)
 
     def _take_stray(self, packet: Packet) -> None:
         """Keep a packet that fits nothing: its sender may have begun anew. With a second one that fits it, follow."""
@@ -296,15 +300,14 @@ class PlayoutBuffer:
 
     def _account_for_waiting(self, now: float, wanted: float) -> None:
         """What was concealed while nothing was here has stood in for blocks that are lost, but for wanted delay."""
-        if self._waited:
-            too_much = int((self._slack(now) - wanted + _TOLERATED) / BLOCK_SECONDS)
-            first = self._packets[min(self._packets)]
-            lost = min(self._waited, first.position - self._next, too_much)
-            self._waited = 0
-            if lost > 0:
-                self._advance(lost)
-                if first.fec and first.position == self._next:
-                    self._arrivals.add_repair(first.at, first.transit + BLOCK_SECONDS)
+        too_much = int((self._slack(now) - wanted + _TOLERATED) / BLOCK_SECONDS)
+        first = self._packets[min(self._packets)]
+        lost = min(self._waited, first.position - self._next, too_much)
+        self._waited = 0
+        if lost > 0:
+            self._advance(lost)
+            if first.fec and first.position == self._next:
+                self._arrivals.add_repair(first.at, first.transit + BLOCK_SECONDS)
 
     def _leave_out(self, until: int) -> None:
         """Go on with the last packet that is here up to the position `until`, if there is one."""
