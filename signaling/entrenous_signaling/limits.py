@@ -81,3 +81,17 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     remembered: Count = 128
     open_records: Count = 128
     held_devices: Count = 10_000
+
+
+class MessageBounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much is stored for devices that are not there; the operator may set each of them.
+
+    Args:
+        per_receiver: messages that may wait for one device.
+        bytes_per_receiver: of their sealed bodies together.
+        per_sender: how many of them may come from one account.
+    """
+
+    per_receiver: Count = 500
+    bytes_per_receiver: Count = 8 * 1024 * 1024
+    per_sender: Count = 50

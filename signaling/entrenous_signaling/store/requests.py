@@ -6,9 +6,14 @@ cannot be carried out now (database locked, disk full) has no result; `Hub.store
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import Final, TypeVar
+
+from ..limits import MessageBounds
+
+WEEK_SECONDS: Final = 7 * 24 * 3600
+"""Of when an account was last there, the week is kept (Unix seconds divided by this) and nothing finer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,160 @@ class ReplacePrekeys:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkActive:
+    """Note in which week a device of an account logged in; the result is `Done`.
+
+    Only a later week than the one noted is written, so that the database says a week and never a time.
+
+    Args:
+        username: the account; an unknown one is nothing to note.
+        week: Unix seconds // `WEEK_SECONDS`.
+    """
+
+    username: str
+    week: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAccount:
+    """Delete an account with its devices, prekeys and stored messages; the result is `Removed`, or None if unknown.
+
+    Its name is free afterwards.
+    """
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What went with an account."""
+
+    devices: int
+    prekeys: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountAccounts:
+    """Count what is kept; the result is `AccountTotals`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTotals:
+    """How many accounts there are, devices of theirs, and messages that wait for those."""
+
+    accounts: int
+    devices: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMessage:
+    """Keep a sealed message for a device until that has it in hand; the result is a `MessageOutcome`.
+
+    Args:
+        username, device: whom it is for.
+        id: which a receiver tells repetitions by; it is unique for the receiving device.
+        sender_tag: counts the messages of one sender for this receiver without naming the sender.
+        body: sealed.
+        expires: Unix seconds after which nobody needs it, in whole days, so that it does not say when it came.
+        bounds: how much may wait for a device.
+    """
+
+    username: str
+    device: str
+    id: bytes
+    sender_tag: bytes = field(repr=False)
+    body: bytes = field(repr=False)
+    expires: int
+    bounds: MessageBounds
+
+
+class MessageOutcome(Enum):
+    """What became of a message.
+
+    STORED: it is on disk. KNOWN: one with this id is there already, which is as good. NO_DEVICE: there is no such
+    device. FULL: as much is stored for the device as may be. SENDER_FULL: as much of this sender.
+    """
+
+    STORED = "stored"
+    KNOWN = "known"
+    NO_DEVICE = "no-device"
+    FULL = "full"
+    SENDER_FULL = "sender-full"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMessages:
+    """Read what is stored for a device, the earliest first; the result is `StoredMessages`.
+
+    Args:
+        username, device: whose.
+        after: only messages with a higher number: 0 for all, then the number of the last one that was read. Of one
+            device, no message appears later under a lower number.
+        limit: how many at most.
+    """
+
+    username: str
+    device: str
+    after: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message that waits; its number says nothing but its place in the order."""
+
+    number: int
+    id: bytes
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessages:
+    """Messages of one device in the order of their numbers."""
+
+    messages: tuple[StoredMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMessages:
+    """Delete messages that their device has in hand, unknown ids among them or not; the result is `Done`."""
+
+    username: str
+    device: str
+    ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Delete what nobody may keep any longer, and give its space on disk back; the result is `Expired`.
+
+    It is done in small steps, between which other requests have their turn; so one that failed may have deleted
+    something already, and is asked again.
+
+    Args:
+        now: Unix seconds; messages that expired by then go.
+        records_before: Unix seconds; records of calls that started before go.
+        inactive_before_week: accounts that were last active in an earlier week go, with all that is theirs. One of
+            which no week is known, from before weeks were kept, counts as active now.
+    """
+
+    now: int
+    records_before: int
+    inactive_before_week: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """How many of each were deleted; messages of removed accounts are not counted."""
+
+    messages: int
+    records: int
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
 class OpenRecord:
     """Open a call record; the result is `Done`. Repeating it changes nothing.
 
@@ -115,7 +274,7 @@ class OpenRecord:
         start: Unix seconds.
     """
 
-    token: bytes
+    token: bytes = field(repr=False)
     start: int
 
 
@@ -123,7 +282,7 @@ class OpenRecord:
 class TouchRecords:
     """Note that the open records were alive at `seen` (Unix seconds); the result is `Done`."""
 
-    tokens: tuple[bytes, ...]
+    tokens: tuple[bytes, ...] = field(repr=False)
     seen: int
 
 
@@ -137,7 +296,7 @@ class CloseRecord:
         duration: seconds.
     """
 
-    token: bytes
+    token: bytes = field(repr=False)
     start: int
     duration: int
 
@@ -146,14 +305,14 @@ class CloseRecord:
 class DiscardRecord:
     """Delete an open record that turned out to be a second one of its call; the result is `Done`."""
 
-    token: bytes
+    token: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
     """An open record as the database holds it when the server starts; times are Unix seconds."""
 
-    token: bytes
+    token: bytes = field(repr=False)
     start: int
     seen: int
 
@@ -180,7 +339,18 @@ StoreRequest = (
     | CloseRecord
     | DiscardRecord
 )
-StoreResult = Account | None | RegisterOutcome | DeviceOutcome | Done
+StoreResult = (
+    Account
+    | None
+    | RegisterOutcome
+    | DeviceOutcome
+    | MessageOutcome
+    | StoredMessages
+    | Removed
+    | AccountTotals
+    | Expired
+    | Done
+)
 
 Outcome = TypeVar("Outcome")
 
