@@ -86,3 +86,14 @@ def test_losses_in_bursts_bound_sound_to_no_less_than_it_needs(share: float) -> 
             bound.add(0 if losing else 1, 0 if losing else size, [SentPacket(at, size, None)] * losing, 0, at)
             starved += bound.bound < needed
     assert starved < 0.03 * 10 * 2000
+
+
+def test_a_bound_on_few_packets_is_let_go_as_fast_as_one_on_many() -> None:
+    bound, spacing, size = LossBound(), 0.06, 240
+    for number in range(100):
+        missing = [SentPacket(number * spacing, size, None)] * (number % 5 > 1)
+        bound.add(1 - len(missing), size * (1 - len(missing)), missing, 0, number * spacing)
+    assert bound.bound < 30_000
+    for number in range(100, 250):
+        bound.add(1, size, [], 0, number * spacing)
+    assert bound.bound == math.inf

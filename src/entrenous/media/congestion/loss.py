@@ -38,7 +38,12 @@ CAUTION = 0.95
 """Share of the capacity found that is sent."""
 
 RELEASE = 1.08
-"""Factor by which the bound rises with each observation in which nothing speaks for it."""
+LONGEST_RISE = 1.5
+"""Factor by which the bound rises with each window in which nothing speaks for it, and the seconds for which it does
+with one observation at most: sound alone takes several windows for one."""
+
+FITTED = 2
+"""Parameters of a fit, a capacity and the loss besides: so many observations say nothing of how losses vary."""
 
 _CANDIDATES = (0.5, 0.6, 0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.05)
 
@@ -90,24 +95,24 @@ class LossBound:
         self._observations.append(_Observation(self._bits / passed, self._sent, min(self._sent, self._lost)))
         self.loss = min(1.0, self._lost / self._sent)
         self._began_at, self._sent, self._lost, self._bits = now, 0, 0, 0.0
-        self._judge()
+        self._judge(passed)
         return True
 
-    def _judge(self) -> None:
+    def _judge(self, passed: float) -> None:
         seen = list(self._observations)
         total = sum(each.lost for each in seen) / sum(each.sent for each in seen)
         if self.loss <= TOLERATED and total <= 2 * TOLERATED:
-            self._release()
+            self._release(passed)
             return
         capacity = self._capacity(seen)
         if capacity is None:
-            self._release()
+            self._release(passed)
         else:
-            self.bound = min(self.bound * RELEASE, CAUTION * capacity)
+            self.bound = min(self.bound * _rise(passed), CAUTION * capacity)
 
-    def _release(self) -> None:
+    def _release(self, passed: float) -> None:
         if self.bound < math.inf:
-            self.bound *= RELEASE
+            self.bound *= _rise(passed)
             if self.bound > 2.0 * max(each.rate for each in self._observations):
                 self.bound = math.inf
 
@@ -119,6 +124,11 @@ class LossBound:
         best = max(range(len(_CANDIDATES)), key=lambda place: fits[place].likelihood)
         gain = fits[best].likelihood - fits[-1].likelihood
         return capacities[best] if gain > CONVICTION * fits[best].dispersion else None
+
+
+def _rise(passed: float) -> float:
+    """The factor by which the bound rises with an observation of `passed` seconds."""
+    return RELEASE ** (min(passed, LONGEST_RISE) / WINDOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +160,5 @@ def _fits(seen: list[_Observation], capacities: list[float]) -> list[_Fit]:
     rows = np.arange(len(capacities))
     expected = loss[rows, chosen]
     variation = (lost - sent * expected) ** 2 / (sent * expected * (1.0 - expected))
-    dispersion = np.maximum(1.0, (variation * weights).sum(axis=1) / weights.sum())
+    dispersion = np.maximum(1.0, (variation * weights).sum(axis=1) / max(1.0, weights.sum() - FITTED))
     return [_Fit(float(values[row, chosen[row]]), float(dispersion[row])) for row in rows]
