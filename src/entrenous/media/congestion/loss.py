@@ -128,7 +128,7 @@ class LossBound:
 
 def _rise(passed: float) -> float:
     """The factor by which the bound rises with an observation of `passed` seconds."""
-    return RELEASE ** (min(passed, LONGEST_RISE) / WINDOW)
+    return math.pow(RELEASE, min(passed, LONGEST_RISE) / WINDOW)
 
 
 @dataclass(frozen=True, slots=True)
