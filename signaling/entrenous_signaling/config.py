@@ -6,6 +6,7 @@ import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,6 +16,9 @@ from entrenous_wire.limits import LOGIN_SECONDS, SESSION_GRACE_SECONDS
 from entrenous_wire.messages import RegistrationPolicy
 
 from .limits import Bounds
+from .private_files import ensure_message_secret, read_private
+from .proxies import TrustedProxies
+from .retention import MessageSettings, Retention
 from .turn import Relay
 from .turn_secrets import read_secrets
 from .turn_settings import TurnSettings
@@ -23,6 +27,9 @@ Seconds = Annotated[float, Meta(gt=0.0)]
 Count = Annotated[int, Meta(ge=1)]
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8443"
+DEFAULT_DATA: Final = "entrenous-signaling-data"
+
+_POSTGRESQL: Final = "postgresql"
 
 
 class ConfigError(Exception):
@@ -74,34 +81,55 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Args:
         listen: HOST:PORT of the nodes' listener.
         name: the public name of the server, the host of its addresses; HOST:PORT of the listener when empty.
-        data: the directory of the databases.
-        registration: `open`, `invite` or `closed`.
+        data: the directory of what the server keeps; one server uses it at a time.
+        database: where accounts, messages and call records are: postgresql://USER@HOST:PORT/NAME, without a password;
+            SQLite files in `data` when empty.
+        database_password_file: the file with the password of that database, readable by the server alone; without,
+            PostgreSQL's own ways (PGPASSFILE) are used.
+        secret_file: the file with the server's own secret, by which it counts what one account has stored for another
+            without keeping who it was; `message-secret` in `data` when empty, made at the first start.
+        control_socket: where the running server answers `status` and `users`; `control.sock` in `data` when empty.
+        registration: who may register: `open` (anybody), `invite` (who has a code) or `closed`.
         tls_cert, tls_key: PEM files of the certificate chain and its key.
         insecure_loopback: listen without TLS, on a loopback address only: for tests and behind a proxy.
+        trusted_proxies: addresses and networks of the proxies in front, whose X-Forwarded-For is believed; what others
+            send is not.
         turn_urls: URLs of the operator's TURN relay; those of `turn` when empty.
-        turn_secret_file: the file with the secret that is shared with the relay, or two of them (see `turn_secrets`).
+        turn_secret_file: the file with the secret that is shared with the relay, or with two of them while they change
+            over (see `turn-secret`).
         admin_listen: HOST:PORT of the listener for health and metrics; none when empty.
-        max_connections: nodes connected at a time.
-        login_seconds: how long a connection may take to log in.
-        grace_seconds: how long a dropped session is kept.
+        max_connections: nodes connected at a time; each takes an open file.
+        login_seconds: how long a connection may take to log in, in seconds.
+        grace_seconds: how long a dropped session is kept, in seconds.
+        drain_seconds: over how many seconds nodes are asked to move when the server stops.
         limits: rates and queues.
+        messages: what is stored for devices that are offline.
+        retention: how long things are kept.
         turn: the relay itself: its name, and all that `turn-config` makes its configuration of.
     """
 
     listen: str = DEFAULT_LISTEN
     name: str = ""
-    data: str = "entrenous-signaling-data"
+    data: str = DEFAULT_DATA
+    database: str = ""
+    database_password_file: str = ""
+    secret_file: str = ""
+    control_socket: str = ""
     registration: RegistrationPolicy = RegistrationPolicy.OPEN
     tls_cert: str = ""
     tls_key: str = ""
     insecure_loopback: bool = False
+    trusted_proxies: tuple[str, ...] = ()
     turn_urls: tuple[str, ...] = ()
     turn_secret_file: str = ""
     admin_listen: str = ""
     max_connections: Count = 10_000
     login_seconds: Seconds = LOGIN_SECONDS
     grace_seconds: Seconds = SESSION_GRACE_SECONDS
+    drain_seconds: Seconds = 10.0
     limits: Bounds = Bounds()
+    messages: MessageSettings = MessageSettings()
+    retention: Retention = Retention()
     turn: TurnSettings = TurnSettings()
 
     @classmethod
@@ -156,6 +184,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 "--insecure-loopback listens on a loopback address only, such as --listen 127.0.0.1:8443."
             )
         self.public_name(listen)
+        self._check_database()
         if bool(self.relay_urls) != bool(self.turn_secret_file):
             raise ConfigError(
                 "A relay's place and its secret go together: --turn-url (or turn.host in the file) and "
@@ -165,12 +194,32 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             if not url.startswith(("turn:", "turns:")):
                 raise ConfigError(f"{url!r} is no relay: write turn:HOST:PORT or turns:HOST:PORT (RFC 7065).")
         try:
+            self.retention.check()
+            TrustedProxies.parse(self.trusted_proxies)
             if self.turn.addresses:
                 self.turn.check_for_relay()
             else:
                 self.turn.check()
         except ValueError as error:
             raise ConfigError(str(error)) from None
+
+    def _check_database(self) -> None:
+        if not self.database:
+            if self.database_password_file:
+                raise ConfigError("database_password_file is for a database that is named by `database`.")
+            return
+        try:
+            url = urlsplit(self.database)
+            usable = url.scheme == _POSTGRESQL and bool(url.path.strip("/")) and url.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ConfigError("database is no place of one: write postgresql://USER@HOST:PORT/NAME, or leave it out.")
+        if url.password is not None or "password" in parse_qs(url.query):
+            raise ConfigError(
+                "database holds a password, which listings of processes and copies of this file would show: put it "
+                "into a private file and name that as database_password_file."
+            )
 
     def public_name(self, listening: Listen) -> str:
         """The name of the server: the given one, or where it listens.
@@ -189,6 +238,45 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             return canonical_host(name)
         except ValueError as error:
             raise ConfigError(f"{name!r} is no name for a server. {error}") from None
+
+    @property
+    def control_path(self) -> Path:
+        """Where the control socket of the running server is."""
+        return Path(self.control_socket) if self.control_socket else Path(self.data) / "control.sock"
+
+    @property
+    def secret_path(self) -> Path:
+        """The file with the server's own secret."""
+        return Path(self.secret_file) if self.secret_file else Path(self.data) / "message-secret"
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        """The proxies whose word about the client's address is taken."""
+        return TrustedProxies.parse(self.trusted_proxies)
+
+    def message_key(self) -> bytes:
+        """The server's own secret, made now when the file is not there.
+
+        Raises:
+            ConfigError: it cannot be read or made, others may read it, or it is none.
+        """
+        try:
+            return ensure_message_secret(self.secret_path)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def database_password(self) -> str | None:
+        """The password of the database, or None when no file is named.
+
+        Raises:
+            ConfigError: the file cannot be read, others may read it, or it is empty.
+        """
+        if not self.database_password_file:
+            return None
+        try:
+            return read_private(Path(self.database_password_file))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     @property
     def relay_urls(self) -> tuple[str, ...]:

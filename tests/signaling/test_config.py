@@ -69,6 +69,14 @@ def test_a_wrong_file_is_named_with_its_field(text: str, words: str, tmp_path: P
         ({**LOOPBACK, "turn": {"host": "turn.example.org"}}, "go together"),
         ({**LOOPBACK, "turn": {"host": "Turn"}, "turn_secret_file": "s"}, "turn.host"),
         ({**LOOPBACK, "turn": {"port": 0}}, "turn.port"),
+        ({**LOOPBACK, "database": "mysql://host/name"}, "postgresql://"),
+        ({**LOOPBACK, "database": "postgresql://host"}, "postgresql://"),
+        ({**LOOPBACK, "database": "postgresql://host:what/name"}, "postgresql://"),
+        ({**LOOPBACK, "database": "postgresql://me:hush@host/name"}, "database_password_file"),
+        ({**LOOPBACK, "database": "postgresql://host/name?user=me&password=hush"}, "database_password_file"),
+        ({**LOOPBACK, "database_password_file": "p"}, "is for a database"),
+        ({**LOOPBACK, "retention": {"inactive_accounts_days": 5}}, "at least 28"),
+        ({**LOOPBACK, "trusted_proxies": ("0.0.0.0/0",)}, "every address"),
         ({**LOOPBACK, "turn": {"host": "r", "addresses": ["127.0.0.1"]}, "turn_secret_file": "s"}, "turn.addresses"),
     ],
 )
@@ -76,6 +84,7 @@ def test_what_does_not_go_together_is_said(options: dict[str, Any], words: str) 
     with pytest.raises(ConfigError) as error:
         load(**options)
     assert words in str(error.value)
+    assert "hush" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:8443", "[::1]:0", "localhost:65535"])
@@ -128,3 +137,30 @@ def test_a_file_with_the_relay_alone_can_be_read_but_not_served(tmp_path: Path) 
     assert ServerConfig.read(file, {}).turn.host == "turn.example.org"
     with pytest.raises(ConfigError, match="needs TLS"):
         ServerConfig.load(file, {})
+
+
+def test_what_belongs_to_the_data_is_there_unless_it_is_elsewhere() -> None:
+    config = load(**LOOPBACK, data="/d")
+    assert (str(config.control_path), str(config.secret_path)) == ("/d/control.sock", "/d/message-secret")
+    config = load(**LOOPBACK, control_socket="/run/c", secret_file="/etc/s")
+    assert (str(config.control_path), str(config.secret_path)) == ("/run/c", "/etc/s")
+
+
+def test_the_servers_own_secret_is_made_when_there_is_none(tmp_path: Path) -> None:
+    config = load(**LOOPBACK, data=str(tmp_path / "data"))
+    assert config.message_key() == config.message_key()
+    (tmp_path / "data" / "message-secret").chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        config.message_key()
+
+
+def test_the_password_of_the_database_comes_from_a_private_file(tmp_path: Path) -> None:
+    assert load(**LOOPBACK).database_password() is None
+    path = tmp_path / "password"
+    path.touch(mode=0o600)
+    path.write_text("a pass phrase\n")
+    config = load(**LOOPBACK, database="postgresql://me@db.example.org/calls", database_password_file=str(path))
+    assert config.database_password() == "a pass phrase"
+    path.chmod(0o604)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        config.database_password()
