@@ -223,6 +223,23 @@ async def test_on_hold_nothing_is_seen_or_heard_at_either_end_and_sound_keeps_it
     await close_call(*ends)
 
 
+async def test_on_hold_what_the_peer_still_shows_is_not_decoded() -> None:
+    here, there = await talking(RememberedCard(128, 96))
+    await until(lambda: len(there.sink.seen) > 3)
+    receiver = there.session.video_receiver
+    assert receiver is not None
+    there.session.hold(True)
+    await until(lambda: receiver.ignored > 1)
+    decoded = receiver.decoded
+    ignored = receiver.ignored
+    await until(lambda: receiver.ignored > ignored + 5)
+    assert receiver.decoded <= decoded + 1, "one may have been in the decoder"
+    there.session.hold(False)
+    seen = len(there.sink.seen)
+    await until(lambda: len(there.sink.seen) > seen + 3)
+    await close_call(here, there)
+
+
 async def test_muting_on_hold_outlasts_it() -> None:
     ends = await talking(RememberedCard(128, 96))
     await until(lambda: len(ends[1].sink.seen) > 1)

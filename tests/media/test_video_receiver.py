@@ -124,6 +124,35 @@ async def test_pictures_are_decoded_in_order_and_shown() -> None:
         await stop(bench)
 
 
+async def test_while_nothing_is_shown_nothing_is_decoded_and_a_key_frame_begins_anew() -> None:
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
+        bench.arrive(bench.packets(b"\x00key"))
+        await until(lambda: len(bench.shown) == 1)
+        bench.receiver.ignore(True)
+        bench.arrive(bench.packets(b"\x01unseen"))
+        bench.arrive(bench.packets(b"\x00unseen"))
+        assert (bench.receiver.ignored, bench.key_frame_requests) == (2, 0)
+        bench.receiver.ignore(True)
+        bench.receiver.ignore(False)
+        assert bench.key_frame_requests == 1
+        bench.arrive(bench.packets(b"\x01early"))
+        bench.arrive(bench.packets(b"\x00again"))
+        await until(lambda: len(bench.shown) == 2)
+        assert bench.decoded == [b"\x00key", b"\x00again"]
+        assert bench.receiver.freezes == 0
+        await stop(bench)
+
+
+async def test_where_nothing_came_meanwhile_no_key_frame_is_asked_for() -> None:
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
+        bench.receiver.ignore(True)
+        bench.receiver.ignore(False)
+        assert bench.key_frame_requests == 0
+        await stop(bench)
+
+
 async def test_a_lost_packet_is_asked_for_and_its_repair_completes_the_frame() -> None:
     async with one_thread() as thread:
         bench = PictureBench(thread, hold=5.0)
@@ -190,6 +219,7 @@ async def test_damage_asks_for_a_key_frame_and_goes_on_there() -> None:
         bench.arrive(bench.packets(b"\x00key"))
         bench.arrive(bench.packets(b"\x01!"))
         await until(lambda: bench.key_frame_requests == 1)
+        bench.packets(b"\x01lost")
         bench.arrive(bench.packets(b"\x01useless"))
         bench.arrive(bench.packets(b"\x00key"))
         await until(lambda: len(bench.shown) == 2)

@@ -61,6 +61,7 @@ class IncomingStreams:
         self._reports = reports
         self._send = send
         self._on_event = on_event
+        self._ignores = False
         self._playout = PlayoutClock()
         self._routes: dict[int, Route] = {}
         self._feedback: FeedbackMaker | None = None
@@ -92,6 +93,13 @@ class IncomingStreams:
             if receiver is not None:
                 receiver.identity = remote.by_kind[receiver.kind]
 
+    def ignore_pictures(self, ignores: bool) -> None:
+        """Decode no pictures from now on, or go on with key frames."""
+        self._ignores = ignores
+        for receiver in (self.video, self.screen):
+            if receiver is not None:
+                receiver.ignore(ignores)
+
     def _pictures(
         self,
         kind: StreamKind,
@@ -118,6 +126,7 @@ class IncomingStreams:
             lambda missing: self._send(rtcp.nack_request(self._own_ssrc, identity.ssrc, missing)),
             lambda: self._send(rtcp.key_frame_request(self._own_ssrc, identity.ssrc)),
         )
+        receiver.ignore(self._ignores)
         self._threads.append((receiver, thread))
         self._routes[identity.ssrc] = receiver.receive
         if identity.rtx_ssrc is not None:

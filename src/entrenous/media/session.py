@@ -239,6 +239,7 @@ class CallSession:
     def hold(self, held: bool) -> None:
         """Send silence and no pictures, and play and show nothing, until it is let go on."""
         self._sink.silenced = held
+        self.incoming.ignore_pictures(held)
         self.outgoing.hold(held)
 
     # Out

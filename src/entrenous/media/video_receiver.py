@@ -87,6 +87,8 @@ class VideoReceiver:
         self.shown_rate = RateMeter()
         self.frames = self.decoded = self.dropped = self.freezes = self.rejected = 0
         self.key_frames = self.key_frames_requested = self.nacks = self.repaired = 0
+        self.ignored = 0
+        """Frames that arrived whole while nothing was to be shown, and were not decoded."""
         self.size = (0, 0)
         self.codec: VideoCodec | None = None
         """Of the last picture, None before the first."""
@@ -116,11 +118,22 @@ class VideoReceiver:
         self._timer: asyncio.TimerHandle | None = None
         self._undecoded: deque[tuple[VideoCodec, bytes, int, bool]] = deque()
         self._arrived = asyncio.Event()
+        self._ignores = False
+        self._begins_anew = False
+        """Whether the next picture is the first one after others were ignored."""
         self._needs_key_frame = True
         self._requested_at = float("-inf")
         self._rejections = 0
         self._shown_at: float | None = None
         self._usual_interval = 1 / 30
+
+    def ignore(self, ignores: bool) -> None:
+        """Decode nothing from now on, or go on with a key frame, which is asked for if something was left out."""
+        ended, self._ignores = self._ignores and not ignores, ignores
+        if ignores:
+            self._undecoded.clear()
+        elif ended and self._begins_anew:
+            self._lose_reference(time.monotonic())
 
     def receive(self, packet: RtpPacket, size: int, at: float, *, repair: bool = False) -> None:
         """Take one packet of `size` bytes that arrived at monotonic time `at`.
@@ -182,6 +195,8 @@ class VideoReceiver:
     def _lose_reference(self, now: float) -> None:
         """What comes next cannot be decoded without a key frame: ask for one, unless that was done just now."""
         self._needs_key_frame = True
+        if self._ignores:
+            return
         if now - self._requested_at >= max(REQUEST_INTERVAL, 2.0 * (self._round_trip() or 0.0)):
             self._requested_at = now
             self.key_frames_requested += 1
@@ -210,12 +225,16 @@ class VideoReceiver:
             self._lose_reference(now)
 
     def _keep(self, encoded: bytes, frame: Frame) -> None:
+        if self._ignores:
+            self.ignored += 1
+            self._needs_key_frame = self._begins_anew = True
+            return
         key_frame = self._is_key_frame(frame.codec, encoded)
         # A sender that was muted begins with a key frame that nothing here made necessary.
-        resumes = key_frame and not frame.follows_gap and not self._needs_key_frame
+        resumes = self._begins_anew or (key_frame and not frame.follows_gap and not self._needs_key_frame)
         if key_frame:
             self.key_frames += 1
-            self._needs_key_frame = False
+            self._needs_key_frame = self._begins_anew = False
         elif frame.follows_gap or self._needs_key_frame:
             self.dropped += 1
             self._lose_reference(frame.arrived_at)
