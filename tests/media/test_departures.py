@@ -8,10 +8,11 @@ import pytest
 
 from entrenous.media.allocation import Demand
 from entrenous.media.codecs.base import VideoCodec
-from entrenous.media.departures import LEAST_PACE, OVERHEAD, Departures
+from entrenous.media.departures import LEAST_PACE, OVERHEAD, PACING, Departures
 from entrenous.media.feedback import TransportFeedback
 from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.outgoing import OutgoingStream
+from entrenous.media.pacer import BURST
 from entrenous.media.rtp import HEADER_LENGTH, RtpPacket, read_rtp
 from entrenous.media.streams import StreamKind
 
@@ -107,6 +108,28 @@ def test_a_probe_is_filled_with_repetitions_and_leaves_at_its_rate() -> None:
     assert {packet.ssrc for packet in way.left} == {2, 3}
     assert size >= 1_800_000 * 0.015 / 8
     assert now == pytest.approx(size * 8 / 1_800_000, abs=0.008)
+
+
+def test_pictures_leave_in_bursts_of_several_packets_at_their_pace() -> None:
+    way = Way()
+    way.departures.open(VIDEO, way.camera, Demand(60_000, 500_000))
+    rate = PACING * way.departures.rates[VIDEO]
+    size = round(rate * BURST / 8 / 4)  # four packets for each burst
+    way.departures.queue(
+        VIDEO, way.camera.frame([bytes(size - 20 - OVERHEAD)] * 20, 0, 0.0, marker=True, format_=VideoCodec.VP8)
+    )
+    now = begun = 1.0
+    way.departures.pump(now)
+    bursts = [len(way.left)]
+    while (next_at := way.departures.next_at()) is not None:
+        assert next_at >= now + BURST
+        now = next_at
+        way.departures.pump(now)
+        bursts.append(len(way.left) - sum(bursts))
+    assert way.departures.padded == 0
+    assert max(bursts) <= 5
+    assert min(bursts[:-1]) >= 4
+    assert now - begun == pytest.approx(20 * size * 8 / rate - BURST, abs=BURST)
 
 
 def test_before_the_first_picture_there_is_no_probe() -> None:

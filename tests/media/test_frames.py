@@ -110,3 +110,14 @@ def test_a_flood_without_ends_stays_within_bounds() -> None:
     for sequence in range(0, 4 * MAX_PACKETS, 2):
         buffer.push(sequence, VideoCodec.VP8, sequence, False, Piece(True, None, b"x"), 0.0)
         assert len(buffer) <= MAX_PACKETS
+
+
+def test_what_a_flood_completes_is_not_lost() -> None:
+    buffer = FrameBuffer()
+    assert len(buffer.push(0, VideoCodec.VP8, 0, True, Piece(True, None, b"first"), 0.0)) == 1
+    for sequence in range(2, 2 + MAX_PACKETS):  # behind the missing one, a packet each
+        assert buffer.push(sequence, VideoCodec.VP8, sequence, True, Piece(True, None, b"x"), 0.0) == []
+    out = buffer.push(2 + MAX_PACKETS, VideoCodec.VP8, 2 + MAX_PACKETS, True, Piece(True, None, b"x"), 0.0)
+    assert len(out) == MAX_PACKETS
+    assert out[0].follows_gap
+    assert len(buffer) == 0
