@@ -85,6 +85,15 @@ async def test_the_play_out_takes_up_the_beat_of_the_arrivals() -> None:
     assert beats == pytest.approx([round(beat) for beat in beats], abs=0.001)
 
 
+def test_a_turn_that_is_late_lets_in_what_waits_in_the_socket_before_it_plays() -> None:
+    bench = SoundBench()
+    due = bench.receiver._turn = time.monotonic() - 0.02
+    assert bench.receiver._have_turn() == due
+    bench.arrive(0, due - 0.03)
+    assert bench.receiver._have_turn() > due
+    assert len(bench.heard) == 1
+
+
 def test_a_repetition_is_no_rejection() -> None:
     bench = SoundBench()
     payload = bench.sealer.seal(bench.encode(0))

@@ -12,6 +12,7 @@ import pytest
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
 from entrenous.errors import DeviceError
+from entrenous.media import audio_sender as audio_sender_module
 from entrenous.media.audio_plan import AudioPlan
 from entrenous.media.audio_sender import AudioSender
 from entrenous.media.codecs.base import Samples
@@ -212,6 +213,31 @@ async def test_a_source_that_lags_further_behind_than_the_one_before_is_heard() 
     await wire.has(20)
     await stop(task)
     assert np.median(loudness(wire)[10:]) > 1000
+
+
+class PromptedSource:
+    """Yields a block whenever it is told to."""
+
+    def __init__(self) -> None:
+        self.prompt = asyncio.Event()
+
+    async def read(self) -> SoundBlock | None:
+        await self.prompt.wait()
+        self.prompt.clear()
+        return SoundBlock(TONE, time.monotonic())
+
+
+async def test_a_late_block_leaves_as_soon_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio_sender_module, "PATIENCE", 3600.0)
+    wire, source = Wire(), PromptedSource()
+    task = asyncio.create_task(audio_sender(source, wire, EventLog()).run())
+    for count in (1, 2):
+        await asyncio.sleep(0.03)  # the absence of packets has no event to wait for
+        assert len(wire.packets) == count - 1
+        source.prompt.set()
+        await wire.has(count)
+    await stop(task)
+    assert min(loudness(wire)[1:]) > 1000
 
 
 class StallingSource:

@@ -104,4 +104,5 @@ async def test_a_turn_that_fails_is_the_last_one() -> None:
         raise ValueError("once")
 
     with pytest.raises(ValueError, match="once"):
-        await Turns(take).run(time.monotonic())
+        async with asyncio.timeout(10):
+            await Turns(take).run(time.monotonic())
