@@ -113,3 +113,14 @@ def test_repairs_are_waited_for_without_being_fast() -> None:
 
 def test_there_is_an_end_to_what_can_be_needed() -> None:
     assert filled(([0.0] * 20 + [7.0]) * 20).needed == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("jitter", "most"), [(0.0, 0.065), (0.060, 0.110), (0.200, 0.250)])
+def test_repairs_are_waited_for_within_bounds(jitter: float, most: float) -> None:
+    source, history = random.Random(1), ArrivalHistory()
+    for number in range(1500):
+        at = number * 0.02 + 0.001
+        history.add(at, source.uniform(0, jitter))
+        history.add_repair(at, source.uniform(0, jitter) + 0.3)
+    assert history.needed == pytest.approx(most, abs=0.006)
+    assert history.recent <= most + 0.006

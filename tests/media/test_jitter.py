@@ -364,6 +364,32 @@ def test_a_far_copy_is_waited_for_once_losses_repeat() -> None:
     assert heard.mean_delay < 0.090
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_are_not_waited_for_much_beyond_jitter(seed: int) -> None:
+    source = random.Random(seed)
+    losing, latest, arrivals = False, 0.0, []
+    for number in range(3000):
+        losing = source.random() < (0.7 if losing else 0.08)
+        latest = max(latest, BASE + number * TURN + source.uniform(0.0, 0.060))
+        if not losing:
+            arrivals.append(Arrival(latest, number, copies=(3,)))
+    jitter_alone = listen([Arrival(each.at, each.number) for each in arrivals])
+    heard = listen(arrivals)
+    assert heard.wanted <= 0.060 + 0.050
+    assert heard.mean_delay <= jitter_alone.mean_delay + 0.045
+    assert heard.counters.copies_played > 300
+
+
+@pytest.mark.parametrize("length", [3, 4, 8])
+def test_a_single_burst_leaves_no_delay_for_the_copies_behind_it(length: int) -> None:
+    arrivals = [
+        Arrival(at, number, fec=False, copies=(3,)) for at, number in stream(300, lost=range(150, 150 + length))
+    ]
+    heard = listen(arrivals)
+    assert max(heard.delays) <= 0.020 + TURN
+    assert heard.counters.concealed == length
+
+
 def test_the_original_wins_over_its_copy() -> None:
     buffer = PlayoutBuffer()
     buffer.push(timestamp(0), b"first", 0.0)

@@ -8,6 +8,9 @@ burst is then one event and not fifty, a burst that happens once is no reason to
 within half a minute are. (The idea and the constants are those of NetEQ's delay manager; the buckets are finer.) A
 link that narrows makes a queue of some seconds, but once: so little more than what the last ten seconds needed is
 enough, whatever was before.
+
+Repairs of lost packets are counted along, but waited for within bounds: a conversation suffers from delay all the
+time, and from what a long burst takes away only then.
 """
 
 from __future__ import annotations
@@ -39,6 +42,12 @@ _CALM_MARGIN: Final = 1.25
 """Times the worst of that many half seconds that is enough from then on."""
 
 _ROUNDING: Final = 1e-9
+REPAIR_WAIT: Final = 0.045
+LEAST_BOUND: Final = 0.065
+"""Seconds of delay for the sake of repairs at most, beyond what packets themselves need, and where these need next to
+nothing the delay in all: a copy three packets behind is then just in time. With jitter most copies still are, for it
+is seldom that one is needed and delayed by nearly all that jitter does. (Measured with bursts of 60 ms, 20 % lost and
+30 ms of jitter either side: PESQ-WB 2.53 with 164 ms from mouth to ear, without a bound 2.62 with 177.)"""
 
 
 class ArrivalHistory:
@@ -46,12 +55,9 @@ class ArrivalHistory:
 
     def __init__(self) -> None:
         self._fastest: deque[tuple[float, float]] = deque()  # (arrival, transit), both rising
-        self._weights = [0.0] * _BUCKETS
-        self._samples = 0
+        self._packets = _Latest()
+        self._with_repairs = _Latest()
         self._interval_end: float | None = None
-        self._latest = self._latest_before = 0.0
-        self._lately: deque[float] = deque(maxlen=_CALM)
-        self._needed = 0.0
 
     @property
     def is_empty(self) -> bool:
@@ -66,12 +72,16 @@ class ArrivalHistory:
     @property
     def needed(self) -> float:
         """Seconds beyond the fastest transit within which nearly all arrived; 0 in the first half second."""
-        return self._needed
+        return min(self._with_repairs.needed, self._bound)
 
     @property
     def recent(self) -> float:
         """The same for all that arrived in the last half second to second: trouble seldom comes alone."""
-        return max(self._latest, self._latest_before)
+        return max(self._packets.recent, min(self._with_repairs.recent, self._bound))
+
+    @property
+    def _bound(self) -> float:
+        return max(self._packets.needed + REPAIR_WAIT, LEAST_BOUND)
 
     def add(self, at: float, transit: float, excuse: float = 0.0) -> None:
         """Take a packet.
@@ -87,36 +97,63 @@ class ArrivalHistory:
         fastest.append((at, transit))
         while fastest[0][0] < at - _WINDOW:
             fastest.popleft()
-        self.add_repair(at, transit + excuse)
+        self._follow(at)
+        delay = transit + excuse - fastest[0][1]
+        self._packets.add(delay)
+        self._with_repairs.add(delay)
 
     def add_repair(self, at: float, transit: float) -> None:
-        """Take what can stand in for a lost packet: it need not be fast, but is worth waiting for.
+        """Take what can stand in for a lost packet: it need not be fast, but is worth waiting for within bounds.
 
         Args:
             at: when it reached the socket.
             transit: seconds between the media time of what was lost and `at`.
         """
+        self._follow(at)
+        self._with_repairs.add(transit - self._fastest[0][1])
+
+    def _follow(self, at: float) -> None:
+        """Close the interval if it is over."""
         if self._interval_end is None:
             self._interval_end = at + _INTERVAL
         elif at >= self._interval_end:
-            self._take_sample()
+            self._packets.take_sample()
+            self._with_repairs.take_sample()
             self._interval_end = at + _INTERVAL
-        delay = transit - self._fastest[0][1]
-        if delay > self._latest:
-            self._latest = delay
 
-    def _take_sample(self) -> None:
+
+class _Latest:
+    """The latest arrival of each interval, in a histogram that forgets, and the delay that was enough for most."""
+
+    def __init__(self) -> None:
+        self.needed = 0.0
+        self._weights = [0.0] * _BUCKETS
+        self._samples = 0
+        self._now = self._before = 0.0
+        self._lately: deque[float] = deque(maxlen=_CALM)
+
+    @property
+    def recent(self) -> float:
+        """The latest of this interval and the one before."""
+        return max(self._now, self._before)
+
+    def add(self, delay: float) -> None:
+        """Take an arrival so many seconds after the fastest."""
+        if delay > self._now:
+            self._now = delay
+
+    def take_sample(self) -> None:
         """Close an interval: its latest arrival goes into the histogram."""
         self._samples += 1
         keep = min(_KEEP, 1.0 - 1.0 / self._samples)
         weights = [weight * keep for weight in self._weights]
-        weights[min(int(self._latest / _BUCKET), _BUCKETS - 1)] += 1.0 - keep
+        weights[min(int(self._now / _BUCKET), _BUCKETS - 1)] += 1.0 - keep
         self._weights = weights
-        self._lately.append(self._latest)
-        self._latest_before, self._latest = self._latest, 0.0
+        self._lately.append(self._now)
+        self._before, self._now = self._now, 0.0
         outliers = max(_OUTLIERS, 1.0 - keep) + _ROUNDING
         bucket, beyond = _BUCKETS, 0.0
         while bucket > 0 and beyond + weights[bucket - 1] <= outliers:
             bucket -= 1
             beyond += weights[bucket]
-        self._needed = min(bucket, math.ceil(_CALM_MARGIN * max(self._lately) / _BUCKET) + 1) * _BUCKET
+        self.needed = min(bucket, math.ceil(_CALM_MARGIN * max(self._lately) / _BUCKET) + 1) * _BUCKET

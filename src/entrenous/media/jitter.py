@@ -299,13 +299,16 @@ class PlayoutBuffer:
         return Conceal()
 
     def _account_for_waiting(self, now: float, wanted: float) -> None:
-        """What was concealed while nothing was here has stood in for blocks that are lost, but for wanted delay."""
+        """What was concealed while nothing was here has stood in for blocks that are lost, but for wanted delay.
+
+        Copies of them that came only now are too late: to play them would keep the delay of the longest burst.
+        """
         too_much = int((self._slack(now) - wanted + _TOLERATED) / BLOCK_SECONDS)
-        first = self._packets[min(self._packets)]
+        first = min(self._packets.values(), key=lambda packet: (packet.copy, packet.position))
         lost = min(self._waited, first.position - self._next, too_much)
         self._waited = 0
         if lost > 0:
-            self._advance(lost)
+            self._make_room(self._next + lost)
             if first.fec and first.position == self._next:
                 self._arrivals.add_repair(first.at, first.transit + BLOCK_SECONDS)
 
