@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.media.allocation import Demand
 from entrenous.media.codecs.base import VideoCodec
-from entrenous.media.departures import LEAST_PACE, OVERHEAD, PACING, Departures
+from entrenous.media.departures import LEAST_PACE, LEAST_PACING, OVERHEAD, PACING, Departures
 from entrenous.media.feedback import TransportFeedback
 from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.outgoing import OutgoingStream
@@ -224,3 +224,37 @@ def test_packets_are_as_large_as_the_path_makes_them() -> None:
     way.departures.feedback(TransportFeedback(0, 0, 0, (1,)), 0.1)
     way.speak(1.0)
     assert way.departures.controller.history._sent[1].size == len(way.left[1].payload) + HEADER_LENGTH + 100
+
+
+def test_large_frames_leave_no_faster_than_a_link_that_is_known_to_be_narrow() -> None:
+    durations = []
+    for narrow in (None, 500_000.0):
+        way = Way()
+        way.departures.open(VIDEO, way.camera, CAMERA)
+        way.departures.controller._prober._next_at = 100.0  # no probe
+        way.departures.controller._prober.carried = narrow
+        way.departures.open(VIDEO, way.camera, CAMERA)
+        way.show(50, 0.0)
+        now = 0.0
+        while (next_at := way.departures.next_at()) is not None:
+            now = max(now + 0.001, next_at)
+            way.departures.pump(now)
+        durations.append(now)
+    size = 50 * (1020 + OVERHEAD) * 8
+    assert durations[0] == pytest.approx(size / (2.5 * 536_000), rel=0.05)
+    assert durations[1] == pytest.approx(size / (LEAST_PACING * 536_000), rel=0.05)
+
+
+def test_a_small_probe_is_not_made_large_by_what_waits() -> None:
+    way = Way()
+    way.departures.open(VIDEO, way.camera, CAMERA)
+    way.show(20, 0.0)
+    now = 0.0
+    while way.departures.padded == 0:
+        now += 0.001
+        way.departures.pump(now)
+    before = way.octets
+    while way.departures._probe is not None:
+        now += 0.001
+        way.departures.pump(now)
+    assert way.octets - before < 1_800_000 * 0.015 / 8 + 1200

@@ -28,6 +28,9 @@ OVERHEAD = 44
 PACING = 2.5
 """Times the rate of the pictures at which packets leave: a frame takes its time, but not that of the next one."""
 
+LEAST_PACING = 1.1
+"""Times that rate at which they leave where more would only wait further on, in front of a link known to be narrow."""
+
 LEAST_PACE = 100_000.0
 """Bits a second at which packets leave at least: what was queued before a picture was paused has to end."""
 
@@ -116,7 +119,9 @@ class Departures:
         self._pumped_at = now
         self._begin_probe(now)
         while self._pacer.may_leave(now):
-            turn = self._pacer.pop()
+            # A small probe of large packets would take several times its time, all of which would be queue.
+            small = self._probe is not None and self._probe.size < self._probe.packets * _PADDING_SIZES[1]
+            turn = None if small else self._pacer.pop()
             if turn is None and self._probe is not None:
                 turn = self._padding(self._probe)
             if turn is None:
@@ -219,7 +224,11 @@ class Departures:
 
     def _pace(self) -> None:
         pictures = sum(self.rates.get(kind, 0) for kind in self._pictures)
-        self._pacer.rate = max(LEAST_PACE, PACING * pictures)
+        pace = PACING * pictures
+        bottleneck = self.controller.bottleneck
+        if bottleneck is not None:
+            pace = min(pace, max(LEAST_PACING * pictures, bottleneck - self.rates.get(StreamKind.AUDIO, 0)))
+        self._pacer.rate = max(LEAST_PACE, pace)
 
     def _divide(self) -> None:
         self.rates = self._allocator.divide(self.controller.rate, self._demands)

@@ -31,7 +31,7 @@ from .repairs import is_worth_doubling
 from .stats import RateMeter
 from .streams import Picture, StreamKind
 
-MAX_BACKLOG = 0.250
+MAX_BACKLOG = 0.100
 """Seconds of this stream waiting to leave beyond which pictures are skipped."""
 
 LARGEST = PictureSize(3840, 2160, 60.0)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from entrenous.media.congestion.aimd import BACKOFF, GROWTH, HEADROOM, HEADROOM_BITS, DelayBasedRate, LinkCapacity
+from entrenous.media.congestion.aimd import (
+    BACKOFF,
+    CLIMB,
+    GROWTH,
+    HEADROOM,
+    HEADROOM_BITS,
+    DelayBasedRate,
+    LinkCapacity,
+)
 from entrenous.media.congestion.trendline import Usage
 
 
@@ -88,3 +96,13 @@ def test_the_capacity_follows_slowly_and_begins_anew_far_below() -> None:
     assert capacity.exceeded(1_200_000)
     capacity.overused_at(300_000)
     assert capacity.estimate == 300_000
+
+
+def test_far_below_what_the_path_carried_it_climbs_fast_though_a_limit_is_known() -> None:
+    rate = DelayBasedRate(300_000, 0.0)
+    rate.update(Usage.OVERUSED, 300_000, 0.05, 0.0, limited=False)
+    rate.update(Usage.NORMAL, 255_000, 0.05, 0.5, limited=False)
+    before = rate.rate
+    for step in range(1, 21):
+        rate.update(Usage.NORMAL, rate.rate, 0.05, 0.5 + step * 0.05, limited=False, climbing=True)
+    assert rate.rate == pytest.approx(CLIMB * before, rel=0.01)

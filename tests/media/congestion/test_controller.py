@@ -183,3 +183,11 @@ def test_whatever_is_reported_the_rate_stays_within_bounds(
         else:
             controller.path_changed(now)
         assert LEAST_RATE <= controller.rate <= GREATEST_RATE
+
+
+def test_a_limit_shows_where_a_queue_has_built_up() -> None:
+    controller = CongestionController(0.0)
+    now = carry(controller, 0.0, 3.0, 1_000_000)
+    assert controller.bottleneck is None
+    carry(controller, now, 0.1, 1_000_000, delay=0.5)
+    assert controller.bottleneck is not None

@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.media.allocation import Demand
 from entrenous.media.streams import StreamKind
-from lab.bottleneck import AUDIO, SCREEN, VIDEO, Link, LossBasedFlow, SimulatedCall, World
+from lab.bottleneck import AUDIO, SCREEN, VIDEO, CubicFlow, Link, LossBasedFlow, SimulatedCall, World
 
 MEGABIT = 1_000_000.0
 SOUND_ON_THE_WIRE = 62_000.0
@@ -135,3 +135,38 @@ def test_a_new_path_is_taken_up_in_a_moment() -> None:
     assert call.departures.controller.timeouts == 0
     assert max(call.trace.delays(10.5, 16.0)) < 0.3
     assert call.trace.arriving(13.0, 16.0) > 0.6 * 2 * MEGABIT
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_call_begins_without_filling_the_queue(seed: int) -> None:
+    """Its first pictures stand alone, and it finds out within the first second what the link carries."""
+    trace = run(6.0, seed, 2 * MEGABIT, link={"queue": 0.3}, key_frame=6.0).trace
+    assert max(trace.delays(0.0, 2.0)) < 0.025 + 0.065
+    assert trace.arriving(1.0, 6.0) > 0.7 * 2 * MEGABIT
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_jitter_that_keeps_the_order_does_not_hide_a_link_that_widens(seed: int) -> None:
+    world = World(seed)
+    link = Link(world, 2 * MEGABIT, queue=0.3, jitter=0.06, in_order=True)
+    trace = SimulatedCall(world, link, key_frame=6.0).trace
+    world.at(10.0, lambda: setattr(link, "rate", 0.3 * MEGABIT))
+    world.at(30.0, lambda: setattr(link, "rate", 2 * MEGABIT))
+    world.run(50.0)
+    assert trace.sending(11.0, 12.0) <= 1.1 * 0.3 * MEGABIT
+    assert sum(trace.delays(15.0, 30.0)) / len(trace.delays(15.0, 30.0)) < 0.15
+    assert trace.arriving(40.0, 50.0) > 0.7 * 2 * MEGABIT
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_beside_a_transfer_in_a_short_queue_there_is_a_share_for_both(seed: int) -> None:
+    world = World(seed)
+    link = Link(world, 2 * MEGABIT, queue=0.1)
+    call = SimulatedCall(world, link, key_frame=6.0)
+    world.run(5.0)
+    transfer = CubicFlow(world, link)
+    world.run(20.0)
+    before = transfer.arrived
+    world.run(60.0)
+    assert call.trace.arriving(20.0, 60.0) > 0.3 * 2 * MEGABIT
+    assert (transfer.arrived - before) * 8 / 40.0 > 0.15 * 2 * MEGABIT

@@ -16,6 +16,7 @@ from entrenous.media.congestion.probing import (
     PATIENCE,
     PERIODIC_INTERVAL,
     RECOVERY_INTERVALS,
+    TREMBLING,
     Probe,
     Prober,
 )
@@ -55,7 +56,7 @@ def test_a_path_that_does_not_carry_it_shows_what_it_carries() -> None:
     prober = Prober(0.0)
     probe = due(prober, 600_000, 0.0)
     assert probe is not None
-    assert pass_through(prober, probe, 700_000, 0.1) == pytest.approx(0.95 * 700_000, rel=0.01)
+    assert pass_through(prober, probe, 700_000, 0.1) == pytest.approx(0.9 * 700_000, rel=0.01)
     assert due(prober, 665_000, 0.2) is None
 
 
@@ -135,3 +136,42 @@ def test_it_rests_whenever_nothing_could_be_due() -> None:
     assert not prober.rests(1e6, MOST, PERIODIC_INTERVAL + PATIENCE)  # given up, and time for the next one
     prober.fell(1e6, 0.9e6, 100.0)
     assert prober.rests(0.9e6, MOST, 100.0 + AFTER_OVERUSE / 2)
+
+
+def test_what_slowed_a_probe_is_known_until_there_may_be_more_or_less() -> None:
+    prober = Prober(0.0)
+    for change in (lambda: prober.fell(6e5, 5e5, 1.0), lambda: prober.widened(1.0), lambda: prober.start(1.0)):
+        prober.start(0.0)
+        probe = due(prober, 600_000, 0.0)
+        assert probe is not None
+        pass_through(prober, probe, 700_000, 0.1)
+        assert prober.carried == pytest.approx(700_000, rel=0.01)
+        change()
+        assert prober.carried is None
+
+
+def test_a_probe_that_passed_tells_what_is_carried_while_more_is_sought() -> None:
+    prober = Prober(0.0)
+    probe = due(prober, 600_000, 0.0)
+    assert probe is not None
+    pass_through(prober, probe, 50_000_000, 0.1)
+    assert prober.carried == pytest.approx(probe.rate, rel=0.01)
+    last = due(prober, 0.9 * MOST, 0.2)
+    assert last is not None
+    pass_through(prober, last, 50_000_000, 0.3)
+    assert prober.carried is None
+
+
+def test_under_jitter_it_climbs_where_it_would_probe_and_rests_after_a_climb_that_failed() -> None:
+    prober = Prober(0.0)
+    prober.fell(2_000_000, 255_000, 10.0)
+    shaken = 2 * TREMBLING
+    assert not prober.climbs(255_000, shaken, 10.0 + AFTER_OVERUSE - 0.01)
+    assert prober.climbs(255_000, shaken, 10.0 + AFTER_OVERUSE)
+    assert due(prober, 255_000, 10.0 + AFTER_OVERUSE, jitter=shaken) is None
+    assert not prober.climbs(255_000, TREMBLING / 2, 10.0 + AFTER_OVERUSE)
+    assert prober.climbs(255_000, shaken, 12.0)
+    prober.fell(400_000, 255_000, 12.0)
+    assert not prober.climbs(255_000, shaken, 12.0 + RECOVERY_INTERVALS[0] - 0.01)
+    assert prober.climbs(255_000, shaken, 12.0 + RECOVERY_INTERVALS[0])
+    assert not prober.climbs(1_900_000, shaken, 12.0 + RECOVERY_INTERVALS[0])

@@ -62,3 +62,29 @@ def test_packets_that_are_many_or_no_more_than_a_few_say_nothing_of_trembling(pa
     for number in range(packets):
         queue.add(number * 0.01, number * 0.01 + 0.05)
     assert not queue.only_trembles
+
+
+def test_what_packets_usually_wait_is_learnt_slowly_and_forgotten() -> None:
+    queue = QueueDelay()
+    for number in range(4000):
+        late = 0.03 if number % 100 else 0.0
+        queue.add(number * 0.02, number * 0.02 + late)
+        queue.look()
+        if number == 20:
+            assert queue.usual < 0.03
+    assert 0.03 < queue.usual <= 0.05
+    assert queue.trembling == pytest.approx(queue.usual / 2)
+    for number in range(4000, 5000):
+        queue.add(number * 0.02, number * 0.02)
+        queue.look()
+    assert queue.usual <= 0.001
+
+
+def test_a_queue_that_all_packets_wait_in_stands() -> None:
+    queue = QueueDelay()
+    assert queue.standing == 0.0
+    for number in range(200):
+        queue.add(number * 0.02, number * 0.02 + (0.06 if number >= 100 else 0.0))
+        if number == 110:
+            assert queue.standing == pytest.approx(0.0, abs=1e-6)
+    assert queue.standing == pytest.approx(0.06)

@@ -17,6 +17,9 @@ BACKOFF = 0.85
 GROWTH = 1.08
 """Factor of a second, far from any known limit."""
 
+CLIMB = 2.0
+"""Factor of a second where the rate is far below one that the path carried or may carry."""
+
 HEADROOM = 1.5
 HEADROOM_BITS = 10_000.0
 """Times what arrives, and bits a second on top, to which the rate may grow: beyond it nothing has been tried."""
@@ -76,7 +79,16 @@ class DelayBasedRate:
         self._grown_at = now
         self._holding = False
 
-    def update(self, usage: Usage, arriving: float | None, round_trip: float, now: float, *, limited: bool) -> bool:
+    def update(
+        self,
+        usage: Usage,
+        arriving: float | None,
+        round_trip: float,
+        now: float,
+        *,
+        limited: bool,
+        climbing: bool = False,
+    ) -> bool:
         """Follow one judgement of the path.
 
         Args:
@@ -85,6 +97,7 @@ class DelayBasedRate:
             round_trip: seconds.
             now: monotonic seconds.
             limited: whether less than the rate is sent for want of something to send.
+            climbing: whether the rate is to grow fast, though a limit is known.
 
         Returns:
             Whether the rate was taken down.
@@ -95,7 +108,7 @@ class DelayBasedRate:
             case Usage.UNDERUSED:
                 self._holding = True  # the queue drains: what arrives now is more than the path carries
             case Usage.NORMAL:
-                self._grow(arriving, round_trip, now, limited=limited)
+                self._grow(arriving, round_trip, now, limited=limited, climbing=climbing)
             case _ as never:
                 assert_never(never)
         return False
@@ -116,7 +129,7 @@ class DelayBasedRate:
         self.rate = lower
         return True
 
-    def _grow(self, arriving: float | None, round_trip: float, now: float, *, limited: bool) -> None:
+    def _grow(self, arriving: float | None, round_trip: float, now: float, *, limited: bool, climbing: bool) -> None:
         passed = min(1.0, now - self._grown_at)
         self._grown_at = now
         if self._holding:
@@ -125,7 +138,9 @@ class DelayBasedRate:
         if arriving is not None and self.capacity.exceeded(arriving):
             self.capacity.forget()
         ceiling = self.rate if arriving is None else HEADROOM * arriving + HEADROOM_BITS
-        if self.capacity.estimate is not None and not limited:
+        if climbing:
+            grown = self.rate * CLIMB**passed
+        elif self.capacity.estimate is not None and not limited:
             slope = max(_LEAST_SLOPE, _PACKET_BITS / (round_trip + _RESPONSE_MARGIN))
             grown = self.rate + slope * passed
         else:

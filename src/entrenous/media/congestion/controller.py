@@ -89,6 +89,12 @@ class CongestionController:
         """Bits a second that arrive, None while unknown."""
         return self._throughput.rate()
 
+    @property
+    def bottleneck(self) -> float | None:
+        """Bits a second beyond which packets may only wait on the way, None where nothing speaks for that."""
+        known = [rate for rate in (self._prober.carried, self._delay.capacity.estimate) if rate is not None]
+        return max(known) if known else None
+
     def sent(self, size: int, now: float, probe: int | None = None) -> None:
         """Note that the packet numbered `history.next_number` left with `size` bytes on the wire."""
         self.history.add(now, size, probe)
@@ -120,11 +126,8 @@ class CongestionController:
                 probed = self._take(arrival, now) or probed
         if arrivals:
             self.round_trip = max(0.0, now - max(arrival.sent_at for arrival in arrivals))
-        grown = self._queue.seconds - self._queued
-        self._queued += SUDDEN_SHARE * grown
-        usage = Usage.OVERUSED if grown > SUDDEN_QUEUE else self._trendline.usage
         self.loss.add(len(arrivals), octets, outcome.missing, outcome.late, now)
-        self._adjust(usage, probed, now)
+        self._adjust(probed, now)
 
     def _take(self, arrival: Arrival, now: float) -> float | None:
         self._throughput.add(arrival.arrived_at, arrival.size)
@@ -132,17 +135,29 @@ class CongestionController:
         step = self._groups.add(arrival.sent_at, arrival.arrived_at)
         if step is not None:
             self._trendline.add(step)
-        return self._prober.arrived(arrival, self._queue.jitter, now) if arrival.probe is not None else None
+        return self._prober.arrived(arrival, self._queue.trembling, now) if arrival.probe is not None else None
 
-    def _adjust(self, usage: Usage, probed: float | None, now: float) -> None:
+    def _usage(self, now: float, *, limited: bool) -> Usage:
+        """What the delays say of the path, where it is the path and us that they speak of."""
+        queue = self._queue.seconds
+        grown = queue - self._queued
+        self._queued += SUDDEN_SHARE * grown
+        usual = self._queue.usual
+        self._queue.look()
+        usage = Usage.OVERUSED if grown > SUDDEN_QUEUE else self._trendline.usage
+        if usage is not Usage.OVERUSED:
+            return usage
+        others = self._drain.contended(now) and self.loss.loss <= TOLERATED
+        jitter = queue <= usual or (limited and self._queue.only_trembles)
+        return Usage.NORMAL if others or jitter else usage
+
+    def _adjust(self, probed: float | None, now: float) -> None:
         before, bounded = self._delay.rate, self._delay.capacity.estimate is not None
         limited = self.limited(now)
+        usage = self._usage(now, limited=limited)
         round_trip = _UNKNOWN_ROUND_TRIP if self.round_trip is None else self.round_trip
-        if usage is Usage.OVERUSED and self._drain.contended(now) and self.loss.loss <= TOLERATED:
-            usage = Usage.NORMAL
-        if usage is Usage.OVERUSED and limited and self._queue.only_trembles:
-            usage = Usage.NORMAL
-        if self._delay.update(usage, self._measured(now), round_trip, now, limited=limited):
+        climbing = self._prober.climbs(before, self._queue.trembling, now) and self.loss.bound > before
+        if self._delay.update(usage, self._measured(now), round_trip, now, limited=limited, climbing=climbing):
             self.decreases += 1
             self._prober.fell(before, self._delay.rate, now)
             self._drain.begin(self._queue.seconds, now)
@@ -151,7 +166,7 @@ class CongestionController:
             self._proven, self._proven_at = probed, now
         elif bounded and self._delay.capacity.estimate is None:
             self._prober.widened(now)
-        self._drain.follow(self._queue.seconds, now)
+        self._drain.follow(self._queue.seconds, self._queue.standing, now)
         self._delay.rate = max(LEAST_RATE, min(GREATEST_RATE, self._delay.rate))
 
     def _measured(self, now: float) -> float | None:
@@ -189,7 +204,7 @@ class CongestionController:
         return self._prober.due(
             self._delay.rate,
             most,
-            self._queue.jitter,
+            self._queue.trembling,
             now,
             quiet=quiet,
             limited=self.limited(now),

@@ -18,7 +18,7 @@ NEXT_FACTOR = 2.0
 ENOUGH = 0.7
 """Share of its rate at which a probe counts as gone through: the next one tries more at once."""
 
-RECOVERY_INTERVALS = (2.0, 8.0)
+RECOVERY_INTERVALS = (2.0, 3.0)
 RECOVERY_SECONDS = 60.0
 """Seconds between probes, first and later, and for how long, after the rate has fallen far: it may soon be back."""
 
@@ -41,11 +41,14 @@ LEAST_PACKETS = 5
 PATIENCE = 1.0
 """Seconds after which a probe whose packets were not reported is given up."""
 
+TREMBLING = 0.016
+"""Seconds of jitter beyond which a probe short enough for a narrow path says nothing."""
+
 _HARMLESS_JITTER = 0.005
 _REPORTED_SHARE = 0.8
 _MAX_COMPRESSION = 2.0
 """Times the rate of sending beyond which arrivals were bunched on the way and say nothing."""
-_KEPT_SHARE = 0.95
+_KEPT_SHARE = 0.9
 _SLOWED = 0.9
 """Share of the rate of sending below which a queue has formed; then some less than what arrived is what there is."""
 
@@ -87,7 +90,7 @@ class _Train:
         if arrival.sent_at >= self.last_sent:
             self.last_sent, self.last_sent_size = arrival.sent_at, arrival.size
         if arrival.arrived_at < self.first_arrived:
-            self.first_arrived, self.first_arrived_size = arrival.arrived_at, arrival.size
+            self.first_arrived, self.first_arrived_size = (arrival.arrived_at, arrival.size)
         self.last_arrived = max(self.last_arrived, arrival.arrived_at)
 
     @property
@@ -95,9 +98,18 @@ class _Train:
         enough = _REPORTED_SHARE * self.probe.packets
         return self.packets >= enough and self.octets >= _REPORTED_SHARE * self.probe.size
 
+    @property
+    def slowed_to(self) -> float | None:
+        """The rate at which it arrived, if that was clearly slower than it was sent."""
+        sending, arriving = (self.last_sent - self.first_sent, self.last_arrived - self.first_arrived)
+        if sending <= 0.0 or arriving <= 0.0:
+            return None
+        arrived = (self.octets - self.first_arrived_size) * 8 / arriving
+        return arrived if arrived < _SLOWED * (self.octets - self.last_sent_size) * 8 / sending else None
+
     def rate(self, jitter: float) -> float | None:
         """What the path was seen to carry, None when the train says nothing."""
-        sending, arriving = self.last_sent - self.first_sent, self.last_arrived - self.first_arrived
+        sending, arriving = (self.last_sent - self.first_sent, self.last_arrived - self.first_arrived)
         # The first may have been held up and the last not: then the train looks shorter than it was.
         arriving += 2.0 * _harm(jitter)
         if sending <= 0.0 or arriving <= 0.0:
@@ -123,6 +135,11 @@ class Prober:
     def __init__(self, now: float) -> None:
         self.sent = 0
         """Probes so far."""
+        self.carried: float | None = None
+        """Bits a second at which the last probe arrived, if that is all that the path carries or the next one is to
+        find out; None: unknown, or all that could be used."""
+        self._beyond = False
+        """Whether more than the last probe could be used."""
         self._train: _Train | None = None
         self._next_at = now
         self._wanted: float | None = None
@@ -130,6 +147,7 @@ class Prober:
         self._before_fall = 0.0
         self._fell_at = -math.inf
         self._recovery_interval = RECOVERY_INTERVALS[0]
+        self._climbing = False
         self.start(now)
 
     def start(self, now: float) -> None:
@@ -138,11 +156,18 @@ class Prober:
         self._next_at = now
         self._train = None
         self._fell_at = -math.inf
+        self._unknown = True
+        self.carried = None
 
     def fell(self, before: float, after: float, now: float) -> None:
         """Note that the rate was taken down from `before`."""
-        self._wanted = None
+        self._wanted = self.carried = None
+        unknown, self._unknown = self._unknown, False
         self._train = None
+        if self._climbing and not unknown:
+            self._next_at = now + self._recovery_interval
+            self._recovery_interval = min(RECOVERY_INTERVALS[1], 1.5 * self._recovery_interval)
+            return
         if after < FAR * before or now - self._fell_at < AFTER_OVERUSE:
             recent = now - self._fell_at < RECOVERY_SECONDS
             self._before_fall = max(before, self._before_fall) if recent else before
@@ -150,10 +175,27 @@ class Prober:
             self._recovery_interval = RECOVERY_INTERVALS[0]
         self._next_at = max(self._next_at, now + AFTER_OVERUSE)
 
+    def climbs(self, rate: float, jitter: float, now: float) -> bool:
+        """Whether the rate is to rise fast until a queue shows: jitter hides what a probe could say.
+
+        Args:
+            rate: bits a second that the path is thought to carry.
+            jitter: seconds by which the delays of packets differ.
+            now: monotonic seconds.
+        """
+        far = self._unknown or self._recovers(rate, now)
+        self._climbing = far and jitter > TREMBLING and now >= self._next_at
+        return self._climbing
+
+    def _recovers(self, rate: float, now: float) -> bool:
+        """Whether the rate is far below what it was a moment ago."""
+        return now - self._fell_at < RECOVERY_SECONDS and rate < FAR * self._before_fall
+
     def widened(self, now: float) -> None:
         """Note that more arrives than the path was thought to carry: there may be much more."""
         self._wanted = FIRST_FACTOR
         self._next_at = min(self._next_at, now)
+        self.carried = None
 
     def rests(self, rate: float, most: float, now: float) -> bool:
         """Whether there is nothing to probe now, however the path is; the arguments are those of `due`."""
@@ -177,7 +219,9 @@ class Prober:
         """
         if not quiet or self.rests(rate, most, now):
             return None
-        recovering = now - self._fell_at < RECOVERY_SECONDS and rate < FAR * self._before_fall
+        recovering = self._recovers(rate, now)
+        if recovering and jitter > TREMBLING:
+            return None
         if bounded and not recovering and not limited and self._wanted is None:
             return None
         factor = self._wanted
@@ -187,6 +231,7 @@ class Prober:
         interval = self._recovery_interval if recovering else IDLE_INTERVAL if limited else PERIODIC_INTERVAL
         self._next_at = now + interval
         target = min(factor * rate, most)
+        self._beyond = target < most
         probe = Probe(self.sent, target, LEAST_PACKETS, round(target * (SECONDS + 2.0 * _harm(jitter)) / 8))
         self.sent += 1
         self._train = _Train(probe, now)
@@ -211,6 +256,7 @@ class Prober:
             return None
         self._train = None
         rate = train.rate(jitter)
+        self.carried = train.slowed_to or (rate if self._beyond else None)
         if rate is not None and rate >= ENOUGH * train.probe.rate:
             self._wanted = NEXT_FACTOR
             self._next_at = now

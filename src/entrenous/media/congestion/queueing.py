@@ -24,6 +24,14 @@ FEW_SECONDS = 0.4
 """Seconds over which so many packets are sent where there is sound alone."""
 
 
+MEDIAN_STEP = 0.0005
+"""Seconds by which the median of what packets wait follows each look: half of what was seen was above it."""
+
+USUAL_FACTOR = 1.5
+MOST_USUAL = 0.070
+"""Times that median which jitter alone makes packets wait often, and the seconds that it accounts for at the most."""
+
+
 class QueueDelay:
     """Follows the delay of one path."""
 
@@ -32,6 +40,7 @@ class QueueDelay:
         self._least = 0.0  # of all buckets
         self._recent: deque[float] = deque(maxlen=RECENT_PACKETS)
         self._last: deque[tuple[float, float]] = deque(maxlen=STANDING_PACKETS)
+        self._median = 0.0
         self.jitter = 0.0
         """Seconds by which the delays of successive packets differ, on a sliding average."""
 
@@ -59,6 +68,25 @@ class QueueDelay:
         return max(0.0, min(self._recent) - self._least)
 
     @property
+    def standing(self) -> float:
+        """How long all of the last packets waited at the least: what jitter spares now and then, and a queue never."""
+        return min(delay for _, delay in self._last) - self._least if self._last else 0.0
+
+    def look(self) -> None:
+        """Let what packets wait now count for what they usually wait; to be called at regular times."""
+        self._median = max(0.0, self._median + (MEDIAN_STEP if self.seconds > self._median else -MEDIAN_STEP))
+
+    @property
+    def usual(self) -> float:
+        """Seconds up to which packets usually wait, for jitter alone."""
+        return min(MOST_USUAL, USUAL_FACTOR * self._median)
+
+    @property
+    def trembling(self) -> float:
+        """Seconds by which the delays of packets differ without a queue, as far as can be told."""
+        return max(self.jitter, self.usual / 2)
+
+    @property
     def only_trembles(self) -> bool:
         """Whether there is sound alone, and no queue for certain: some of its last packets were spared it.
 
@@ -67,5 +95,4 @@ class QueueDelay:
         if not self._last or self._last[-1][0] - self._last[0][0] < FEW_SECONDS:
             return False
         delays = [delay for _, delay in self._last]
-        standing = min(delays) - self._least
-        return standing <= max(STANDING_QUEUE, max(delays) - min(delays))
+        return self.standing <= max(STANDING_QUEUE, max(delays) - min(delays))
