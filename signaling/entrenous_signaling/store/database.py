@@ -28,6 +28,9 @@ from .requests import OpenRow
 BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process that holds the database locked."""
 
+_FETCHED: Final = 1000
+"""Rows that an export holds in memory at a time."""
+
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 
@@ -136,10 +139,14 @@ def read_open_rows(databases: Databases) -> list[OpenRow]:
     return [OpenRow(token, start, seen) for token, start, seen in rows]
 
 
-def read_records(databases: Databases) -> Iterator[tuple[int, int]]:
+def read_records(databases: Databases, since: int | None = None, until: int | None = None) -> Iterator[tuple[int, int]]:
     """Start (Unix seconds) and duration (seconds) of the calls that have ended, oldest start first.
 
-    A server may be writing to the same file meanwhile.
+    They are fetched as they are taken, however many there are. A server may be writing to the same file meanwhile.
+
+    Args:
+        databases: where they are.
+        since, until: Unix seconds; calls that started at `since` or later, and before `until`.
 
     Raises:
         StoreError: there is no such file, or it cannot be read.
@@ -147,8 +154,13 @@ def read_records(databases: Databases) -> Iterator[tuple[int, int]]:
     if not databases.usage.exists():
         raise StoreError(f"There is no {databases.usage}: name the server's data directory with --data.")
     table = schema.call_record
+    chosen = select(table.c.start, table.c.duration).order_by(table.c.start)
+    if since is not None:
+        chosen = chosen.where(table.c.start >= since)
+    if until is not None:
+        chosen = chosen.where(table.c.start < until)
     with _reading(databases.usage) as connection:
-        for start, duration in connection.execute(select(table.c.start, table.c.duration).order_by(table.c.start)):
+        for start, duration in connection.execution_options(yield_per=_FETCHED).execute(chosen):
             yield int(start), int(duration)
 
 

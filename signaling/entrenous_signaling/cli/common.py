@@ -1,0 +1,51 @@
+"""What several commands share: which configuration they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from entrenous_signaling.config import ConfigError, ServerConfig
+
+STANDARD_FOLDER: Final = Path("/etc/entrenous-signaling")
+FILE_NAME: Final = "server.toml"
+CONFIG_VARIABLE: Final = "ENTRENOUS_SIGNALING_CONFIG"
+
+Command = Callable[..., Any]
+
+
+def config_option(text: str) -> Callable[[Command], Command]:
+    """The option `--config FILE`, which the environment may give too."""
+    return click.option(
+        "--config", type=click.Path(path_type=Path), envvar=CONFIG_VARIABLE, show_envvar=True, metavar="FILE", help=text
+    )
+
+
+def place_options(command: Command) -> Command:
+    """Add `--config` and `--data` to a command about a server that is there; see `configured`."""
+    data = click.option("--data", metavar="DIR", help="The data directory, in place of what the file says.")
+    standard = STANDARD_FOLDER / FILE_NAME
+    return config_option(f"The server's TOML file.  [{standard} if it is there, unless --data is given]")(data(command))
+
+
+def configured(config: Path | None, data: str | None) -> ServerConfig:
+    """The configuration of the server that a command is about.
+
+    Args:
+        config, data: what was given on the command line; the standard file when neither was, if it is there.
+
+    Raises:
+        ConfigError: it cannot be read, or a field is of another type than it must be.
+    """
+    standard = STANDARD_FOLDER / FILE_NAME
+    try:
+        if config is None and data is None and standard.is_file():
+            config = standard
+    except OSError as error:
+        raise ConfigError(
+            f"{standard} cannot be read: {error.strerror}. Ask as root or as the server's user."
+        ) from None
+    return ServerConfig.read(config, {"data": data})

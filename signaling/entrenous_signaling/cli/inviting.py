@@ -1,0 +1,36 @@
+"""`invite`: codes that let people register."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+import click
+
+from entrenous_signaling.auth import hash_invite
+from entrenous_signaling.store.database import Databases, StoreError, add_invites
+
+from .common import configured, place_options
+
+_CODE_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without what looks alike
+_CODE_LENGTH: Final = 20
+
+
+@click.command()
+@place_options
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many codes.")
+def invite(config: Path | None, data: str | None, count: int) -> None:
+    """Mint codes that let one person register each, for a server with --registration invite.
+
+    Only hashes of them are kept: hand the codes over now. The server may be running.
+    """
+    folder = Path(configured(config, data).data)
+    if not folder.is_dir():
+        raise StoreError(f"There is no directory {folder}: start the server once, or name its --data.")
+    os.umask(0o077)
+    codes = ["".join(secrets.choice(_CODE_ALPHABET) for _ in range(_CODE_LENGTH)) for _ in range(count)]
+    add_invites(Databases(folder), [hash_invite(code) for code in codes])
+    for code in codes:
+        click.echo(code)

@@ -1,0 +1,60 @@
+"""`calls`: the records of calls."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from entrenous_signaling.call_export import Format, moment, write_file, write_text
+from entrenous_signaling.store.database import Databases, read_records
+
+from .common import configured, place_options
+
+
+class _Moment(click.ParamType[int]):
+    """A date, or a moment of RFC 3339; becomes Unix seconds."""
+
+    name = "moment"
+
+    def convert(self, value: str | int, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """Read what was given; ends the command with a sentence when it is no moment."""
+        if isinstance(value, int):
+            return value
+        try:
+            return moment(value)
+        except ValueError as error:
+            self.fail(str(error), parameter, context)
+
+
+@click.command()
+@place_options
+@click.option("--from", "since", metavar="WHEN", type=_Moment(), help="Calls that started then or later.")
+@click.option("--to", "until", metavar="WHEN", type=_Moment(), help="Calls that started before.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([form.value for form in Format]),
+    help="json: one object a line; parquet: needs --out.  [table]",
+)
+@click.option("--json", "form", flag_value=Format.JSON.value, help="The same as --format json.")
+@click.option("--csv", "form", flag_value=Format.CSV.value, help="The same as --format csv.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a file that only you may read.")
+def calls(
+    config: Path | None, data: str | None, since: int | None, until: int | None, form: str | None, out: Path | None
+) -> None:
+    """Print the call records: all that the server keeps of calls. The server may be running.
+
+    WHEN is a date (its first second, UTC) or a moment like 2026-11-21T18:00:00Z.
+
+    \b
+    entrenous-signaling calls --from 2026-11-01 --to 2026-12-01 --format parquet --out november.parquet
+    """
+    rows = read_records(Databases(Path(configured(config, data).data)), since, until)
+    chosen = Format.TABLE if form is None else Format(form)
+    if out is None:
+        write_text(rows, chosen, sys.stdout)
+    else:
+        write_file(rows, chosen, out)
+        click.echo(f"{out} is written, and only you may read it.")

@@ -1,0 +1,40 @@
+"""Which configuration a command means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.cli import common
+from entrenous_signaling.cli.common import configured
+from entrenous_signaling.config import ConfigError
+
+
+@pytest.fixture
+def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The standard file, which is not there yet."""
+    monkeypatch.setattr(common, "STANDARD_FOLDER", tmp_path)
+    return tmp_path / "server.toml"
+
+
+def test_the_standard_file_is_meant_when_nothing_is_named(standard: Path, tmp_path: Path) -> None:
+    assert configured(None, None).data == "entrenous-signaling-data"
+    standard.write_text('data = "/standard"')
+    other = tmp_path / "other.toml"
+    other.write_text('data = "/other"')
+    assert [configured(*given).data for given in ((None, None), (other, None), (None, "/own"), (other, "/own"))] == [
+        "/standard",
+        "/other",
+        "/own",
+        "/own",
+    ]
+
+
+def test_a_standard_file_that_cannot_be_looked_at_is_said(standard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", deny)
+    with pytest.raises(ConfigError, match="as root"):
+        configured(None, None)

@@ -1,0 +1,29 @@
+"""Invite codes."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.auth import hash_invite
+from entrenous_signaling.store.database import Databases
+from world.operator import run
+
+
+def test_invites_are_minted_and_only_their_hashes_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "invite", "--data", str(tmp_path), "--count", "3")
+    codes = out.split()
+    assert code == 0
+    assert len(set(codes)) == 3
+    with sqlite3.connect(Databases(tmp_path).accounts) as database:
+        kept = {row[0] for row in database.execute("SELECT hash FROM invite")}
+    assert kept == {hash_invite(text) for text in codes}
+
+
+def test_invites_for_a_directory_that_is_not_there_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "invite", "--data", str(tmp_path / "nowhere"))
+    assert (code, err.startswith("Error: There is no directory")) == (1, True)
