@@ -97,3 +97,12 @@ def test_a_bound_on_few_packets_is_let_go_as_fast_as_one_on_many() -> None:
     for number in range(100, 250):
         bound.add(1, size, [], 0, number * spacing)
     assert bound.bound == math.inf
+
+
+def test_a_burst_at_the_very_beginning_bounds_nothing() -> None:
+    bound = LossBound()
+    for number in range(40):
+        missing = [SentPacket(number * 0.02, 300, None)] * (number % 20 in range(6, 17))
+        bound.add(1 - len(missing), 300 * (1 - len(missing)), missing, 0, number * 0.02)
+    assert bound.loss > 0.5
+    assert bound.bound == math.inf

@@ -45,6 +45,10 @@ with one observation at most: sound alone takes several windows for one."""
 FITTED = 2
 """Parameters of a fit, a capacity and the loss besides: so many observations say nothing of how losses vary."""
 
+ASSUMED = 3.0
+ASSUMED_DISPERSION = 4.0
+"""Observations made up, and how much losses vary in them: what bursts do shows only after some."""
+
 _CANDIDATES = (0.5, 0.6, 0.7, 0.8, 0.87, 0.93, 0.97, 1.0, 1.05)
 
 
@@ -160,5 +164,6 @@ def _fits(seen: list[_Observation], capacities: list[float]) -> list[_Fit]:
     rows = np.arange(len(capacities))
     expected = loss[rows, chosen]
     variation = (lost - sent * expected) ** 2 / (sent * expected * (1.0 - expected))
-    dispersion = np.maximum(1.0, (variation * weights).sum(axis=1) / max(1.0, weights.sum() - FITTED))
+    varied = (variation * weights).sum(axis=1) + ASSUMED * ASSUMED_DISPERSION
+    dispersion = np.maximum(1.0, varied / (max(0.0, weights.sum() - FITTED) + ASSUMED))
     return [_Fit(float(values[row, chosen[row]]), float(dispersion[row])) for row in rows]
