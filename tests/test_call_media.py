@@ -14,6 +14,8 @@ from entrenous.crypto.call_secrets import CallSecrets, Root, Side
 from entrenous.crypto.handshake_messages import commitment
 from entrenous.crypto.messages import Reveal
 from entrenous.errors import DeviceError, LocalProtocolError, VerificationError
+from entrenous.media.device_changes import Tell
+from entrenous.media.devices import DeviceChange, Direction
 from entrenous.media.engine import Leg as Connection
 from entrenous.media.engine import MediaEngine
 from entrenous.media.sources import TestCardSource
@@ -44,6 +46,9 @@ class Watcher:
 
     def media_changed(self) -> None:
         self.changes += 1
+
+    def device_changed(self, change: DeviceChange) -> None:
+        self.told.append(change)
 
     def media_problem(self, sentence: str) -> None:
         self.told.append(sentence)
@@ -191,6 +196,20 @@ async def test_a_source_that_ends_and_a_path_that_breaks_are_told() -> None:
     await until(lambda: "stalled" in ends.watchers[0].told)
     ends.paths[1].is_up = True
     await until(lambda: "flows" in ends.watchers[0].told)
+    await ends.close()
+
+
+async def test_a_change_of_device_is_told() -> None:
+    class Microphone(SoundSource):
+        def tell_device_changes(self, tell: Tell) -> None:
+            self.tell = tell
+
+    ends, microphone = Ends(), Microphone(tone(1.0))
+    ends.media[0].source = microphone
+    await ends.open()
+    change = DeviceChange(Direction.MICROPHONE, "Desk", wanted=False)
+    microphone.tell(change)
+    assert ends.watchers[0].told == [change]
     await ends.close()
 
 

@@ -9,6 +9,7 @@ from .crypto.call_secrets import CallSecrets
 from .crypto.messages import MediaState
 from .errors import LocalProtocolError
 from .media import events as media
+from .media.devices import DeviceChange
 from .media.engine import Leg as Connection
 from .media.engine import LocalStreams, MediaEngine, MediaSession
 from .media.sinks import NullSink
@@ -40,6 +41,9 @@ class MediaWatcher(Protocol):
 
     def media_problem(self, sentence: str) -> None:
         """A source or sink broke; the call goes on."""
+
+    def device_changed(self, change: DeviceChange) -> None:
+        """Microphone or speaker is another one from now on."""
 
     def media_changed(self) -> None:
         """The peer is to be told what is switched on and off: it has changed, or media moved to another leg."""
@@ -216,5 +220,7 @@ class CallMedia:
                 watcher.media_changed()
             case media.SinkFailed():
                 watcher.media_problem(event.sentence)
+            case DeviceChange():
+                watcher.device_changed(event)
             case _:
                 assert_never(event)

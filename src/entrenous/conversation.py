@@ -35,6 +35,7 @@ from .events import (
     SendingEnded,
     WordsKnown,
 )
+from .media.devices import DeviceChange
 from .media.events import LegPath
 from .media.stats import CallStats
 from .media.streams import Sink, Source, StreamKind
@@ -322,6 +323,10 @@ class Conversation:
     def media_problem(self, sentence: str) -> None:
         """A source or sink broke; the call goes on."""
         self.call.announce(MediaProblem(sentence))
+
+    def device_changed(self, change: DeviceChange) -> None:
+        """Microphone or speaker is another one from now on."""
+        self.call.announce(change)
 
     def media_changed(self) -> None:
         """What the peer is to know of what is sent has changed, or may have been lost with the leg before."""

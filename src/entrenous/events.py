@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from entrenous_wire.addresses import Address
 
+from .media.devices import DeviceChange
 from .media.streams import StreamKind
 from .protocol.causes import Cause, Side
 from .protocol.states import EndReason, Stage
@@ -153,6 +154,7 @@ CallEvent = (
     | Rekeyed
     | SendingEnded
     | MediaProblem
+    | DeviceChange
     | Ended
 )
 

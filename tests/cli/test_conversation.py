@@ -21,7 +21,9 @@ from entrenous import (
     CallStats,
     Cause,
     Connecting,
+    DeviceChange,
     DeviceError,
+    Direction,
     EndReason,
     MediaFileError,
     MediaProblem,
@@ -191,6 +193,7 @@ async def test_h_hangs_up_and_m_mutes() -> None:
     held = Held(line, output, person=True)
     line.connect()
     line.call.announce(MediaProblem("The film is damaged."))
+    line.call.announce(DeviceChange(Direction.SPEAKER, "Desk", wanted=True))
     for key in "mmxdh":
         held.keys.press(key)
     assert (await held.held).reason is EndReason.LOCAL
@@ -199,6 +202,7 @@ async def test_h_hangs_up_and_m_mutes() -> None:
     assert "bob@x.org · in call · river lamp oak · direct · " in drawn
     assert "MUTED" in drawn
     assert "The film is damaged.\n" in drawn
+    assert "The speaker is now Desk.\n" in drawn
     assert "It is over.\n" in drawn
 
 

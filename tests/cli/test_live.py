@@ -15,6 +15,8 @@ from entrenous import (
     CallOutcome,
     CallStats,
     Connecting,
+    DeviceChange,
+    Direction,
     Ended,
     EndReason,
     FirstMedia,
@@ -50,6 +52,7 @@ EVENTS: list[CallEvent] = [
     Rekeyed(1),
     SendingEnded(StreamKind.AUDIO),
     MediaProblem("The film has ended."),
+    DeviceChange(Direction.SPEAKER, None, wanted=False),
     OVER,
 ]
 
@@ -116,6 +119,18 @@ def test_what_the_peer_holds_and_shares() -> None:
 )
 def test_what_the_peer_sends_in_a_sentence(media: dict[str, bool], said: str) -> None:
     assert sentence(peer_media(**media)) == said
+
+
+@pytest.mark.parametrize(
+    ("device", "wanted", "said"),
+    [
+        ("Headset", True, "The microphone is now Headset."),
+        ("Desk", False, "The microphone is now Desk, since the chosen one is gone."),
+        (None, False, "There is no microphone any more; plug one in, and the call goes on with it."),
+    ],
+)
+def test_another_device_in_a_sentence(device: str | None, wanted: bool, said: str) -> None:
+    assert sentence(DeviceChange(Direction.MICROPHONE, device, wanted)) == said
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.9, "00:00"), (61, "01:01"), (3599, "59:59"), (3600, "1:00:00")])

@@ -12,9 +12,7 @@ from entrenous import (
     Camera,
     CameraSource,
     CombinedSource,
-    DeviceChange,
     DeviceError,
-    Direction,
     MediaFileError,
     NullSink,
     Processing,
@@ -29,7 +27,7 @@ from entrenous import (
 )
 from entrenous.cli import media_options
 from entrenous.cli.calling import pictures_of
-from entrenous.cli.media_options import MediaChoice, device, numbered, told
+from entrenous.cli.media_options import MediaChoice, device, numbered
 
 HEADSET = SoundDevice(0, "Headset", inputs=1, outputs=2, is_default_input=True, is_default_output=True)
 
@@ -197,15 +195,3 @@ async def test_a_camera_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_screen_is_shared_when_asked() -> None:
     assert isinstance(pictures_of(MediaChoice(share_screen=True)).share, ScreenSource)
-
-
-@pytest.mark.parametrize(
-    ("device", "wanted", "sentence"),
-    [
-        ("Headset", True, "The microphone is now Headset."),
-        ("Desk", False, "The microphone is now Desk, since the chosen one is gone."),
-        (None, False, "There is no microphone any more; plug one in, and the call goes on with it."),
-    ],
-)
-def test_a_change_of_devices_is_told(device: str | None, wanted: bool, sentence: str) -> None:
-    assert told(DeviceChange(Direction.MICROPHONE, device, wanted)) == sentence

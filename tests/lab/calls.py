@@ -242,6 +242,7 @@ def make_call(
     paths: tuple[Any, Any] | None = None,
     streams: tuple[LocalStreams, LocalStreams] | None = None,
     keys: tuple[FrameKeys, FrameKeys] | None = None,
+    sinks: tuple[Any, Any] | None = None,
     settings: MediaSettings = SETTINGS,
 ) -> tuple[CallEnd, CallEnd]:
     """Two sessions, attached to each other's path, gates shut."""
@@ -249,9 +250,10 @@ def make_call(
     streams = streams or (engine.new_streams(), engine.new_streams())
     paths = paths or memory_paths(*streams)
     shared = FrameKeys()
+    sinks = sinks or (KeepingSink(), KeepingSink())
     ends = []
     for end in (0, 1):
-        sink, log = KeepingSink(), EventLog()
+        sink, log = sinks[end], EventLog()
         own = keys[end] if keys is not None else shared
         session = CallSession(
             streams=streams[end],

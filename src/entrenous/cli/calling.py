@@ -71,7 +71,7 @@ def call_command(
             address = str(find(node.contacts, whom).address)
             with person(output) as keys:
                 output.line(f"Calling {address} …")
-                ends = media.ends(on_change=output.line)
+                ends = media.ends()
                 call = await node.call(address, send=ends.source, receive=ends.sink)
                 outcome = await Conversation(
                     call,
@@ -192,7 +192,7 @@ class Reception:
 
         async def pick_up() -> None:
             # Not before: this looks at files and devices, while the caller waits to hear that it rings.
-            ends = self.media.ends(number, on_change=self.output.line)
+            ends = self.media.ends(number)
             await call.accept(send=ends.source, receive=ends.sink)
 
         with person(self.output) as keys:

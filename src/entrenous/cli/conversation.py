@@ -14,6 +14,7 @@ from entrenous import (
     CallEnded,
     CallEvent,
     CallOutcome,
+    DeviceChange,
     Ended,
     EntrenousError,
     LocalProtocolError,
@@ -145,7 +146,7 @@ class Conversation:
         self._view = after(self._view, event)
         self._output.event(event_name(event), call=self._call.id, **plain(event))
         text = sentence(event)
-        if text is not None and (self._line is None or isinstance(event, MediaProblem | Ended)):
+        if text is not None and (self._line is None or isinstance(event, MediaProblem | DeviceChange | Ended)):
             self._output.line(text)
         if self._line is not None:
             self._line.draw(self._view)

@@ -14,6 +14,7 @@ from entrenous import (
     CallEvent,
     CallStats,
     Connecting,
+    DeviceChange,
     Ended,
     FirstMedia,
     MediaProblem,
@@ -86,7 +87,7 @@ def after(view: View, event: CallEvent) -> View:
             return replace(view, peer_muted=muted, peer_shares=screen, peer_holds=held)
         case Ended():
             return replace(view, state="ended", hint="")
-        case FirstMedia() | Rekeyed() | SendingEnded() | MediaProblem():
+        case FirstMedia() | Rekeyed() | SendingEnded() | MediaProblem() | DeviceChange():
             return view
 
 
@@ -111,6 +112,8 @@ def sentence(event: CallEvent) -> str | None:
             return _switched_off(event)
         case MediaProblem(sentence=text):
             return text
+        case DeviceChange():
+            return _other_device(event)
         case SendingEnded(kind=kind):
             return f"Your {_NAMES[kind]} has come to its end; the call goes on."
         case Ended(outcome=outcome):
@@ -127,6 +130,13 @@ def _switched_off(media: PeerMedia) -> str:
     camera = "on" if media.camera_on and not media.video_muted else "off"
     screen = ", and they share a screen" if media.screen_on else ""
     return f"Their sound is {sound}, their camera {camera}{screen}."
+
+
+def _other_device(change: DeviceChange) -> str:
+    what = change.direction.value
+    if change.device is None:
+        return f"There is no {what} any more; plug one in, and the call goes on with it."
+    return f"The {what} is now {change.device}{'' if change.wanted else ', since the chosen one is gone'}."
 
 
 _NAMES = {StreamKind.AUDIO: "sound", StreamKind.VIDEO: "picture", StreamKind.SCREEN: "screen"}

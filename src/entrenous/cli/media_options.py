@@ -15,7 +15,6 @@ import click
 from entrenous import (
     CameraSource,
     CombinedSource,
-    DeviceChange,
     DeviceError,
     FileSource,
     MediaFileError,
@@ -149,14 +148,13 @@ class MediaChoice:
                 "There is no speaker. Record what you hear with --record-audio FILE, or use --no-audio-device."
             )
 
-    def ends(self, number: int = 1, *, on_change: Callable[[str], None] | None = None) -> Ends:
+    def ends(self, number: int = 1) -> Ends:
         """What one call sends and where it puts what it receives.
 
         Microphone and speaker belong together: what the one plays is taken out of what the other hears.
 
         Args:
             number: of the call in this process; from the second on, it is added to the names of recordings.
-            on_change: told in a sentence when another sound device is used from now on.
 
         Raises:
             DeviceError: what is to be done to the microphone's sound is not installed.
@@ -167,7 +165,6 @@ class MediaChoice:
                 microphone=self.microphone,
                 speaker=self.speaker,
                 processing=self._processing(),
-                on_change=None if on_change is None else lambda change: on_change(told(change)),
             )
         return Ends(self._source(card), self._sink(card, number))
 
@@ -250,14 +247,6 @@ class Ends:
 
     source: Source | None
     sink: Sink
-
-
-def told(change: DeviceChange) -> str:
-    """A change of sound device in a sentence."""
-    what = change.direction.value
-    if change.device is None:
-        return f"There is no {what} any more; plug one in, and the call goes on with it."
-    return f"The {what} is now {change.device}{'' if change.wanted else ', since the chosen one is gone'}."
 
 
 def numbered(path: Path, number: int) -> Path:

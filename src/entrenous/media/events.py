@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from .devices import DeviceChange
 from .streams import StreamKind
 
 
@@ -209,5 +210,14 @@ class SinkFailed:
 
 
 SessionEvent = (
-    Flowing | Suspect | Stalled | FirstAudio | FirstVideo | FirstScreen | SourceEnded | SourceFailed | SinkFailed
+    Flowing
+    | Suspect
+    | Stalled
+    | FirstAudio
+    | FirstVideo
+    | FirstScreen
+    | SourceEnded
+    | SourceFailed
+    | SinkFailed
+    | DeviceChange
 )

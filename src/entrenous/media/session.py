@@ -25,6 +25,7 @@ from . import rtcp
 from .audio_receiver import AudioReceiver
 from .audio_sender import AudioSender
 from .departures import Departures
+from .device_changes import tell_device_changes
 from .engine import PacketPath
 from .events import SessionEvent, SinkFailed
 from .identities import LocalStreams, RemoteStreams
@@ -77,6 +78,7 @@ class CallSession:
     ) -> None:
         self._source = source
         self._sink = GuardedSink(sink, lambda sentence: on_event(SinkFailed(sentence)))
+        tell_device_changes(self._sink, on_event)
         self._settings = settings
         self._on_event = on_event
         self._gate = _Gate.SHUT

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from .devices import DeviceChange
 from .processing import Processing, SoundProcessor
 from .sinks.speaker import SpeakerSink
 from .sources.microphone import MicrophoneSource
@@ -19,7 +16,6 @@ class SoundCard:
         microphone, speaker: a device's name, part of it, or its number (see `list_sound_devices`); None for the
             default one, whichever it is at the time.
         processing: what is done to the microphone's sound.
-        on_change: told, in the event loop, when another device is used from now on.
 
     Attributes:
         source: the microphone, to send with.
@@ -36,8 +32,7 @@ class SoundCard:
         microphone: str | int | None = None,
         speaker: str | int | None = None,
         processing: Processing | None = None,
-        on_change: Callable[[DeviceChange], None] | None = None,
     ) -> None:
         self.processor = SoundProcessor.make(processing or Processing())
-        self.source = MicrophoneSource(microphone, processor=self.processor, on_change=on_change)
-        self.sink = SpeakerSink(speaker, processor=self.processor, on_change=on_change)
+        self.source = MicrophoneSource(microphone, processor=self.processor)
+        self.sink = SpeakerSink(speaker, processor=self.processor)

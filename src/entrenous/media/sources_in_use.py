@@ -8,6 +8,7 @@ from typing import assert_never
 
 from entrenous.errors import LocalProtocolError
 
+from .device_changes import tell_device_changes
 from .events import SessionEvent
 from .streams import AudioSource, Source, StreamKind
 from .switching import PictureSwitch
@@ -21,12 +22,13 @@ class SourcesInUse:
 
     Args:
         use_audio: takes the sound of another source, None: silence.
-        on_event: told when the pictures of one end or break.
+        on_event: told when the pictures of one end or break, and when one goes on with another device.
     """
 
     def __init__(
         self, use_audio: Callable[[AudioSource | None], None], on_event: Callable[[SessionEvent], None]
     ) -> None:
+        self._on_event = on_event
         self.video = PictureSwitch(StreamKind.VIDEO, on_event)
         self.screen = PictureSwitch(StreamKind.SCREEN, on_event)
         self._use_audio = use_audio
@@ -92,6 +94,7 @@ class SourcesInUse:
     async def _start(self, source: Source | None) -> None:
         if source is None or source in self._by_kind.values():
             return
+        tell_device_changes(source, self._on_event)
         try:
             await source.start()
         except BaseException:

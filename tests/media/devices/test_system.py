@@ -270,8 +270,9 @@ def hears(sound):
 
 async def main():
     changes = asyncio.Queue()
-    tone, speaker = ToneSource(880), SpeakerSink(device, on_change=changes.put_nowait)
-    microphone = MicrophoneSource(device, on_change=changes.put_nowait)
+    tone, speaker, microphone = ToneSource(880), SpeakerSink(device), MicrophoneSource(device)
+    for part in (speaker, microphone):
+        part.tell_device_changes(changes.put_nowait)
     for part in (speaker, microphone, tone):
         await part.start()
 

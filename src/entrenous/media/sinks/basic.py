@@ -6,6 +6,7 @@ import av
 
 from ...errors import MediaError
 from ..codecs.base import Samples
+from ..device_changes import Tell, tell_device_changes
 from ..streams import Sink
 
 
@@ -37,6 +38,11 @@ class TeeSink:
 
     def __init__(self, *sinks: Sink) -> None:
         self._sinks = sinks
+
+    def tell_device_changes(self, tell: Tell) -> None:
+        """Have each tell of changes of its device."""
+        for sink in self._sinks:
+            tell_device_changes(sink, tell)
 
     async def start(self) -> None:
         """Start all; when one fails, those that were started are closed.

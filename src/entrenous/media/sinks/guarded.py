@@ -10,6 +10,7 @@ import av
 from entrenous.errors import MediaError
 
 from ..codecs.base import Samples
+from ..device_changes import Tell, tell_device_changes
 from ..streams import Sink
 
 T = TypeVar("T")
@@ -28,6 +29,10 @@ class GuardedSink:
         self._on_failure = on_failure
         self._failed = False
         self.silenced = False
+
+    def tell_device_changes(self, tell: Tell) -> None:
+        """Have it tell of changes of its device."""
+        tell_device_changes(self._sink, tell)
 
     async def start(self) -> None:
         """Open it; raises MediaError."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import av
 
 from ..codecs.base import Samples
-from ..devices import DeviceChange, SpeakerStream
+from ..device_changes import Tell
+from ..devices import SpeakerStream
 from ..processing import SoundProcessor
 
 
@@ -17,19 +16,12 @@ class SpeakerSink:
     Args:
         device: the device's name, part of it, or its number (see `list_sound_devices`); None for the default one.
         processor: what takes this speaker's echo out of the microphone; see `SoundCard`.
-        on_change: told when another device is used from now on.
     """
 
-    def __init__(
-        self,
-        device: str | int | None = None,
-        *,
-        processor: SoundProcessor | None = None,
-        on_change: Callable[[DeviceChange], None] | None = None,
-    ) -> None:
+    def __init__(self, device: str | int | None = None, *, processor: SoundProcessor | None = None) -> None:
         self._device = device
         self._processor = processor
-        self._on_change = on_change
+        self._tell: Tell | None = None
         self._stream: SpeakerStream | None = None
 
     @property
@@ -37,13 +29,17 @@ class SpeakerSink:
         """The open speaker with its counters; None before the start."""
         return self._stream
 
+    def tell_device_changes(self, tell: Tell) -> None:
+        """From the next start on, call `tell` when another device is used from now on."""
+        self._tell = tell
+
     async def start(self) -> None:
         """Open the speaker.
 
         Raises:
             DeviceError: there is no sound card, no such device, or it does not open.
         """
-        self._stream = await SpeakerStream.open(self._device, processor=self._processor, on_change=self._on_change)
+        self._stream = await SpeakerStream.open(self._device, processor=self._processor, on_change=self._tell)
 
     def play(self, block: Samples, at: float) -> None:
         """Append 20 ms to what the speaker is playing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..device_changes import Tell, tell_device_changes
 from ..streams import AudioSource, Source, VideoSource
 from .timeline import Clock, TimedSource, Timeline
 
@@ -31,6 +32,11 @@ class CombinedSource:
     def video(self) -> VideoSource | None:
         """The picture of the second."""
         return self._video.video if self._video else None
+
+    def tell_device_changes(self, tell: Tell) -> None:
+        """Have both tell of changes of their devices."""
+        for source in self._parts():
+            tell_device_changes(source, tell)
 
     async def start(self) -> None:
         """Open both, then let their common time line begin; when one fails, both are closed.

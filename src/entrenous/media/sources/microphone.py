@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from ..devices import DeviceChange, MicrophoneStream
+from ..device_changes import Tell
+from ..devices import MicrophoneStream
 from ..processing import SoundProcessor
 from ..streams import AudioSource, VideoSource
 
@@ -15,19 +14,12 @@ class MicrophoneSource:
     Args:
         device: the device's name, part of it, or its number (see `list_sound_devices`); None for the default one.
         processor: what takes out echo and noise, shared with the speaker; see `SoundCard`.
-        on_change: told when another device is used from now on.
     """
 
-    def __init__(
-        self,
-        device: str | int | None = None,
-        *,
-        processor: SoundProcessor | None = None,
-        on_change: Callable[[DeviceChange], None] | None = None,
-    ) -> None:
+    def __init__(self, device: str | int | None = None, *, processor: SoundProcessor | None = None) -> None:
         self._device = device
         self._processor = processor
-        self._on_change = on_change
+        self._tell: Tell | None = None
         self._stream: MicrophoneStream | None = None
 
     @property
@@ -45,13 +37,17 @@ class MicrophoneSource:
         """The open microphone with its counters; None before the start."""
         return self._stream
 
+    def tell_device_changes(self, tell: Tell) -> None:
+        """From the next start on, call `tell` when another device is used from now on."""
+        self._tell = tell
+
     async def start(self) -> None:
         """Open the microphone.
 
         Raises:
             DeviceError: there is no sound card, no such device, or it does not open.
         """
-        self._stream = await MicrophoneStream.open(self._device, processor=self._processor, on_change=self._on_change)
+        self._stream = await MicrophoneStream.open(self._device, processor=self._processor, on_change=self._tell)
 
     async def close(self) -> None:
         """Let go of the microphone; harmless when repeated or never started."""
