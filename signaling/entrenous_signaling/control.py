@@ -6,14 +6,18 @@ A Unix socket that only the server's own user (and root) may open; one JSON obje
     {"command": "remove-account", "username": "alice"}      what was removed
     {"command": "drain"} · {"command": "reload"}            what was done
 
-An answer with the key `error` is a refusal in one sentence.
+An answer with the key `error` is a refusal in one sentence; `control_messages` has all of them. `control_server` is
+the server's end.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +48,8 @@ def ask(path: Path, command: Mapping[str, Any], timeout: float = ANSWER_SECONDS)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
-            connection.connect(str(path))
+            with reachable(path) as short:
+                connection.connect(short)
             connection.sendall(json.dumps(dict(command)).encode() + b"\n")
             with connection.makefile("rb") as reader:
                 line = reader.readline(_LARGEST)
@@ -65,3 +70,22 @@ def ask(path: Path, command: Mapping[str, Any], timeout: float = ANSWER_SECONDS)
     if "error" in answer:
         raise ControlError(str(answer["error"]))
     return answer
+
+
+@contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """Name a Unix socket in a way that fits into a socket's address, of at most 107 bytes, however long its path is.
+
+    Only Linux has such a name for it; elsewhere a path that is too long stays so.
+
+    Raises:
+        OSError: the directory of the socket cannot be opened.
+    """
+    if sys.platform != "linux":
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
