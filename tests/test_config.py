@@ -32,6 +32,11 @@ def test_a_complete_file_is_read(tmp_path: Path) -> None:
             [media]
             video_width = 1280
             video_height = 720
+            microphone = "headset"
+            speaker = 3
+            camera_device = "Front"
+            echo_cancellation = false
+            gain = true
             """,
         )
     )
@@ -41,6 +46,9 @@ def test_a_complete_file_is_read(tmp_path: Path) -> None:
     assert config.ice_policy is IcePolicy.RELAY_ONLY
     assert config.strangers is Strangers.RING
     assert (config.media.video_width, config.media.video_height) == (1280, 720)
+    assert (config.media.microphone, config.media.speaker, config.media.camera_device) == ("headset", 3, "Front")
+    switches = (config.media.echo_cancellation, config.media.noise_suppression, config.media.gain, config.media.headset)
+    assert switches == (False, None, True, None)
 
 
 def test_strangers_do_not_ring_and_no_third_party_is_asked_by_default() -> None:
@@ -67,6 +75,12 @@ def test_strangers_do_not_ring_and_no_third_party_is_asked_by_default() -> None:
         ('server = "a.example"\n[media]\nfps = 3', "Unknown setting media.fps"),
         ('server = "a.example"\n[media]\nvideo_fps = 0', "from 1 to 60"),
         ('server = "a.example"\n[media]\nvideo_width = 641', "even numbers"),
+        ('server = "a.example"\n[media]\nmicrophone = true', "media.microphone must be a name or a number"),
+        ('server = "a.example"\n[media]\nspeaker = -1', "media.speaker must be a name or a number"),
+        ('server = "a.example"\n[media]\nspeaker = ""', "media.speaker must be a name or a number"),
+        ('server = "a.example"\n[media]\ncamera_device = 0', "media.camera_device must be the name"),
+        ('server = "a.example"\n[media]\nheadset = "yes"', "media.headset must be true or false"),
+        ('server = "a.example"\n[media]\ngain = 1', "media.gain must be true or false"),
         ("server = ", "not valid TOML"),
     ],
 )

@@ -37,13 +37,21 @@ class Strangers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MediaConfig:
-    """What is sent when a call has sound and picture.
+    """What is sent when a call has sound and picture, and from which devices `entrenous call` and `answer` take it.
+
+    Devices and what is done to the microphone's sound are defaults of these commands, whose options override them; a
+    program chooses by the sources and sinks that it gives to a call.
 
     Args:
         audio_bitrate: bits a second of Opus at most, 6000 to 128000; what the path cannot take is not sent.
         video_bitrate: bits a second of camera and of screen at most, 100000 to 10000000.
         video_width, video_height: what the camera's pictures are reduced to, even numbers of pixels.
         video_fps: of these a second at most, 1 to 60.
+        microphone, speaker: a name, part of one or a number of `entrenous devices`; None: the system's default one.
+        camera_device: part of the name of the camera to use when one is switched on; None: the first one.
+        echo_cancellation, noise_suppression: None: where it is installed; True: it is an error where it is not.
+        gain: bring soft voices to one level; None: no.
+        headset: the microphone cannot hear the speaker, so there is no echo to cancel; None: it can.
     """
 
     audio_bitrate: int = 48_000
@@ -51,6 +59,13 @@ class MediaConfig:
     video_width: int = 1280
     video_height: int = 720
     video_fps: int = 30
+    microphone: str | int | None = None
+    speaker: str | int | None = None
+    camera_device: str | None = None
+    echo_cancellation: bool | None = None
+    noise_suppression: bool | None = None
+    gain: bool | None = None
+    headset: bool | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -65,6 +80,14 @@ class MediaConfig:
                 raise ConfigError(f"media.{name} must be a whole number from {low} to {high}, not {value!r}.")
         if self.video_width % 2 or self.video_height % 2:
             raise ConfigError("media.video_width and media.video_height must be even numbers.")
+        for name in ("microphone", "speaker"):
+            if not _names_device(getattr(self, name)):
+                raise ConfigError(f"media.{name} must be a name or a number that `entrenous devices` shows.")
+        if self.camera_device is not None and not (isinstance(self.camera_device, str) and self.camera_device):
+            raise ConfigError("media.camera_device must be the name of a camera, or part of it.")
+        for name in ("echo_cancellation", "noise_suppression", "gain", "headset"):
+            if not isinstance(getattr(self, name), bool | None):
+                raise ConfigError(f"media.{name} must be true or false.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +208,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _names_device(value: object) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and value >= 0
+    return value is None or (isinstance(value, str) and value != "")
 
 
 def _text(values: dict[str, Any], name: str) -> str:

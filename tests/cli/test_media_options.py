@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import wave
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import click
 import pytest
@@ -13,6 +16,7 @@ from entrenous import (
     CameraSource,
     CombinedSource,
     DeviceError,
+    MediaConfig,
     MediaFileError,
     NullSink,
     Processing,
@@ -25,8 +29,10 @@ from entrenous import (
     TeeSink,
     TestCardSource,
 )
-from entrenous.cli import media_options
+from entrenous.cli import calling, media_options
+from entrenous.cli.accounts import AccountChoice
 from entrenous.cli.calling import pictures_of
+from entrenous.cli.exits import ExitCode
 from entrenous.cli.media_options import MediaChoice, device, numbered
 
 HEADSET = SoundDevice(0, "Headset", inputs=1, outputs=2, is_default_input=True, is_default_output=True)
@@ -163,12 +169,17 @@ def test_microphone_and_speaker_are_two_ends_of_one_card() -> None:
     [
         ({}, Processing()),
         ({"headset": True}, Processing(headset=True)),
-        ({"no_echo_cancellation": True}, Processing(echo=Switch.OFF)),
-        ({"no_noise_suppression": True, "gain": True}, Processing(noise=Switch.OFF, gain=Switch.ON)),
+        ({"echo_cancellation": False}, Processing(echo=Switch.OFF)),
+        ({"echo_cancellation": True}, Processing(echo=Switch.ON)),
+        ({"noise_suppression": False, "gain": True}, Processing(noise=Switch.OFF, gain=Switch.ON)),
+        ({"defaults": MediaConfig(headset=True, gain=True)}, Processing(headset=True, gain=Switch.ON)),
+        ({"defaults": MediaConfig(gain=True, noise_suppression=False), "gain": False}, Processing(noise=Switch.OFF)),
+        ({"defaults": MediaConfig(headset=True), "headset": False}, Processing()),
+        ({"defaults": MediaConfig(headset=True), "echo_cancellation": True}, Processing(echo=Switch.ON)),
     ],
 )
 def test_each_part_of_the_processing_has_its_switch(
-    monkeypatch: pytest.MonkeyPatch, options: dict[str, bool], expected: Processing
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], expected: Processing
 ) -> None:
     asked: list[Processing] = []
 
@@ -195,3 +206,62 @@ async def test_a_camera_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_screen_is_shared_when_asked() -> None:
     assert isinstance(pictures_of(MediaChoice(share_screen=True)).share, ScreenSource)
+
+
+CONFIGURED = MediaConfig(microphone="desk", speaker=3, camera_device="Front")
+
+
+def test_devices_are_those_of_the_configuration_unless_the_command_line_names_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[object, object]] = []
+
+    def card(*, microphone: object, speaker: object, **_: object) -> SoundCard:
+        asked.append((microphone, speaker))
+        return SoundCard(processing=Processing(echo=Switch.OFF, noise=Switch.OFF))
+
+    monkeypatch.setattr(media_options, "SoundCard", card)
+    MediaChoice(defaults=CONFIGURED).ends()
+    MediaChoice(defaults=CONFIGURED, microphone=0).ends()
+    assert asked == [("desk", 3), (0, 3)]
+
+
+def test_a_configured_camera_is_the_one_to_use_and_is_not_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    cameras: list[str | None] = []
+    monkeypatch.setattr(media_options, "CameraSource", cameras.append)
+    monkeypatch.setattr(media_options, "list_cameras", lambda: [Camera("/dev/video0", "Front")])
+    resting = MediaChoice(defaults=CONFIGURED, no_audio_device=True)
+    assert not resting.starts_with_picture
+    assert resting.ends().source is None
+    for choice in (resting, MediaChoice(defaults=CONFIGURED, camera=True)):
+        choice.picture()
+    MediaChoice(defaults=CONFIGURED, camera_device="Back").picture()
+    assert cameras == ["Front", "Front", "Back"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), (None, None, None, None)),
+        (("--echo-cancellation", "--no-noise-suppression", "--gain", "--no-headset"), (True, False, True, False)),
+    ],
+)
+def test_a_switch_that_is_not_named_is_left_to_the_configuration(
+    entrenous: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    expected: tuple[bool | None, ...],
+) -> None:
+    choices: list[MediaChoice] = []
+    account = SimpleNamespace(config=SimpleNamespace(media=CONFIGURED))
+    monkeypatch.setattr(AccountChoice, "open", lambda _: account)
+    monkeypatch.setattr(calling, "Reception", lambda _, media, *__, **___: choices.append(media) or _Nobody())
+    entrenous("answer", "--auto", *arguments)
+    (choice,) = choices
+    assert choice.defaults is CONFIGURED
+    assert (choice.echo_cancellation, choice.noise_suppression, choice.gain, choice.headset) == expected
+
+
+class _Nobody:
+    async def work(self, _: object) -> ExitCode:
+        return ExitCode.OK

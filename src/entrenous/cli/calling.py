@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import click
@@ -29,7 +29,8 @@ def gathered(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def gather(*args: Any, **options: Any) -> None:
         account = AccountChoice(**{field.name: options.pop(field.name) for field in fields(AccountChoice)})
-        media = MediaChoice(**{field.name: options.pop(field.name) for field in fields(MediaChoice)})
+        names = [field.name for field in fields(MediaChoice) if field.name != "defaults"]  # which the account has
+        media = MediaChoice(**{name: options.pop(name) for name in names})
         command(*args, account_choice=account, media=media, **options)
 
     return gather
@@ -62,6 +63,7 @@ def call_command(
       entrenous call bob --send-video film.mp4 --record-video bob.mkv --no-audio-device
     """
     account = account_choice.open()
+    media = replace(media, defaults=account.config.media)
     if account.profile is not None:
         find(account.profile.contacts, whom)  # a typo is told before anything goes over the network
 
@@ -141,6 +143,7 @@ def answer_command(
     if not auto and not output.interactive:
         raise click.UsageError("There is no terminal to ask on whether to accept: use --auto.")
     account = account_choice.open()
+    media = replace(media, defaults=account.config.media)
     if strangers is not None:
         account = account.toward_strangers(Strangers(strangers))
     reception = Reception(account, media, output, ring=ring if auto else None, once=once, limit=seconds)

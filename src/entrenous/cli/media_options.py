@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from entrenous import (
     CombinedSource,
     DeviceError,
     FileSource,
+    MediaConfig,
     MediaFileError,
     NullSink,
     Processing,
@@ -42,6 +43,11 @@ def device(_: click.Context, __: click.Parameter, value: str | None) -> str | in
     return int(value) if value is not None and value.isdecimal() else value
 
 
+def _switch(name: str, text: str) -> Callable[[Command], Command]:
+    """An option that may also be left to the configuration."""
+    return click.option(f"--{name}/--no-{name}", default=None, help=text)
+
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OPTIONS = (
     click.option("--send-audio", type=_FILE, metavar="FILE", help="Send this sound instead of the microphone's."),
@@ -61,10 +67,10 @@ _OPTIONS = (
     click.option("--microphone", metavar="DEVICE", callback=device, help="A name or number of `entrenous devices`."),
     click.option("--speaker", metavar="DEVICE", callback=device, help="A name or number of `entrenous devices`."),
     click.option("--no-audio-device", is_flag=True, help="Use neither microphone nor speaker; send silence or a file."),
-    click.option("--headset", is_flag=True, help="The microphone cannot hear the speaker: no echo cancellation."),
-    click.option("--no-echo-cancellation", is_flag=True, help="Send the speaker's echo too."),
-    click.option("--no-noise-suppression", is_flag=True, help="Send the noise of the room too."),
-    click.option("--gain", is_flag=True, help="Bring soft voices to one level; lifts the room's noise as well."),
+    _switch("headset", "Whether the microphone cannot hear the speaker: then there is no echo to cancel."),
+    _switch("echo-cancellation", "Whether to take the speaker's echo out. By default where that is installed."),
+    _switch("noise-suppression", "Whether to make the noise of the room softer. By default where that is installed."),
+    _switch("gain", "Whether to bring soft voices to one level; lifts the room's noise as well."),
     click.option("--stats", type=_FILE, metavar="FILE", help="Write figures every second, for `entrenous stats`."),
     click.option(
         "--for",
@@ -74,6 +80,18 @@ _OPTIONS = (
         help="Hang up this long after the call was answered.",
     ),
 )
+
+
+_CONFIGURED = (
+    "microphone",
+    "speaker",
+    "camera_device",
+    "echo_cancellation",
+    "noise_suppression",
+    "gain",
+    "headset",
+)
+"""What `MediaConfig` has a default for."""
 
 
 def media_options(command: Command) -> Command:
@@ -89,15 +107,18 @@ class MediaChoice:
         send_audio: a file; None: the microphone.
         send_video: a file; None: no picture, or the test card.
         camera: send the camera's picture.
-        camera_device: part of its name; None: the first one, if `camera`.
+        camera_device: send the picture of the camera of this name or part of one.
         test_card: send a moving test card as the picture.
         share_screen: share the screen from the beginning.
         loop: files begin again at their end.
         record_audio, record_video: files to write; None: nothing is recorded.
-        microphone, speaker: names or numbers of devices; None: the default ones.
+        microphone, speaker: names or numbers of devices; None: those of `defaults`.
         no_audio_device: leave microphone and speaker alone.
-        headset, no_echo_cancellation, no_noise_suppression, gain: what is done to the microphone's sound.
+        headset, echo_cancellation, noise_suppression, gain: what is done to the microphone's sound; None: what
+            `defaults` says.
         stats: a file for figures; None: none are written.
+        defaults: what the account's configuration says of devices. A camera that it names is the one to use, and is
+            not switched on by that.
     """
 
     send_audio: Path | None = None
@@ -112,11 +133,12 @@ class MediaChoice:
     microphone: str | int | None = None
     speaker: str | int | None = None
     no_audio_device: bool = False
-    headset: bool = False
-    no_echo_cancellation: bool = False
-    no_noise_suppression: bool = False
-    gain: bool = False
+    headset: bool | None = None
+    echo_cancellation: bool | None = None
+    noise_suppression: bool | None = None
+    gain: bool | None = None
     stats: Path | None = None
+    defaults: MediaConfig = field(default_factory=MediaConfig)
 
     def __post_init__(self) -> None:
         if (self.send_video is not None) + self.test_card + self.uses_camera > 1:
@@ -161,11 +183,8 @@ class MediaChoice:
         """
         card = None
         if not self.no_audio_device:
-            card = SoundCard(
-                microphone=self.microphone,
-                speaker=self.speaker,
-                processing=self._processing(),
-            )
+            devices = self._devices
+            card = SoundCard(microphone=devices.microphone, speaker=devices.speaker, processing=processing_of(devices))
         return Ends(self._source(card), self._sink(card, number))
 
     def picture(self) -> Source | None:
@@ -174,7 +193,9 @@ class MediaChoice:
             return FileSource(self.send_video, loop=self.loop)
         if self.test_card:
             return TestCardSource()
-        return CameraSource(self.camera_device) if self.uses_camera or list_cameras() else None
+        if not self.uses_camera and not list_cameras():
+            return None
+        return CameraSource(self._devices.camera_device)
 
     def screen(self) -> Source:
         """This screen."""
@@ -219,13 +240,13 @@ class MediaChoice:
             case _:
                 return TeeSink(*sinks)
 
-    def _processing(self) -> Processing:
-        return Processing(
-            echo=Switch.OFF if self.no_echo_cancellation else Switch.AUTO,
-            noise=Switch.OFF if self.no_noise_suppression else Switch.AUTO,
-            gain=Switch.ON if self.gain else Switch.OFF,
-            headset=self.headset,
-        )
+    @property
+    def _devices(self) -> MediaConfig:
+        """The configuration with what the command line says in its place."""
+        said = {name: value for name in _CONFIGURED if (value := getattr(self, name)) is not None}
+        if self.echo_cancellation:
+            said.setdefault("headset", False)  # who asks for it now is not using the headset of the configuration
+        return replace(self.defaults, **said)
 
     @property
     def _needs_microphone(self) -> bool:
@@ -247,6 +268,17 @@ class Ends:
 
     source: Source | None
     sink: Sink
+
+
+def processing_of(config: MediaConfig) -> Processing:
+    """What is done to the microphone's sound."""
+    switches = {None: Switch.AUTO, True: Switch.ON, False: Switch.OFF}
+    return Processing(
+        echo=switches[config.echo_cancellation],
+        noise=switches[config.noise_suppression],
+        gain=Switch.ON if config.gain else Switch.OFF,
+        headset=bool(config.headset),
+    )
 
 
 def numbered(path: Path, number: int) -> Path:
