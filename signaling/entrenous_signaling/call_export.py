@@ -46,6 +46,8 @@ def write_text(rows: Rows, form: Format, out: IO[str]) -> None:
         ExportError: Parquet is no text.
         Exception: what reading the records raises.
     """
+    if form is Format.PARQUET:
+        raise ExportError("Parquet is for files: name one with --out.")
     left = iter(rows)
     rows = chain(list(islice(left, 1)), left)
     match form:
@@ -59,8 +61,6 @@ def write_text(rows: Rows, form: Format, out: IO[str]) -> None:
         case Format.JSON:
             for start, duration in rows:
                 out.write(json.dumps({"start": utc(start), "duration": duration}) + "\n")
-        case Format.PARQUET:
-            raise ExportError("Parquet is for files: name one with --out.")
         case _:
             assert_never(form)
 

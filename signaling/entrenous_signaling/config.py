@@ -156,6 +156,15 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         values = {} if file is None else _read_toml(file)
         values.update({key: value for key, value in options.items() if value not in (None, (), "", False)})
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> ServerConfig:
+        """Take keys and tables as a TOML file has them.
+
+        Raises:
+            ConfigError: a key is unknown, or its value of another type than it must be.
+        """
         try:
             return msgspec.convert(values, cls)
         except msgspec.ValidationError as error:

@@ -29,8 +29,8 @@ class TurnSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         addresses: the addresses of the relay's machine to listen on and to relay from, IPv4 and IPv6.
         public_addresses: what the world sees of each of them, in the same order, where a provider translates
             addresses one to one; empty when they are public themselves.
-        port: STUN and TURN over UDP and TCP.
-        tls_port: TURN over TLS.
+        port: the port of STUN and TURN over UDP and TCP.
+        tls_port: the port of TURN over TLS.
         tls_cert, tls_key: PEM files, readable by the relay's own user, of the certificate chain and its key; without
             them there is no TLS.
         min_port, max_port: the ports of the relayed addresses; an allocation takes one.

@@ -17,6 +17,7 @@ from .inviting import invite
 from .records import calls
 from .relay import turn_config, turn_secret
 from .serving import serve_command
+from .setup import init
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,7 +35,7 @@ def commands() -> None:
     """
 
 
-for _command in (serve_command, calls, invite, turn_config, turn_secret):
+for _command in (init, serve_command, calls, invite, turn_config, turn_secret):
     commands.add_command(_command)
 
 

@@ -51,8 +51,9 @@ def calls(
     \b
     entrenous-signaling calls --from 2026-11-01 --to 2026-12-01 --format parquet --out november.parquet
     """
-    rows = read_records(Databases(Path(configured(config, data).data)), since, until)
+    databases = Databases(Path(configured(config, data).data))
     chosen = Format.TABLE if form is None else Format(form)
+    rows = read_records(databases, since, until)
     if out is None:
         write_text(rows, chosen, sys.stdout)
     else:
