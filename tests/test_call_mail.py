@@ -67,6 +67,8 @@ class World:
         self.call.state = state
         self.peer = Peer(leg_works=leg_works)
         self.peers = {BOB: self.peer}
+        self.media = self
+        self.switched: list[PeerMedia] = []
         self.reported: list[Input] = []
         self.sent: list[Kind] = []
         self.broken: list[Exception] = []
@@ -82,6 +84,9 @@ class World:
 
     def broke(self, error: Exception) -> None:
         self.broken.append(error)
+
+    def peer_switched(self, switched: PeerMedia) -> None:
+        self.switched.append(switched)
 
     def hear(self, message: InnerMessage | Exception, *, by_leg: bool = False) -> list[Input]:
         self.peer.opens_to = message
@@ -173,4 +178,5 @@ async def test_what_the_partner_switches_is_told_once_and_the_newest_counts() ->
     events = aiter(world.call)
     async with asyncio.timeout(1.0):
         assert await anext(events) == PeerMedia(True, False, True, False, False)
+    assert world.switched == [PeerMedia(True, False, True, False, False)]
     assert not world.call._events

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 import pytest
 
-from entrenous.call_media import CALL_STREAMS, CallMedia
+from entrenous.call_media import CALL_STREAMS, CallMedia, sent_by
 from entrenous.crypto.call_secrets import CallSecrets, Root, Side
 from entrenous.crypto.handshake_messages import commitment
 from entrenous.crypto.messages import Reveal
 from entrenous.errors import DeviceError, LocalProtocolError, VerificationError
+from entrenous.events import MediaProblem, PeerMedia, SendingEnded
 from entrenous.media.device_changes import Tell
 from entrenous.media.devices import DeviceChange, Direction
 from entrenous.media.engine import Leg as Connection
 from entrenous.media.engine import MediaEngine
+from entrenous.media.session import CallSession
 from entrenous.media.sources import TestCardSource
 from entrenous.media.streams import StreamKind
 from lab.calls import SETTINGS, KeepingSink, SoundSource, memory_paths, until
@@ -41,17 +44,11 @@ class Watcher:
     def first_media(self, kind: StreamKind, at: float) -> None:
         self.told.append(("first", kind))
 
-    def sending_ended(self, kind: StreamKind) -> None:
-        self.told.append(("ended", kind))
-
     def media_changed(self) -> None:
         self.changes += 1
 
-    def device_changed(self, change: DeviceChange) -> None:
-        self.told.append(change)
-
-    def media_problem(self, sentence: str) -> None:
-        self.told.append(sentence)
+    def media_event(self, event: SendingEnded | MediaProblem | DeviceChange) -> None:
+        self.told.append(event)
 
 
 def both_secrets() -> tuple[CallSecrets, CallSecrets]:
@@ -191,7 +188,7 @@ async def test_a_source_that_ends_and_a_path_that_breaks_are_told() -> None:
     ends = Ends(seconds=0.2)
     await ends.open()
     await asyncio.gather(*(media.open_gate(ends.connection(end)) for end, media in enumerate(ends.media)))
-    await until(lambda: ("ended", StreamKind.AUDIO) in ends.watchers[0].told)
+    await until(lambda: SendingEnded(StreamKind.AUDIO) in ends.watchers[0].told)
     ends.paths[1].is_up = False
     await until(lambda: "stalled" in ends.watchers[0].told)
     ends.paths[1].is_up = True
@@ -210,6 +207,36 @@ async def test_a_change_of_device_is_told() -> None:
     change = DeviceChange(Direction.MICROPHONE, "Desk", wanted=False)
     microphone.tell(change)
     assert ends.watchers[0].told == [change]
+    await ends.close()
+
+
+@pytest.mark.parametrize(
+    ("video_muted", "camera", "screen", "held", "sent"),
+    [
+        (False, True, True, False, {StreamKind.VIDEO, StreamKind.SCREEN}),
+        (True, True, False, False, set()),
+        (False, False, True, False, {StreamKind.SCREEN}),
+        (False, True, True, True, set()),
+    ],
+)
+def test_what_comes_from_a_peer_that_has_switched_things_off(
+    video_muted: bool, camera: bool, screen: bool, held: bool, sent: set[StreamKind]
+) -> None:
+    assert sent_by(PeerMedia(True, video_muted, camera, screen, held)) == sent | {StreamKind.AUDIO}
+
+
+async def test_what_the_peer_says_is_off_is_not_decoded_whether_it_says_so_early_or_late() -> None:
+    ends = Ends()
+    off = PeerMedia(False, False, False, True, False)
+    ends.media[0].peer_switched(off)
+    await flowing(ends)
+    session = cast(CallSession, ends.media[0]._session)
+    video, screen = session.video_receiver, session.screen_receiver
+    assert video is not None
+    assert screen is not None
+    assert (video._is_idle, screen._is_idle) == (True, False)
+    ends.media[0].peer_switched(replace(off, camera_on=True, screen_on=False))
+    assert (video._is_idle, screen._is_idle) == (False, True)
     await ends.close()
 
 

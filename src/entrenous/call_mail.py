@@ -15,6 +15,7 @@ from entrenous_wire.messages import Kind
 from .call import Call
 from .call_keys import KeyRenewal
 from .call_legs import CallLegs
+from .call_media import CallMedia
 from .call_servers import has_relay
 from .crypto.handshake import Refused, Ringing
 from .crypto.messages import (
@@ -48,6 +49,7 @@ class MailUser(Protocol):
 
     id: bytes
     call: Call
+    media: CallMedia
     peers: dict[Device, PeerDevice]
 
     def broke(self, error: Exception) -> None:
@@ -163,6 +165,7 @@ class CallMail:
         media = PeerMedia(state.audio_muted, state.video_muted, state.camera_on, state.screen_on, state.held)
         if media != self._peer_media:
             self._peer_media = media
+            self._user.media.peer_switched(media)
             self._user.call.announce(media)
 
     # --- what is said ---

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Protocol, assert_never
 
 from .crypto.call_secrets import CallSecrets
 from .crypto.messages import MediaState
 from .errors import LocalProtocolError
+from .events import MediaProblem, PeerMedia, SendingEnded
 from .media import events as media
 from .media.devices import DeviceChange
 from .media.engine import Leg as Connection
@@ -36,14 +38,8 @@ class MediaWatcher(Protocol):
     def first_media(self, kind: StreamKind, at: float) -> None:
         """The first sound or picture was handed to the sink at monotonic time `at`."""
 
-    def sending_ended(self, kind: StreamKind) -> None:
-        """The source has no more of this kind."""
-
-    def media_problem(self, sentence: str) -> None:
-        """A source or sink broke; the call goes on."""
-
-    def device_changed(self, change: DeviceChange) -> None:
-        """Microphone or speaker is another one from now on."""
+    def media_event(self, event: SendingEnded | MediaProblem | DeviceChange) -> None:
+        """Something happened to a source or a sink; the call goes on."""
 
     def media_changed(self) -> None:
         """The peer is to be told what is switched on and off: it has changed, or media moved to another leg."""
@@ -69,6 +65,7 @@ class CallMedia:
         self._connection: Connection | None = None
         self._flowing = False
         self._states = 0
+        self._peer_sends: Collection[StreamKind] = CALL_STREAMS
         self._opened = asyncio.Event()
         self._closed = False
         self._final = CallStats()
@@ -98,6 +95,7 @@ class CallMedia:
             for kind, muted in self.muted.items():
                 session.mute(kind, muted)
             session.hold(self.held)
+            session.peer_sends(self._peer_sends)
             self._session = session
             await session.open()
         finally:
@@ -137,6 +135,12 @@ class CallMedia:
         if self._session is not None:
             self._session.hold(held)
         self._watcher.media_changed()
+
+    def peer_switched(self, switched: PeerMedia) -> None:
+        """Hear from the peer what it has switched on and off."""
+        self._peer_sends = sent_by(switched)
+        if self._session is not None:
+            self._session.peer_sends(self._peer_sends)
 
     async def send(self, source: Source | None, only: StreamKind | None) -> None:
         """Send what another source has; raises MediaError, or LocalProtocolError while media are not open."""
@@ -213,14 +217,22 @@ class CallMedia:
             case media.FirstScreen():
                 watcher.first_media(StreamKind.SCREEN, event.at)
             case media.SourceEnded():
-                watcher.sending_ended(event.kind)
+                watcher.media_event(SendingEnded(event.kind))
                 watcher.media_changed()
             case media.SourceFailed():
-                watcher.media_problem(event.sentence)
+                watcher.media_event(MediaProblem(event.sentence))
                 watcher.media_changed()
             case media.SinkFailed():
-                watcher.media_problem(event.sentence)
+                watcher.media_event(MediaProblem(event.sentence))
             case DeviceChange():
-                watcher.device_changed(event)
+                watcher.media_event(event)
             case _:
                 assert_never(event)
+
+
+def sent_by(switched: PeerMedia) -> Collection[StreamKind]:
+    """The streams in which something comes from a peer that has switched on and off what `switched` says."""
+    camera = switched.camera_on and not switched.video_muted and not switched.held
+    screen = switched.screen_on and not switched.held
+    comes = {StreamKind.AUDIO: True, StreamKind.VIDEO: camera, StreamKind.SCREEN: screen}
+    return frozenset(kind for kind, is_sent in comes.items() if is_sent)

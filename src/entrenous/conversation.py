@@ -316,17 +316,9 @@ class Conversation:
         self.call.mark(f"first_{kind.value}", at)
         self.call.announce(FirstMedia(kind, at))
 
-    def sending_ended(self, kind: StreamKind) -> None:
-        """The source has no more of this kind."""
-        self.call.announce(SendingEnded(kind))
-
-    def media_problem(self, sentence: str) -> None:
-        """A source or sink broke; the call goes on."""
-        self.call.announce(MediaProblem(sentence))
-
-    def device_changed(self, change: DeviceChange) -> None:
-        """Microphone or speaker is another one from now on."""
-        self.call.announce(change)
+    def media_event(self, event: SendingEnded | MediaProblem | DeviceChange) -> None:
+        """Something happened to a source or a sink; the call goes on."""
+        self.call.announce(event)
 
     def media_changed(self) -> None:
         """What the peer is to know of what is sent has changed, or may have been lost with the leg before."""

@@ -240,6 +240,24 @@ async def test_on_hold_what_the_peer_still_shows_is_not_decoded() -> None:
     await close_call(here, there)
 
 
+async def test_what_the_peer_says_is_off_is_not_decoded_until_it_says_that_it_is_on() -> None:
+    here, there = await talking(RememberedCard(128, 96))
+    await until(lambda: len(there.sink.seen) > 3)
+    receiver = there.session.video_receiver
+    assert receiver is not None
+    there.session.peer_sends((StreamKind.AUDIO,))
+    await until(lambda: receiver.ignored > 1)
+    decoded, ignored, requested = receiver.decoded, receiver.ignored, receiver.key_frames_requested
+    await until(lambda: receiver.ignored > ignored + 5)
+    assert receiver.decoded <= decoded + 1, "one may have been in the decoder"
+    assert receiver.key_frames_requested == requested
+    there.session.peer_sends((StreamKind.AUDIO, StreamKind.VIDEO))
+    seen = len(there.sink.seen)
+    await until(lambda: len(there.sink.seen) > seen + 3)
+    assert receiver.key_frames_requested > requested
+    await close_call(here, there)
+
+
 async def test_muting_on_hold_outlasts_it() -> None:
     ends = await talking(RememberedCard(128, 96))
     await until(lambda: len(ends[1].sink.seen) > 1)

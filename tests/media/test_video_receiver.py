@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import av
@@ -141,6 +141,62 @@ async def test_while_nothing_is_shown_nothing_is_decoded_and_a_key_frame_begins_
         await until(lambda: len(bench.shown) == 2)
         assert bench.decoded == [b"\x00key", b"\x00again"]
         assert bench.receiver.freezes == 0
+        await stop(bench)
+
+
+async def test_what_comes_late_of_a_stream_that_is_off_is_not_decoded_and_not_asked_for() -> None:
+    async with one_thread() as thread:
+        bench = PictureBench(thread, hold=0.2)
+        bench.arrive(bench.packets(b"\x00key"))
+        await until(lambda: len(bench.shown) == 1)
+        bench.receiver.expect(False)
+        bench.packets(b"\x01lost")
+        bench.arrive(bench.packets(b"\x01late"))
+        await until(lambda: bench.receiver.ignored == 1)
+        bench.arrive(bench.packets(b"\x01later"))
+        assert bench.receiver.ignored == 2
+        assert (bench.nacks, bench.key_frame_requests, bench.decoded) == ([], 0, [b"\x00key"])
+        bench.receiver.expect(True)
+        assert bench.key_frame_requests == 0, "a stream begins with one by itself"
+        bench.arrive(bench.packets(b"\x01and that was lost"))
+        assert bench.key_frame_requests == 1
+        bench.arrive(bench.packets(b"\x00again"))
+        await until(lambda: len(bench.shown) == 2)
+        assert bench.decoded == [b"\x00key", b"\x00again"]
+        assert bench.receiver.freezes == 0
+        await stop(bench)
+
+
+async def test_a_key_frame_shows_that_a_stream_is_on_before_word_of_it_has_come() -> None:
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
+        bench.receiver.expect(False)
+        for frame in (b"\x01late", b"\x00begins", b"\x01goes on"):
+            bench.arrive(bench.packets(frame))
+        await until(lambda: len(bench.shown) == 2)
+        assert bench.decoded == [b"\x00begins", b"\x01goes on"]
+        bench.receiver.ignore(True)
+        bench.receiver.expect(False)
+        bench.arrive(bench.packets(b"\x00while we hold the call"))
+        assert bench.receiver.ignored == 2
+        await stop(bench)
+
+
+@pytest.mark.parametrize("stops", [lambda it: it.ignore(True), lambda it: it.expect(False)])
+async def test_what_was_left_out_while_it_waited_for_the_decoder_is_not_built_upon(
+    stops: Callable[[VideoReceiver], None],
+) -> None:
+    async with one_thread() as thread:
+        bench = PictureBench(thread)
+        bench.arrive(bench.packets(b"\x00waits"))
+        stops(bench.receiver)
+        bench.receiver.ignore(False)
+        bench.receiver.expect(True)
+        bench.arrive(bench.packets(b"\x01in vain"))
+        assert bench.key_frame_requests == 1
+        bench.arrive(bench.packets(b"\x00again"))
+        await until(lambda: len(bench.shown) == 1)
+        assert bench.decoded == [b"\x00again"]
         await stop(bench)
 
 

@@ -152,6 +152,9 @@ class MediaSession(Protocol):
     def hold(self, held: bool) -> None:
         """Send silence and no pictures, and play and show nothing, until it is let go on."""
 
+    def peer_sends(self, kinds: Collection[StreamKind]) -> None:
+        """Hear from the peer which of camera and screen it sends: what is not among these is not decoded."""
+
     async def use_source(self, source: Source | None, kinds: Collection[StreamKind] = ...) -> None:
         """Send what another source has from now on; the one before is closed once the new one has delivered.
 

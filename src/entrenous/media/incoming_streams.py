@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from typing import Any
 
 from aiortc.rtp import RtcpSrPacket
@@ -62,6 +62,7 @@ class IncomingStreams:
         self._send = send
         self._on_event = on_event
         self._ignores = False
+        self._expected: Collection[StreamKind] = tuple(StreamKind)
         self._playout = PlayoutClock()
         self._routes: dict[int, Route] = {}
         self._feedback: FeedbackMaker | None = None
@@ -100,6 +101,13 @@ class IncomingStreams:
             if receiver is not None:
                 receiver.ignore(ignores)
 
+    def expect_pictures(self, kinds: Collection[StreamKind]) -> None:
+        """Hear from the peer which streams of pictures it sends; see `VideoReceiver.expect`."""
+        self._expected = kinds
+        for receiver in (self.video, self.screen):
+            if receiver is not None:
+                receiver.expect(receiver.kind in kinds)
+
     def _pictures(
         self,
         kind: StreamKind,
@@ -127,6 +135,7 @@ class IncomingStreams:
             lambda: self._send(rtcp.key_frame_request(self._own_ssrc, identity.ssrc)),
         )
         receiver.ignore(self._ignores)
+        receiver.expect(kind in self._expected)
         self._threads.append((receiver, thread))
         self._routes[identity.ssrc] = receiver.receive
         if identity.rtx_ssrc is not None:

@@ -244,6 +244,10 @@ class CallSession:
         self.incoming.ignore_pictures(held)
         self.outgoing.hold(held)
 
+    def peer_sends(self, kinds: Collection[StreamKind]) -> None:
+        """Hear from the peer which of camera and screen it sends: what is not among these is not decoded."""
+        self.incoming.expect_pictures(kinds)
+
     # Out
 
     def _send(self, packet: bytes) -> bool:

@@ -88,7 +88,8 @@ class VideoReceiver:
         self.frames = self.decoded = self.dropped = self.freezes = self.rejected = 0
         self.key_frames = self.key_frames_requested = self.nacks = self.repaired = 0
         self.ignored = 0
-        """Frames that arrived whole while nothing was to be shown, and were not decoded."""
+        """Frames that arrived whole while nothing was to be shown, and were not decoded. They are opened all the same:
+        the replay window has to know them, and the epochs of the keys go on."""
         self.size = (0, 0)
         self.codec: VideoCodec | None = None
         """Of the last picture, None before the first."""
@@ -119,6 +120,8 @@ class VideoReceiver:
         self._undecoded: deque[tuple[VideoCodec, bytes, int, bool]] = deque()
         self._arrived = asyncio.Event()
         self._ignores = False
+        self._is_off = False
+        """Whether the peer says that it sends nothing, and has not begun again."""
         self._begins_anew = False
         """Whether the next picture is the first one after others were ignored."""
         self._needs_key_frame = True
@@ -131,9 +134,27 @@ class VideoReceiver:
         """Decode nothing from now on, or go on with a key frame, which is asked for if something was left out."""
         ended, self._ignores = self._ignores and not ignores, ignores
         if ignores:
-            self._undecoded.clear()
+            self._drop_undecoded()
         elif ended and self._begins_anew:
             self._lose_reference(time.monotonic())
+
+    def expect(self, expects: bool) -> None:
+        """Hear from the peer whether it sends this stream.
+
+        What still arrives of a stream that is off is not decoded, and what is missing of it not asked for, until the
+        peer says that it is on or a key frame shows that it is: that word may be lost on its way and come seconds later
+        than the picture. A stream begins again with a key frame by itself; if that one is lost, the next frame asks.
+        """
+        self._is_off = not expects
+        if self._is_off:
+            self._drop_undecoded()
+
+    def _drop_undecoded(self) -> None:
+        """Leave out what waits for the decoder, and with it what the frames to come build upon."""
+        if self._undecoded:
+            self.ignored += len(self._undecoded)
+            self._undecoded.clear()
+            self._needs_key_frame = self._begins_anew = True
 
     def receive(self, packet: RtpPacket, size: int, at: float, *, repair: bool = False) -> None:
         """Take one packet of `size` bytes that arrived at monotonic time `at`.
@@ -165,6 +186,11 @@ class VideoReceiver:
             self._take(frames)
         self._schedule(at)
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether nothing is decoded."""
+        return self._ignores or self._is_off
+
     # Repair
 
     def _schedule(self, now: float) -> None:
@@ -187,7 +213,7 @@ class VideoReceiver:
             self._nacks.forget_before(hopeless + 1 if beginning is None else beginning)
             self._lose_reference(now)
         missing = self._nacks.due(now, self._round_trip())
-        if missing:
+        if missing and not self._is_idle:
             self.nacks += len(missing)
             self._ask_again(missing)
         self._schedule(now)
@@ -195,7 +221,7 @@ class VideoReceiver:
     def _lose_reference(self, now: float) -> None:
         """What comes next cannot be decoded without a key frame: ask for one, unless that was done just now."""
         self._needs_key_frame = True
-        if self._ignores:
+        if self._is_idle:
             return
         if now - self._requested_at >= max(REQUEST_INTERVAL, 2.0 * (self._round_trip() or 0.0)):
             self._requested_at = now
@@ -225,11 +251,12 @@ class VideoReceiver:
             self._lose_reference(now)
 
     def _keep(self, encoded: bytes, frame: Frame) -> None:
-        if self._ignores:
+        key_frame = self._is_key_frame(frame.codec, encoded)
+        self._is_off = self._is_off and not key_frame
+        if self._is_idle:
             self.ignored += 1
             self._needs_key_frame = self._begins_anew = True
             return
-        key_frame = self._is_key_frame(frame.codec, encoded)
         # A sender that was muted begins with a key frame that nothing here made necessary.
         resumes = self._begins_anew or (key_frame and not frame.follows_gap and not self._needs_key_frame)
         if key_frame:
