@@ -1,6 +1,14 @@
-"""Runs the command line of the server in the tests' own process."""
+"""Runs the command line of the server in the tests' own process, and stands in for a server that it asks."""
 
 from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,3 +21,23 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
         main([str(argument) for argument in arguments])
     said = capsys.readouterr()
     return int(ended.value.code or 0), said.out, said.err
+
+
+@contextmanager
+def answering(path: Path, answer: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """A control socket that answers one command; yields what was asked."""
+    asked: list[dict[str, Any]] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as reader:
+                asked.append(json.loads(reader.readline()))
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield asked
+        thread.join(10.0)

@@ -23,6 +23,7 @@ class ServerProcess:
         options: of `serve`; True stands for a flag, a tuple for an option that is repeated.
         prefix: goes before its command line, to run it elsewhere.
         listening: where; by default on a free port of loopback.
+        arguments: of `serve`, in place of all that the other fields would make of it.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class ServerProcess:
     prefix: Sequence[str] = ()
     process: asyncio.subprocess.Process | None = None
     listening: str = "127.0.0.1:0"
+    arguments: Sequence[str] = ()
     url: str = ""
     name: str = ""
     admin: str | None = None
@@ -46,15 +48,7 @@ class ServerProcess:
 
     async def start(self) -> None:
         """Start it, on the same port as before if there was one, and wait until it listens."""
-        arguments = [f"--listen={self.listening}", f"--data={self.data}", "--json"]
-        if "tls_cert" not in self.options:
-            arguments.append("--insecure-loopback")
-        for name, value in self.options.items():
-            flag = f"--{name.replace('_', '-')}"
-            if value is True:
-                arguments.append(flag)
-            else:
-                arguments += [f"{flag}={item}" for item in (value if isinstance(value, tuple) else (value,))]
+        arguments = [*(self.arguments or self._usual_arguments()), "--json"]
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(*self.prefix, sys.executable, "-m", "entrenous_signaling", "serve", *arguments),
@@ -68,6 +62,18 @@ class ServerProcess:
             raise RuntimeError(f"the server did not start: {self.log.read_text()}")
         said = json.loads(line)
         self.listening, self.url, self.name, self.admin = (said[key] for key in ("listening", "url", "name", "admin"))
+
+    def _usual_arguments(self) -> list[str]:
+        arguments = [f"--listen={self.listening}", f"--data={self.data}"]
+        if "tls_cert" not in self.options:
+            arguments.append("--insecure-loopback")
+        for name, value in self.options.items():
+            flag = f"--{name.replace('_', '-')}"
+            if value is True:
+                arguments.append(flag)
+            else:
+                arguments += [f"{flag}={item}" for item in (value if isinstance(value, tuple) else (value,))]
+        return arguments
 
     async def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,8 +47,15 @@ def serve_command(config: Path | None, as_json: bool, **options: Any) -> None:
     killed loses nothing either: nodes say again what was not delivered, and claim their calls when it is back.
     """
     os.umask(0o077)
+    _raise_file_limit()
     logs.configure()
     _run(ServerConfig.load(config, options), _announce_json if as_json else _announce)
+
+
+def _raise_file_limit() -> None:
+    """Take as many open files as this process may have: each connection needs one, and shells start with 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _run(config: ServerConfig, announce: Callable[[Listening], None]) -> None:

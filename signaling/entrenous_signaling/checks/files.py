@@ -1,0 +1,78 @@
+"""The configuration file and the secrets: readable, and private."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.private_files import read_message_secret, read_private
+from entrenous_signaling.turn_secrets import read_secrets
+
+from .findings import Finding, error, ok, warning
+
+_OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+def check_files(config: ServerConfig, file: Path | None) -> Iterator[Finding]:
+    """Look at the configuration file and at each file with a secret.
+
+    Args:
+        config: a checked configuration.
+        file: where it was read from, if from a file.
+    """
+    if file is not None:
+        yield _configuration(file)
+    secrets: list[tuple[str, Path, Callable[[Path], object]]] = []
+    if config.secret_path.exists() or config.secret_file:
+        secrets.append(("secret_file", config.secret_path, read_message_secret))
+    if config.turn_secret_file:
+        secrets.append(("turn_secret_file", Path(config.turn_secret_file), read_secrets))
+    if config.database_password_file:
+        secrets.append(("database_password_file", Path(config.database_password_file), read_private))
+    if config.tls_key:
+        secrets.append(("tls_key", Path(config.tls_key), _readable_key))
+    for key, path, read in secrets:
+        yield _secret(key, path, read)
+
+
+def _configuration(file: Path) -> Finding:
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & _OTHERS_WRITE:
+        return warning(
+            "configuration",
+            f"{file} may be changed by others than its owner.",
+            f"chmod go-w {file}",
+        )
+    return ok("configuration", f"{file} is understood.")
+
+
+def _secret(key: str, path: Path, read: Callable[[Path], object]) -> Finding:
+    try:
+        missing = not path.exists()
+        if not missing:
+            read(path)
+    except ValueError as problem:
+        return error(key, str(problem), f"See to {path}, as the user that runs the server.")
+    except OSError as problem:
+        return error(key, f"{path} cannot be read: {problem.strerror}.", "Look as root or as the server's user.")
+    if not missing:
+        return ok(key, f"{path} can be read, and not by everybody.")
+    if key == "secret_file":
+        return ok(key, f"{path} is made at the first start.")
+    return error(key, f"There is no {path}.", f"Put it there, or change {key}.")
+
+
+def _readable_key(path: Path) -> None:
+    """Look whether a key can be read here and not everywhere.
+
+    Raises:
+        ValueError: everybody may read or change it.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO:
+            raise ValueError(f"Everybody may use {path}: do `chmod 600`, and ask for a certificate with a new key.")
+        file.read(1)
