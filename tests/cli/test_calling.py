@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest_asyncio
 from entrenous import NodeConfig, Profile, register
 from entrenous.cli.exits import ExitCode
 from entrenous.cli.options import load_config, save_config
+from lab import pulse
 from world.serverproc import running_server
 from world.terminal import in_terminal
 
@@ -69,12 +70,12 @@ class Lab:
         return "--profile", str(self.folder / name), "--no-audio-device"
 
     @asynccontextmanager
-    async def runs(self, *arguments: str) -> AsyncIterator[Command]:
+    async def runs(self, *arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Command]:
         process = await asyncio.create_subprocess_exec(
             *ENTRENOUS,
             *arguments,
             "--json",
-            env={**os.environ, "ENTRENOUS_PASSPHRASE": PASSPHRASE},
+            env={**os.environ, **(environment or {}), "ENTRENOUS_PASSPHRASE": PASSPHRASE},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -171,6 +172,30 @@ async def test_a_signal_hangs_up_before_the_process_ends(lab: Lab) -> None:
             assert await bob.end() is ExitCode.INTERRUPTED
             assert (await alice.event("result"))["outcome"]["reason"] == "remote"
             assert await alice.end() is ExitCode.OK
+
+
+@pytest.mark.skipif(pulse.MISSING is not None, reason=str(pulse.MISSING))
+async def test_a_headset_that_is_pulled_out_in_the_call_is_told(lab: Lab) -> None:
+    node_file = lab.folder / "alice" / "node.toml"
+    plain = node_file.read_text()
+    node_file.write_text(plain + '[media]\nmicrophone = "headset"\nheadset = true\n')
+    with pulse.sound_card() as card, ExitStack() as plug, ExitStack() as undone:
+        undone.callback(node_file.write_text, plain)
+        plug.enter_context(card.headset())
+        with_headset = ("--profile", str(lab.folder / "alice"), "--speaker", "headset")
+        async with lab.runs("answer", "--auto", "--once", *lab.options("bob")) as bob:
+            await bob.event("ready")
+            async with lab.runs("call", "bob", *with_headset, environment=card.environment) as alice:
+                await alice.event("first-media")  # both devices are open
+                plug.close()
+                changes = [await alice.event("device-change") for _ in range(2)]
+                assert sorted((each["direction"], each["device"], each["wanted"]) for each in changes) == [
+                    ("microphone", "default", False),
+                    ("speaker", "default", False),
+                ]
+                alice.process.send_signal(signal.SIGTERM)
+                await alice.event("result")
+                assert await alice.end() is ExitCode.TERMINATED
 
 
 async def test_nobody_is_there(tmp_path: Path) -> None:
