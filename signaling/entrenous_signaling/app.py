@@ -33,8 +33,10 @@ from .listeners import BACKLOG, bind, tls_context
 from .logs import Event, log, log_internal_error
 from .outputs import Close, CloseCode, Execute, Output, Transmit
 from .settings import HubSettings
+from .store.database import Databases
 from .store.requests import Failed
-from .store.writer import Answer, Store
+from .store.session import Answer
+from .store.writer import Store
 
 SLOW_READER_BYTES: Final = 256 * 1024
 """What may lie in the buffer of one connection before it is cut."""
@@ -105,7 +107,7 @@ class Server:
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
         self._clock = SteadyClock()
-        self._store = Store(Path(config.data))
+        self._store = Store(Databases(Path(config.data), config.database, config.database_password()))
         self._runners: list[web.AppRunner] = []
         self._listeners: list[asyncio.Server] = []
         self._edge: Edge | None = None

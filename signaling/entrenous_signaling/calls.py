@@ -80,6 +80,7 @@ class _Open:
 @dataclass(slots=True)
 class _Closing:
     request: CloseRecord
+    opened: bool
     retry_seconds: float = _FIRST_RETRY_SECONDS
     failed: bool = False
     waiters: list[Waiter] = field(default_factory=list)
@@ -341,7 +342,7 @@ class CallRecords:
                     self._store_closing(self._closing[token])
                 case _Unclaimed():
                     for row in self._unclaimed.values():
-                        self._start_closing(row.token, row.start, row.seen)
+                        self._start_closing(row.token, row.start, row.seen, opened=True)
                     self._unclaimed.clear()
                 case _Touch():
                     self.touch(now)
@@ -430,19 +431,28 @@ class CallRecords:
         self._closed[call] = found.token
         if len(self._closed) > ENDED_REMEMBERED:
             self._closed.popitem(last=False)
-        self._start_closing(found.token, found.start, at)
+        self._start_closing(found.token, found.start, at, opened=found.stored)
 
-    def _start_closing(self, token: bytes, start: int, at: float) -> None:
-        closing = _Closing(CloseRecord(token, start, max(0, int(at) - start)))
+    def _start_closing(self, token: bytes, start: int, at: float, *, opened: bool) -> None:
+        closing = _Closing(CloseRecord(token, start, max(0, int(at) - start)), opened)
         self._closing[token] = closing
         self._store_closing(closing)
 
     def _store_closing(self, closing: _Closing) -> None:
-        self._outbox.execute(closing.request, lambda result, now: self._closed_on_disk(closing, result, now))
+        """Close a record on disk; one that is not open there yet is opened first, since only an open one is closed."""
+        request = closing.request
+        self._outbox.execute(
+            request if closing.opened else OpenRecord(request.token, request.start),
+            lambda result, now: self._closing_stored(closing, result, now),
+        )
 
-    def _closed_on_disk(self, closing: _Closing, result: StoreResult | Failed, now: float) -> None:
+    def _closing_stored(self, closing: _Closing, result: StoreResult | Failed, now: float) -> None:
         token = closing.request.token
         stored = not isinstance(result, Failed)
+        if stored and not closing.opened:
+            closing.opened = True
+            self._store_closing(closing)
+            return
         if stored:
             del self._closing[token]
         else:

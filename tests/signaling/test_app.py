@@ -234,7 +234,7 @@ async def test_a_node_that_does_not_read_is_cut_others_go_on_and_its_session_res
 async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     clock = SteadyClock()
     hub = Hub(HubSettings(name="calls.example.org"), os.urandom, clock.now(), [])
-    store = Store(tmp_path / "data")
+    store = Store(Databases(tmp_path / "data"))
     edge = Edge(hub, store, clock, max_connections=1)
     runner = web.AppRunner(Pages(hub, ServerConfig()).public(edge))
     await runner.setup()

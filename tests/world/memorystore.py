@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from entrenous_signaling.store.requests import (
+    WEEK_SECONDS,
     Account,
+    AccountTotals,
     CloseRecord,
+    CountAccounts,
+    DeleteMessages,
     DeviceOutcome,
     DiscardRecord,
     Done,
+    Expire,
+    Expired,
+    MarkActive,
+    MessageOutcome,
     OpenRecord,
     OpenRow,
     ReadAccount,
+    ReadMessages,
     RegisterAccount,
     RegisterOutcome,
+    RemoveAccount,
+    Removed,
     ReplacePrekeys,
     StoredDevice,
     StoreDevice,
+    StoredMessage,
+    StoredMessages,
+    StoreMessage,
     StoreRequest,
     StoreResult,
     TouchRecords,
@@ -36,6 +52,9 @@ class MemoryStore:
         invites: hashes of unused codes.
         open_rows: open records by token; pass `open_rows.values()` to a hub that starts again.
         records: (start, duration) of the closed ones, in the order in which they were closed.
+        weeks: the week of the last login, by username.
+        messages: those that wait, by username and device, and by their numbers.
+        numbers: the numbers that messages get.
     """
 
     identities: dict[str, bytes] = field(default_factory=dict)
@@ -43,6 +62,9 @@ class MemoryStore:
     invites: set[bytes] = field(default_factory=set)
     open_rows: dict[bytes, OpenRow] = field(default_factory=dict)
     records: list[tuple[int, int]] = field(default_factory=list)
+    weeks: dict[str, int] = field(default_factory=dict)
+    messages: dict[tuple[str, str], dict[int, StoreMessage]] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def apply(self, request: StoreRequest) -> StoreResult:
         """Carry a request out; the result is what `Hub.stored` takes."""
@@ -61,6 +83,28 @@ class MemoryStore:
             case ReplacePrekeys(username, device, prekeys):
                 stored, not_after = self.devices[username][device]
                 self.devices[username][device] = (StoredDevice(device, stored.certificate, prekeys), not_after)
+            case MarkActive(username, week):
+                if username in self.identities:
+                    self.weeks[username] = max(week, self.weeks.get(username, week))
+            case RemoveAccount(username):
+                return self._remove(username)
+            case CountAccounts():
+                devices = sum(len(devices) for devices in self.devices.values())
+                waiting = sum(len(messages) for messages in self.messages.values())
+                return AccountTotals(len(self.identities), devices, waiting)
+            case StoreMessage():
+                return self._store_message(request)
+            case ReadMessages(username, device, after, limit):
+                later = [item for item in self.messages.get((username, device), {}).items() if item[0] > after]
+                return StoredMessages(
+                    tuple(StoredMessage(number, kept.id, kept.body) for number, kept in later[:limit])
+                )
+            case DeleteMessages(username, device, ids):
+                kept = self.messages.get((username, device), {})
+                for number in [number for number, message in kept.items() if message.id in ids]:
+                    del kept[number]
+            case Expire():
+                return self._expire(request)
             case OpenRecord(token, start):
                 self.open_rows.setdefault(token, OpenRow(token, start, start))
             case TouchRecords(tokens, seen):
@@ -68,8 +112,8 @@ class MemoryStore:
                     if token in self.open_rows:
                         self.open_rows[token] = OpenRow(token, self.open_rows[token].start, seen)
             case CloseRecord(token, start, duration):
-                self.open_rows.pop(token, None)
-                self.records.append((start, duration))
+                if self.open_rows.pop(token, None) is not None:
+                    self.records.append((start, duration))
             case DiscardRecord(token):
                 self.open_rows.pop(token, None)
             case _:
@@ -86,6 +130,7 @@ class MemoryStore:
             self.invites.discard(request.invite or b"")
             self.identities[request.username] = request.identity_key
             self.devices[request.username] = {}
+            self.weeks[request.username] = request.now // WEEK_SECONDS
         elif identity != request.identity_key:
             return RegisterOutcome.NAME_TAKEN
         if self._store(request.username, request, request.prekeys) is DeviceOutcome.TOO_MANY_DEVICES:
@@ -98,7 +143,43 @@ class MemoryStore:
         devices = self.devices[username]
         for device in [device for device, (_, not_after) in devices.items() if not_after <= request.now]:
             del devices[device]
+            self.messages.pop((username, device), None)
         if request.device not in devices and len(devices) >= MAX_DEVICES:
             return DeviceOutcome.TOO_MANY_DEVICES
         devices[request.device] = (StoredDevice(request.device, request.certificate, prekeys), request.not_after)
         return DeviceOutcome.STORED
+
+    def _remove(self, username: str) -> Removed | None:
+        if self.identities.pop(username, None) is None:
+            return None
+        self.weeks.pop(username, None)
+        devices = self.devices.pop(username)
+        messages = sum(len(self.messages.pop((username, device), {})) for device in devices)
+        return Removed(len(devices), sum(len(device.prekeys) for device, _ in devices.values()), messages)
+
+    def _store_message(self, request: StoreMessage) -> MessageOutcome:
+        if request.device not in self.devices.get(request.username, {}):
+            return MessageOutcome.NO_DEVICE
+        kept = self.messages.setdefault((request.username, request.device), {})
+        if any(message.id == request.id for message in kept.values()):
+            return MessageOutcome.KNOWN
+        if sum(message.sender_tag == request.sender_tag for message in kept.values()) >= request.bounds.per_sender:
+            return MessageOutcome.SENDER_FULL
+        size = sum(len(message.body) for message in kept.values()) + len(request.body)
+        if len(kept) >= request.bounds.per_receiver or size > request.bounds.bytes_per_receiver:
+            return MessageOutcome.FULL
+        kept[next(self.numbers)] = request
+        return MessageOutcome.STORED
+
+    def _expire(self, request: Expire) -> Expired:
+        messages = 0
+        for kept in self.messages.values():
+            for number in [number for number, message in kept.items() if message.expires <= request.now]:
+                del kept[number]
+                messages += 1
+        inactive = [username for username, week in self.weeks.items() if week < request.inactive_before_week]
+        for username in inactive:
+            self._remove(username)
+        records = len(self.records)
+        self.records = [record for record in self.records if record[0] >= request.records_before]
+        return Expired(messages, records - len(self.records), len(inactive))

@@ -290,8 +290,13 @@ class TouchRecords:
 class CloseRecord:
     """Delete the open record and append the closed one, in one transaction; the result is `Done`.
 
+    The closed one is appended by the transaction that has deleted the open one and by no other. So there is exactly
+    one, whoever closes it and however often: repeated, or by two processes at the same moment, the rest find nothing
+    to delete and are `Done` as well. It follows that a record has to be open on disk before anybody closes it, and
+    that only the process which drew the token opens it, and never again after somebody was asked to close it.
+
     Args:
-        token: of the open record; when none was ever stored, the closed one is appended all the same.
+        token: of the open record.
         start: Unix seconds.
         duration: seconds.
     """
@@ -324,7 +329,11 @@ class Done(Enum):
 
 
 class Failed(Enum):
-    """A request could not be carried out now; nothing of it happened."""
+    """A request could not be carried out now, and nothing of it happened.
+
+    Only when the connection to the database broke while it was committing may it have happened all the same. Asking
+    again is right in either case: every request comes to the same when it is repeated.
+    """
 
     FAILED = "failed"
 
@@ -334,6 +343,13 @@ StoreRequest = (
     | RegisterAccount
     | StoreDevice
     | ReplacePrekeys
+    | MarkActive
+    | RemoveAccount
+    | CountAccounts
+    | StoreMessage
+    | ReadMessages
+    | DeleteMessages
+    | Expire
     | OpenRecord
     | TouchRecords
     | CloseRecord

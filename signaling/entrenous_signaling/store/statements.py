@@ -1,84 +1,128 @@
-"""Each store request as SQL, within a transaction that the caller has begun."""
+"""Each kind of store request as SQL, within a transaction that the caller has begun."""
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from entrenous_wire.limits import MAX_DEVICES
 
 from . import schema
+from .messages import delete_messages, read_messages, store_messages
+from .records import close_records, discard_records, open_records, touch_records
 from .requests import (
+    WEEK_SECONDS,
     Account,
+    AccountTotals,
     CloseRecord,
+    CountAccounts,
+    DeleteMessages,
     DeviceOutcome,
     DiscardRecord,
     Done,
+    MarkActive,
     OpenRecord,
     ReadAccount,
+    ReadMessages,
     RegisterAccount,
     RegisterOutcome,
+    RemoveAccount,
+    Removed,
     ReplacePrekeys,
     StoredDevice,
     StoreDevice,
-    StoreRequest,
+    StoreMessage,
     StoreResult,
     TouchRecords,
 )
+from .sets import Columns, execute_set
+from .stages import BatchRequest, stages
 
-AccountsRequest = ReadAccount | RegisterAccount | StoreDevice | ReplacePrekeys
+ReadRequest = ReadAccount | ReadMessages | CountAccounts
+"""What is read in a thread of its own."""
 UsageRequest = OpenRecord | TouchRecords | CloseRecord | DiscardRecord
+"""What concerns the call records; all the others concern the accounts."""
+
+_NAME: Final[Columns] = (("username", "text"),)
+_MARK: Final = """
+    WITH {wanted} UPDATE account SET active_week = wanted.week FROM wanted WHERE account.username = wanted.username
+    AND (account.active_week IS NULL OR account.active_week < wanted.week)
+"""
 
 
-def carry_out(connection: Connection, request: StoreRequest) -> StoreResult:
-    """Carry out a request on the connection of the database that it concerns.
+def carry_out(connection: Connection, requests: Sequence[BatchRequest]) -> list[StoreResult]:
+    """Carry out a batch on the connection of the part that it concerns.
+
+    Returns:
+        The results in the order of the requests.
 
     Raises:
         SQLAlchemyError: the database refused; the caller rolls back.
     """
-    match request:
-        case ReadAccount():
-            return _read_account(connection, request)
-        case RegisterAccount():
-            return _register(connection, request)
-        case StoreDevice():
-            return _store_device(connection, request)
-        case ReplacePrekeys():
-            _replace_prekeys(connection, request.username, request.device, request.prekeys)
-        case OpenRecord():
-            row = {"token": request.token, "start": request.start, "seen": request.start}
-            connection.execute(upsert(schema.open_record).on_conflict_do_nothing(), row)
-        case TouchRecords():
-            # One statement a token: a list of them all would end at SQLite's bound of parameters.
-            touch = update(schema.open_record).where(schema.open_record.c.token == bindparam("open_token"))
-            rows = [{"open_token": token} for token in request.tokens]
-            connection.execute(touch.values(seen=request.seen), rows)
-        case CloseRecord():
-            connection.execute(delete(schema.open_record).where(schema.open_record.c.token == request.token))
-            connection.execute(insert(schema.call_record), {"start": request.start, "duration": request.duration})
-        case DiscardRecord():
-            connection.execute(delete(schema.open_record).where(schema.open_record.c.token == request.token))
-        case _:
-            assert_never(request)
-    return Done.DONE
+    results: list[StoreResult] = [None] * len(requests)
+    for positions in stages(requests):
+        stage = [requests[position] for position in positions]
+        for position, result in zip(positions, _carry_out_stage(connection, stage), strict=True):
+            results[position] = result
+    return results
 
 
-def _read_account(connection: Connection, request: ReadAccount) -> Account | None:
-    account, device, prekey = schema.account, schema.device, schema.prekey
-    identity_key = connection.scalar(select(account.c.identity_key).where(account.c.username == request.username))
-    if identity_key is None:
-        return None
-    prekeys: dict[str, list[bytes]] = {}
-    chosen = select(prekey.c.device, prekey.c.prekey).where(prekey.c.username == request.username)
-    for name, raw in connection.execute(chosen.order_by(prekey.c.position)):
-        prekeys.setdefault(name, []).append(raw)
-    rows = connection.execute(
-        select(device.c.device, device.c.certificate).where(device.c.username == request.username)
-    )
-    devices = (StoredDevice(name, certificate, tuple(prekeys.get(name, ()))) for name, certificate in rows)
-    return Account(identity_key, tuple(devices))
+def _carry_out_stage(connection: Connection, stage: Sequence[Any]) -> Sequence[StoreResult]:
+    """Carry out requests that are all of one class."""
+    together = _TOGETHER.get(type(stage[0]))
+    if together is not None:
+        return together(connection, stage)
+    alone = _ALONE[type(stage[0])]
+    return [alone(connection, request) for request in stage]
+
+
+def _read_accounts(connection: Connection, requests: Sequence[ReadAccount]) -> list[Account | None]:
+    names = [(name,) for name in {request.username: None for request in requests}]
+    prekeys: dict[tuple[str, str], list[bytes]] = {}
+    statement = """
+        WITH {wanted} SELECT username, device, prekey FROM wanted JOIN prekey USING (username)
+        ORDER BY username, device, position
+    """
+    for username, device, prekey in execute_set(connection, statement, _NAME, names):
+        prekeys.setdefault((username, device), []).append(prekey)
+    devices: dict[str, list[StoredDevice]] = {}
+    statement = "WITH {wanted} SELECT username, device, certificate FROM wanted JOIN device USING (username)"
+    for username, device, certificate in execute_set(connection, statement, _NAME, names):
+        stored = StoredDevice(device, certificate, tuple(prekeys.get((username, device), ())))
+        devices.setdefault(username, []).append(stored)
+    statement = "WITH {wanted} SELECT username, identity_key FROM wanted JOIN account USING (username)"
+    accounts = {
+        username: Account(identity_key, tuple(devices.get(username, ())))
+        for username, identity_key in execute_set(connection, statement, _NAME, names)
+    }
+    return [accounts.get(request.username) for request in requests]
+
+
+def _mark_active(connection: Connection, requests: Sequence[MarkActive]) -> list[Done]:
+    weeks: dict[str, int] = {}
+    for request in requests:
+        weeks[request.username] = max(request.week, weeks.get(request.username, request.week))
+    execute_set(connection, _MARK, (*_NAME, ("week", "integer")), sorted(weeks.items()))
+    return [Done.DONE] * len(requests)
+
+
+def count_accounts(connection: Connection, request: CountAccounts) -> AccountTotals:
+    tables = (schema.account, schema.device, schema.message)
+    accounts, devices, messages = (connection.scalar(select(func.count()).select_from(table)) for table in tables)
+    return AccountTotals(accounts or 0, devices or 0, messages or 0)
+
+
+def remove_account(connection: Connection, request: RemoveAccount) -> Removed | None:
+    """Delete an account and all that is its own."""
+    counts = [
+        connection.scalar(select(func.count()).where(table.c.username == request.username)) or 0
+        for table in (schema.device, schema.prekey, schema.message)
+    ]
+    gone = connection.execute(delete(schema.account).where(schema.account.c.username == request.username))
+    return Removed(*counts) if gone.rowcount else None
 
 
 def _register(connection: Connection, request: RegisterAccount) -> RegisterOutcome:
@@ -91,7 +135,8 @@ def _register(connection: Connection, request: RegisterAccount) -> RegisterOutco
             used = connection.execute(delete(invite).where(invite.c.hash == request.invite))
             if used.rowcount != 1:
                 return RegisterOutcome.BAD_INVITE
-        connection.execute(insert(account), {"username": request.username, "identity_key": request.identity_key})
+        row = {"identity_key": request.identity_key, "active_week": request.now // WEEK_SECONDS}
+        connection.execute(insert(account), {"username": request.username, **row})
     elif known != request.identity_key:
         return RegisterOutcome.NAME_TAKEN
     if _store_device(connection, request) is DeviceOutcome.TOO_MANY_DEVICES:
@@ -101,16 +146,26 @@ def _register(connection: Connection, request: RegisterAccount) -> RegisterOutco
 
 
 def _store_device(connection: Connection, request: StoreDevice | RegisterAccount) -> DeviceOutcome:
-    device = schema.device
+    device, account = schema.device, schema.account
     mine = device.c.username == request.username
+    # Where several processes write, they count the devices of an account one after the other.
+    connection.execute(
+        select(account.c.username).where(account.c.username == request.username).with_for_update(key_share=True)
+    )
     connection.execute(delete(device).where(mine, device.c.not_after <= request.now))
     others = connection.scalar(select(func.count()).where(mine, device.c.device != request.device))
     if others is not None and others >= MAX_DEVICES:
         return DeviceOutcome.TOO_MANY_DEVICES
     row = {"certificate": request.certificate, "not_after": request.not_after}
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = upsert(device).values(username=request.username, device=request.device, **row)
     connection.execute(statement.on_conflict_do_update(index_elements=["username", "device"], set_=row))
     return DeviceOutcome.STORED
+
+
+def _publish(connection: Connection, request: ReplacePrekeys) -> Done:
+    _replace_prekeys(connection, request.username, request.device, request.prekeys)
+    return Done.DONE
 
 
 def _replace_prekeys(connection: Connection, username: str, name: str, prekeys: tuple[bytes, ...]) -> None:
@@ -122,3 +177,25 @@ def _replace_prekeys(connection: Connection, username: str, name: str, prekeys: 
             for position, raw in enumerate(prekeys)
         ]
         connection.execute(insert(prekey), rows)
+
+
+_TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], Sequence[StoreResult]]]] = {
+    ReadAccount: _read_accounts,
+    MarkActive: _mark_active,
+    StoreMessage: store_messages,
+    DeleteMessages: delete_messages,
+    OpenRecord: open_records,
+    TouchRecords: touch_records,
+    CloseRecord: close_records,
+    DiscardRecord: discard_records,
+}
+"""What many requests of a kind are carried out with at once."""
+_ALONE: Final[dict[type[BatchRequest], Callable[[Connection, Any], StoreResult]]] = {
+    ReadMessages: read_messages,
+    CountAccounts: count_accounts,
+    RegisterAccount: _register,
+    StoreDevice: _store_device,
+    ReplacePrekeys: _publish,
+    RemoveAccount: remove_account,
+}
+"""What is rare, and carried out one by one."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from entrenous_signaling.auth import hash_invite
-from entrenous_signaling.store.database import Databases
 from world.operator import run
 
 
@@ -17,7 +16,7 @@ def test_invites_are_minted_and_only_their_hashes_kept(tmp_path: Path, capsys: p
     codes = out.split()
     assert code == 0
     assert len(set(codes)) == 3
-    with sqlite3.connect(Databases(tmp_path).accounts) as database:
+    with sqlite3.connect(tmp_path / "accounts.sqlite3") as database:
         kept = {row[0] for row in database.execute("SELECT hash FROM invite")}
     assert kept == {hash_invite(text) for text in codes}
 

@@ -14,9 +14,8 @@ from world.operator import run
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    usage = Databases(tmp_path).usage
-    migrate(usage)
-    with sqlite3.connect(usage) as database:
+    migrate(Databases(tmp_path))
+    with sqlite3.connect(tmp_path / "usage.sqlite3") as database:
         database.executemany("INSERT INTO call_record VALUES (?, ?)", [(1763751727, 62), (1763750000, 5)])
     return tmp_path
 

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
+import sqlalchemy
+
 from entrenous_signaling.store import schema
+from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, migrate
 
 
-def kept(path: Path) -> dict[str, tuple[str, ...]]:
-    with sqlite3.connect(path) as connection:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")]
-        return {
-            table: tuple(row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})"))
-            for table in tables
-            if not table.startswith("sqlite_")
-        }
+def kept(databases: Databases, part: Part) -> dict[str, tuple[str, ...]]:
+    engine = databases.backend().engine(part, writes=False)
+    inspector = sqlalchemy.inspect(engine)
+    return {
+        table: tuple(column["name"] for column in inspector.get_columns(table))
+        for table in inspector.get_table_names()
+        if not table.startswith("sqlite_")
+    }
 
 
-def test_the_server_keeps_the_published_columns_and_no_other(tmp_path: Path) -> None:
-    files = Databases(tmp_path)
-    migrate(files.accounts)
-    migrate(files.usage)
-    assert {"accounts": kept(files.accounts), "usage": kept(files.usage)} == schema.KEPT
+def test_the_server_keeps_the_published_columns_and_no_other(databases: Databases) -> None:
+    migrate(databases)
+    assert {part.value: kept(databases, part) for part in Part} == schema.KEPT
 
 
-def test_a_call_record_has_exactly_two_data_columns(tmp_path: Path) -> None:
-    path = Databases(tmp_path).usage
-    migrate(path)
-    assert kept(path)["call_record"] == ("start", "duration")
+def test_a_call_record_has_exactly_two_data_columns(databases: Databases) -> None:
+    migrate(databases)
+    assert kept(databases, Part.USAGE)["call_record"] == ("start", "duration")
+
+
+def test_the_keys_and_indexes_in_code_are_those_of_the_migrations(databases: Databases) -> None:
+    migrate(databases)
+    for part, metadata in ((Part.ACCOUNTS, schema.ACCOUNTS), (Part.USAGE, schema.USAGE)):
+        inspector = sqlalchemy.inspect(databases.backend().engine(part, writes=False))
+        for table in metadata.sorted_tables:
+            found = {index["name"] for index in inspector.get_indexes(table.name) if not index.get("unique")}
+            assert found == {index.name for index in table.indexes}
+            keys = {tuple(key["constrained_columns"]) for key in inspector.get_foreign_keys(table.name)}
+            assert keys == {tuple(key.column_keys) for key in table.foreign_key_constraints}
 
 
 def test_the_tables_in_code_are_those_of_the_migrations() -> None:

@@ -1,4 +1,4 @@
-"""Each request against a real database, and the store in memory that other tests use against the same script."""
+"""Each request against real databases, and the store in memory that other tests use against the same script."""
 
 from __future__ import annotations
 
@@ -7,70 +7,82 @@ from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.store.database import (
-    Databases,
-    add_invites,
-    migrate,
-    open_engine,
-    read_open_rows,
-    read_records,
-)
+from entrenous_signaling.limits import MessageBounds
+from entrenous_signaling.store.database import Databases, add_invites, read_open_rows, read_records
 from entrenous_signaling.store.requests import (
+    WEEK_SECONDS,
     Account,
+    AccountTotals,
     CloseRecord,
+    CountAccounts,
+    DeleteMessages,
     DeviceOutcome,
     DiscardRecord,
+    Done,
+    Expire,
+    Expired,
+    MarkActive,
+    MessageOutcome,
     OpenRecord,
     OpenRow,
     ReadAccount,
-    RegisterAccount,
+    ReadMessages,
     RegisterOutcome,
+    RemoveAccount,
+    Removed,
     ReplacePrekeys,
     StoredDevice,
     StoreDevice,
+    StoredMessages,
+    StoreMessage,
     StoreRequest,
-    StoreResult,
     TouchRecords,
 )
-from entrenous_signaling.store.statements import UsageRequest, carry_out
+from lab.postgres import Cluster
 from world.memorystore import MemoryStore
+from world.storeworld import registration, running
 
-Apply = Callable[[StoreRequest], StoreResult]
+Apply = Callable[[StoreRequest], object]
+BOUNDS = MessageBounds(per_receiver=4, bytes_per_receiver=100, per_sender=2)
 
 
-@pytest.fixture(params=["database", "memory"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def apply(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Apply]:
     if request.param == "memory":
         store = MemoryStore()
         store.invites.add(b"invited")
         yield store.apply
         return
-    files = Databases(tmp_path)
-    migrate(files.usage)
-    add_invites(files, [b"invited"])
-    accounts, usage = open_engine(files.accounts, writes=True), open_engine(files.usage, writes=True)
-
-    def carry(wanted: StoreRequest) -> StoreResult:
-        with (usage if isinstance(wanted, UsageRequest) else accounts).begin() as connection:
-            return carry_out(connection, wanted)
-
-    yield carry
-    accounts.dispose()
-    usage.dispose()
+    databases = Databases(tmp_path)
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        databases = Databases(tmp_path, cluster.url(cluster.create()))
+    add_invites(databases, [b"invited"])
+    with running(databases) as started:
+        yield started.do
 
 
-def registration(
+def message(
+    number: int,
+    sender: bytes = b"s",
     username: str = "bob",
     device: str = "d1",
-    key: bytes = b"key",
-    not_after: int = 1000,
-    now: int = 10,
-    may_create: bool = True,
-    invite: bytes | None = None,
-) -> RegisterAccount:
-    return RegisterAccount(
-        username, key, device, b"cert " + device.encode(), (b"p1", b"p2"), not_after, may_create, invite, now
-    )
+    body: bytes = b"body",
+    expires: int = 100,
+) -> StoreMessage:
+    return StoreMessage(username, device, b"id" + bytes([number]), sender, body, expires, BOUNDS)
+
+
+def waiting(apply: Apply, username: str = "bob", device: str = "d1", after: int = 0, limit: int = 100) -> list[bytes]:
+    found = apply(ReadMessages(username, device, after, limit))
+    assert isinstance(found, StoredMessages)
+    numbers = [stored.number for stored in found.messages]
+    assert numbers == sorted(numbers)
+    return [stored.id for stored in found.messages]
+
+
+def ids(*numbers: int) -> list[bytes]:
+    return [b"id" + bytes([number]) for number in numbers]
 
 
 def test_an_account_is_created_found_and_kept_from_others(apply: Apply) -> None:
@@ -104,6 +116,15 @@ def test_devices_are_bounded_renewed_and_make_room_when_they_expire(apply: Apply
     assert apply(StoreDevice("bob", "d9", b"cert", 1000, 60)) is DeviceOutcome.STORED
 
 
+def test_a_device_that_expires_takes_its_messages_along(apply: Apply) -> None:
+    apply(registration(not_after=50))
+    assert apply(message(1)) is MessageOutcome.STORED
+    apply(StoreDevice("bob", "d2", b"cert", 1000, 60))
+    assert waiting(apply) == []
+    assert apply(message(1)) is MessageOutcome.NO_DEVICE
+    assert apply(CountAccounts()) == AccountTotals(1, 1, 0)
+
+
 def test_prekeys_are_replaced(apply: Apply) -> None:
     apply(registration())
     apply(ReplacePrekeys("bob", "d1", (b"p3",)))
@@ -112,11 +133,96 @@ def test_prekeys_are_replaced(apply: Apply) -> None:
     assert account.devices[0].prekeys == (b"p3",)
 
 
-def test_a_record_is_opened_touched_and_closed(tmp_path: Path) -> None:
-    files = Databases(tmp_path)
-    migrate(files.usage)
-    engine = open_engine(files.usage, writes=True)
-    with engine.begin() as connection:
+def test_messages_are_read_in_their_order_and_gone_when_deleted(apply: Apply) -> None:
+    apply(registration())
+    apply(registration("eve"))
+    for number, sender in ((1, b"s"), (2, b"t"), (3, b"s")):
+        assert apply(message(number, sender, body=b"body %d" % number)) is MessageOutcome.STORED
+    assert apply(message(1, username="eve")) is MessageOutcome.STORED
+    found = apply(ReadMessages("bob", "d1", 0, 2))
+    assert isinstance(found, StoredMessages)
+    assert [stored.id for stored in found.messages] == ids(1, 2)
+    assert [stored.body for stored in found.messages] == [b"body 1", b"body 2"]
+    assert waiting(apply, after=found.messages[-1].number) == ids(3)
+    assert apply(DeleteMessages("bob", "d1", (*ids(3, 1), b"unknown"))) is Done.DONE
+    assert waiting(apply) == ids(2)
+    assert waiting(apply, "eve") == ids(1)
+    assert waiting(apply, "nobody") == []
+
+
+def test_a_number_is_never_given_twice(apply: Apply) -> None:
+    apply(registration())
+    apply(message(1))
+    first = apply(ReadMessages("bob", "d1", 0, 1))
+    assert isinstance(first, StoredMessages)
+    apply(DeleteMessages("bob", "d1", (first.messages[0].id,)))
+    apply(message(2))
+    assert waiting(apply, after=first.messages[0].number) == ids(2)
+
+
+def test_a_message_is_stored_once_for_a_device_that_exists(apply: Apply) -> None:
+    assert apply(message(1)) is MessageOutcome.NO_DEVICE
+    apply(registration())
+    assert apply(message(1, device="d2")) is MessageOutcome.NO_DEVICE
+    assert apply(message(1)) is MessageOutcome.STORED
+    assert apply(message(1, b"t", body=b"another")) is MessageOutcome.KNOWN
+    assert waiting(apply) == ids(1)
+
+
+def test_messages_are_bounded_by_device_bytes_and_sender(apply: Apply) -> None:
+    apply(registration())
+    apply(registration(device="d2"))
+    outcomes = [apply(message(number, b"s")) for number in range(3)]
+    assert outcomes == [MessageOutcome.STORED, MessageOutcome.STORED, MessageOutcome.SENDER_FULL]
+    assert apply(message(0, b"s")) is MessageOutcome.KNOWN
+    assert apply(message(3, b"t", body=b"x" * 93)) is MessageOutcome.FULL
+    assert apply(message(3, b"t", body=b"x" * 92)) is MessageOutcome.STORED
+    assert apply(message(4, b"u", body=b"")) is MessageOutcome.STORED
+    assert apply(message(5, b"v", body=b"")) is MessageOutcome.FULL
+    assert apply(message(5, b"v", device="d2")) is MessageOutcome.STORED
+    apply(DeleteMessages("bob", "d1", tuple(ids(0))))
+    assert apply(message(5, b"s", body=b"")) is MessageOutcome.STORED
+
+
+def test_an_account_is_removed_with_all_that_is_its_own(apply: Apply) -> None:
+    apply(registration())
+    apply(registration(device="d2"))
+    apply(registration("eve"))
+    for number, device in ((1, "d1"), (2, "d2")):
+        apply(message(number, device=device))
+    apply(message(3, username="eve"))
+    assert apply(CountAccounts()) == AccountTotals(2, 3, 3)
+    assert apply(RemoveAccount("bob")) == Removed(2, 4, 2)
+    assert apply(RemoveAccount("bob")) is None
+    assert apply(ReadAccount("bob")) is None
+    assert apply(CountAccounts()) == AccountTotals(1, 1, 1)
+    assert apply(registration(key=b"another")) is RegisterOutcome.REGISTERED
+    assert waiting(apply) == []
+
+
+def test_what_is_over_expires(apply: Apply) -> None:
+    apply(registration(now=30 * WEEK_SECONDS))
+    apply(registration("eve", now=30 * WEEK_SECONDS))
+    apply(registration("old", now=10 * WEEK_SECONDS))
+    assert apply(MarkActive("eve", 50)) is Done.DONE
+    assert apply(MarkActive("eve", 40)) is Done.DONE  # an earlier week changes nothing
+    assert apply(MarkActive("nobody", 40)) is Done.DONE
+    apply(message(1, username="eve", expires=100))
+    apply(message(2, username="eve", expires=200))
+    apply(message(3, expires=100_000))
+    for start in (10, 20, 30):
+        apply(OpenRecord(bytes([start]), start))
+        apply(CloseRecord(bytes([start]), start, 1))
+    assert apply(Expire(100, 20, 30)) == Expired(messages=1, records=1, accounts=1)
+    assert waiting(apply, "eve") == ids(2)
+    assert apply(Expire(100, 20, 0)) == Expired(0, 0, 0)
+    assert apply(Expire(100, 1000, 50)) == Expired(messages=0, records=2, accounts=1)
+    assert apply(ReadAccount("bob")) is None
+    assert apply(CountAccounts()) == AccountTotals(1, 1, 1)
+
+
+def test_a_record_is_opened_touched_and_closed(databases: Databases) -> None:
+    with running(databases) as store:
         for request in (
             OpenRecord(b"a", 100),
             OpenRecord(b"a", 100),
@@ -124,22 +230,19 @@ def test_a_record_is_opened_touched_and_closed(tmp_path: Path) -> None:
             OpenRecord(b"c", 102),
             TouchRecords((b"a", b"unknown"), 110),
             CloseRecord(b"b", 101, 7),
+            CloseRecord(b"b", 101, 7),
             DiscardRecord(b"c"),
+            CloseRecord(b"c", 102, 1),
             CloseRecord(b"never opened", 90, 1),
         ):
-            carry_out(connection, request)
-    engine.dispose()
-    assert read_open_rows(files) == [OpenRow(b"a", 100, 110)]
-    assert list(read_records(files)) == [(90, 1), (101, 7)]
+            assert store.do(request) is Done.DONE
+    assert read_open_rows(databases) == [OpenRow(b"a", 100, 110)]
+    assert list(read_records(databases)) == [(101, 7)]
 
 
-def test_any_number_of_open_records_is_touched(tmp_path: Path) -> None:
-    files = Databases(tmp_path)
-    migrate(files.usage)
-    engine = open_engine(files.usage, writes=True)
+def test_any_number_of_open_records_is_touched(databases: Databases) -> None:
     tokens = tuple(number.to_bytes(16, "big") for number in range(260_000))  # SQLite takes 250,000 parameters here
-    with engine.begin() as connection:
-        carry_out(connection, OpenRecord(tokens[-1], 100))
-        carry_out(connection, TouchRecords(tokens, 110))
-    engine.dispose()
-    assert read_open_rows(files) == [OpenRow(tokens[-1], 100, 110)]
+    with running(databases) as store:
+        assert store.do(OpenRecord(tokens[-1], 100)) is Done.DONE
+        assert store.do(TouchRecords(tokens, 110)) is Done.DONE
+    assert read_open_rows(databases) == [OpenRow(tokens[-1], 100, 110)]

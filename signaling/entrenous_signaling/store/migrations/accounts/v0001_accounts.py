@@ -10,6 +10,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+WIDE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     """Make the first tables."""
@@ -23,7 +25,7 @@ def upgrade() -> None:
         sa.Column("username", sa.String, sa.ForeignKey("account.username", ondelete="CASCADE"), primary_key=True),
         sa.Column("device", sa.String, primary_key=True),
         sa.Column("certificate", sa.LargeBinary, nullable=False),
-        sa.Column("not_after", sa.Integer, nullable=False),
+        sa.Column("not_after", WIDE, nullable=False),
     )
     op.create_table(
         "prekey",

@@ -1,0 +1,185 @@
+"""PostgreSQL: a schema a part in one database, for several servers that share it.
+
+Acknowledged means flushed to its disk, whatever the database's own settings say about `synchronous_commit`. Whoever
+waits for it waits for seconds and not longer: a server that does not answer is given up and tried anew.
+
+Deleted rows are not overwritten as in SQLite: their bytes stay in the table until VACUUM has been there and the space
+was used again, and in the write-ahead log until its segments are recycled (as well as in archives and on replicas, if
+the operator keeps some). The tables in which rows come and go are set to be vacuumed early, and housekeeping runs a
+VACUUM of its own. Operators who need deleted to mean overwritten use SQLite, or an encrypted volume.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+import psycopg
+import psycopg.errors
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from . import schema
+from .backend import Part, StoreError, Transact
+
+_CONNECT_SECONDS: Final = 3
+_ANSWER_SECONDS: Final = 5.0
+"""After which a server that is connected and does not answer is given up."""
+_CANCEL_SECONDS: Final = 0.2
+"""Between two attempts to end a VACUUM when the server goes down."""
+_PAUSE_SECONDS: Final = 1.0
+"""For which a server that could not be reached is not tried again, so that what waits is refused without delay."""
+_MIGRATION_LOCK: Final = 0x656E7472  # any number that all processes of this program agree about
+
+_SETTINGS: Final = {
+    "synchronous_commit": "on",
+    "lock_timeout": "1s",
+    "statement_timeout": "4s",
+    "idle_in_transaction_session_timeout": "10s",
+    # Every statement of the store finds its few rows by an index. What the planner would know about tables that are
+    # mostly empty and change thousands of times a second is wrong by the time it uses it.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+
+Answered = TypeVar("Answered")
+
+
+class PostgresSchemas:
+    """The schemas in a database.
+
+    Args:
+        url: `postgresql://user@host:port/database`, as libpq understands it, without a password.
+        password: for it; without one libpq looks where PGPASSFILE says.
+
+    Raises:
+        StoreError: the URL cannot be understood, or has a password in it.
+    """
+
+    def __init__(self, url: str, password: str | None = None) -> None:
+        self._url = url
+        self._password = password
+        self._closed = threading.Event()
+        self._vacuuming: threading.Thread | None = None
+        self._vacuum_connection: _Connection | None = None
+        self._not_before = 0.0
+        try:
+            parsed = conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            raise StoreError("The database has to be given as postgresql://user@host:port/database.") from None
+        if "password" in parsed:
+            raise StoreError(
+                "The database's address holds a password, where others can read it: keep it in a file of its own "
+                "(database_password_file, or PGPASSFILE)."
+            )
+        self._name = f"the PostgreSQL database {parsed.get('dbname', '')}".rstrip()
+
+    def name(self, part: Part) -> str:
+        """The name of the database, without host and user."""
+        return self._name
+
+    def exists(self, part: Part) -> bool:
+        """Only opening it tells."""
+        return True
+
+    def engine(self, part: Part, *, writes: bool) -> Engine:
+        """An engine on one schema."""
+        settings = {**_SETTINGS, "search_path": part.value, "default_transaction_read_only": "off" if writes else "on"}
+        return create_engine("postgresql+psycopg://", creator=lambda: self._connect(settings), poolclass=NullPool)
+
+    @contextmanager
+    def migration(self, part: Part, connection: Connection) -> Iterator[None]:
+        """Make the schema, and let other processes wait that would take the same steps."""
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        connection.exec_driver_sql("SET lock_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {part.value}")
+        connection.commit()
+        yield  # the lock ends with the connection
+
+    def fold(self, connection: Connection) -> bool:
+        """Its write-ahead log is the database's own."""
+        return True
+
+    def give_back(self, part: Part, transact: Transact) -> Iterator[None]:
+        """Begin a VACUUM, which waits for nobody and which nobody waits for."""
+        if part is Part.ACCOUNTS and (self._vacuuming is None or not self._vacuuming.is_alive()):
+            self._vacuuming = threading.Thread(target=self._vacuum, name="store-vacuum")
+            self._vacuuming.start()
+        yield
+
+    def close(self) -> None:
+        """End a VACUUM that goes on."""
+        self._closed.set()
+        thread = self._vacuuming
+        while thread is not None and thread.is_alive():
+            if self._vacuum_connection is not None:
+                with contextlib.suppress(psycopg.Error):
+                    self._vacuum_connection.cancel_safe(timeout=_ANSWER_SECONDS)
+            thread.join(_CANCEL_SECONDS)
+
+    def _vacuum(self) -> None:
+        tables = [
+            f"{part.value}.{table.name}"
+            for part, metadata in ((Part.ACCOUNTS, schema.ACCOUNTS), (Part.USAGE, schema.USAGE))
+            for table in metadata.sorted_tables
+        ]
+        # Whatever keeps it from its work: autovacuum does the same, and the next housekeeping comes within the hour.
+        with contextlib.suppress(psycopg.Error), self._connect({"lock_timeout": "1s"}) as connection:
+            connection.patience = None
+            connection.autocommit = True
+            self._vacuum_connection = connection
+            for table in tables:
+                if not self._closed.is_set():
+                    connection.execute(f"VACUUM (SKIP_LOCKED) {table}".encode())
+        self._vacuum_connection = None
+
+    def _connect(self, settings: dict[str, str]) -> _Connection:
+        if time.monotonic() < self._not_before:
+            raise psycopg.OperationalError("the database could not be reached a moment ago")
+        try:
+            connection = _Connection.connect(
+                self._url,
+                password=self._password,
+                connect_timeout=_CONNECT_SECONDS,
+                keepalives_idle=_CONNECT_SECONDS,
+                keepalives_interval=1,
+                keepalives_count=3,
+                tcp_user_timeout=int(_ANSWER_SECONDS * 1000),
+                application_name="entrenous-signaling",
+            )
+            for name, value in settings.items():
+                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+            connection.commit()
+        except psycopg.Error:
+            self._not_before = time.monotonic() + _PAUSE_SECONDS
+            raise
+        return connection
+
+
+class _Connection(psycopg.Connection[TupleRow]):
+    """A connection that waits for an answer as long as `patience` says (seconds; None: without end)."""
+
+    patience: float | None = _ANSWER_SECONDS
+
+    def wait(self, gen: PQGen[Answered], interval: float = 0.1, timeout: float | None = None) -> Answered:
+        """Wait for the server.
+
+        Raises:
+            psycopg.OperationalError: it did not answer in time; the connection is of no use any more.
+        """
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the database does not answer") from None

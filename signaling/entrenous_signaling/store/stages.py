@@ -1,0 +1,85 @@
+"""In which order the requests of a batch are carried out, so that few statements carry out many of them.
+
+Requests of one kind go into one stage, and a stage becomes a few statements. What two requests say about the same
+account, or the same call record, keeps its order; the others are free to move, since all of them are on disk at the
+same moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import assert_never
+
+from .requests import (
+    CloseRecord,
+    CountAccounts,
+    DeleteMessages,
+    DiscardRecord,
+    MarkActive,
+    OpenRecord,
+    ReadAccount,
+    ReadMessages,
+    RegisterAccount,
+    RemoveAccount,
+    ReplacePrekeys,
+    StoreDevice,
+    StoreMessage,
+    TouchRecords,
+)
+
+BatchRequest = (
+    ReadAccount
+    | ReadMessages
+    | CountAccounts
+    | RegisterAccount
+    | StoreDevice
+    | ReplacePrekeys
+    | MarkActive
+    | RemoveAccount
+    | StoreMessage
+    | DeleteMessages
+    | OpenRecord
+    | TouchRecords
+    | CloseRecord
+    | DiscardRecord
+)
+"""What is carried out in batches: everything but housekeeping."""
+
+
+def stages(requests: Sequence[BatchRequest]) -> list[list[int]]:
+    """Where in `requests` those of each stage stand; all requests of a stage are of the same class.
+
+    Args:
+        requests: a batch in the order in which it was asked for.
+    """
+    found: list[tuple[type[BatchRequest], list[int]]] = []
+    last: dict[Hashable, int] = {}
+    for position, request in enumerate(requests):
+        kind, keys = type(request), list(_concerns(request))
+        earliest = max((last.get(key, 0) for key in keys), default=0)
+        for stage in range(earliest, len(found)):
+            if found[stage][0] is kind:
+                break
+        else:
+            stage = len(found)
+            found.append((kind, []))
+        found[stage][1].append(position)
+        last.update(dict.fromkeys(keys, stage))
+    return [positions for _, positions in found]
+
+
+def _concerns(request: BatchRequest) -> Iterable[Hashable]:
+    """What must see the effects of requests in their order: an account by its name, a record by its token."""
+    match request:
+        case ReadAccount() | ReadMessages() | CountAccounts():
+            return ()  # they only read, and are in no batch with what writes
+        case RegisterAccount() | StoreDevice() | ReplacePrekeys() | MarkActive() | RemoveAccount():
+            return (request.username,)
+        case StoreMessage() | DeleteMessages():
+            return (request.username,)
+        case OpenRecord() | CloseRecord() | DiscardRecord():
+            return (request.token,)
+        case TouchRecords():
+            return request.tokens
+        case _:
+            assert_never(request)

@@ -1,0 +1,24 @@
+"""What a kind of database says when it refuses."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from entrenous_signaling.store.backend import Part, explain
+from entrenous_signaling.store.database import Databases, migrate
+
+
+def test_a_refusal_is_explained_without_the_values(databases: Databases) -> None:
+    migrate(databases)
+    engine = databases.backend().engine(Part.ACCOUNTS, writes=True)
+    statement = "INSERT INTO device VALUES ('canary', 'd1', 'x', 1)"
+    with pytest.raises(DBAPIError) as caught, engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+    assert "canary" not in explain(caught.value)
+    assert "foreign key constraint" in explain(caught.value).lower()
+
+
+def test_without_a_reason_there_is_still_a_sentence() -> None:
+    assert explain(SQLAlchemyError("statement and values")) == "the database refused."

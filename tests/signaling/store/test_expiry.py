@@ -1,0 +1,45 @@
+"""Housekeeping in small steps."""
+
+from __future__ import annotations
+
+from entrenous_signaling.limits import MessageBounds
+from entrenous_signaling.store.backend import Part
+from entrenous_signaling.store.database import Databases, count, migrate, read_records
+from entrenous_signaling.store.expiry import expire
+from entrenous_signaling.store.requests import (
+    AccountTotals,
+    CloseRecord,
+    Expire,
+    Expired,
+    OpenRecord,
+    StoreMessage,
+)
+from entrenous_signaling.store.session import Session
+from world.storeworld import registration
+
+
+def test_much_is_deleted_some_at_a_time_and_nothing_that_may_stay(databases: Databases) -> None:
+    migrate(databases)
+    backend = databases.backend()
+    accounts, usage = (Session(backend, part, writes=True) for part in Part)
+    bounds = MessageBounds(per_receiver=1000, per_sender=1000)
+    accounts.answer([(0, registration()), (0, registration("eve", now=2**31))])
+    messages = [StoreMessage("eve", "d1", b"%d" % number, b"tag", b"", number // 10, bounds) for number in range(900)]
+    accounts.answer([(0, message) for message in messages])
+    usage.answer([(0, OpenRecord(b"%d" % number, number)) for number in range(500)])
+    usage.answer([(0, CloseRecord(b"%d" % number, number, 1)) for number in range(500)])
+    steps = expire(accounts, usage, Expire(now=69, records_before=450, inactive_before_week=1))
+    left = []
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            assert end.value == Expired(messages=700, records=450, accounts=1)
+            break
+        left.append((count(databases).messages, len(list(read_records(databases)))))
+    assert left[:4] == [(700, 500), (500, 500), (300, 500), (200, 500)]
+    assert {records for _, records in left} == {500, 300, 100, 50}
+    assert count(databases) == AccountTotals(1, 1, 200)
+    for session in (accounts, usage):
+        session.close()
+    backend.close()

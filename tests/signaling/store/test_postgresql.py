@@ -1,0 +1,204 @@
+"""PostgreSQL that goes away, comes back, freezes, and is shared."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.limits import MessageBounds
+from entrenous_signaling.store import postgresql
+from entrenous_signaling.store.backend import Part
+from entrenous_signaling.store.database import Databases, StoreError, migrate, read_open_rows
+from entrenous_signaling.store.postgresql import PostgresSchemas
+from entrenous_signaling.store.requests import (
+    Account,
+    Done,
+    Expire,
+    Expired,
+    Failed,
+    MessageOutcome,
+    OpenRecord,
+    ReadAccount,
+    ReadMessages,
+    RegisterOutcome,
+    StoredMessages,
+    StoreMessage,
+    StoreRequest,
+)
+from lab.postgres import Cluster, find_programs, running_cluster
+from world.storeworld import WAIT_SECONDS, RunningStore, registration, running
+
+
+@pytest.fixture(scope="module")
+def own_cluster() -> Iterator[Cluster]:
+    """A cluster that is stopped and frozen here, and that nobody else uses."""
+    if find_programs() is None:
+        pytest.skip("PostgreSQL or psycopg is not installed")
+    with running_cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def shared(tmp_path: Path, cluster: Cluster) -> Databases:
+    return Databases(tmp_path, cluster.url(cluster.create()))
+
+
+def fill(store: RunningStore, count: int, body: bytes) -> None:
+    """Let so many messages wait for bob."""
+    bounds = MessageBounds(per_receiver=count, per_sender=count)
+    assert store.do(registration()) is RegisterOutcome.REGISTERED
+    names = [b"%d" % number for number in range(count)]
+    tickets = [store.submit(StoreMessage("bob", "d1", name, b"tag", body, 1, bounds)) for name in names]
+    assert {store.wait(ticket) for ticket in tickets} == {MessageOutcome.STORED}
+
+
+def until_it_is_back(store: RunningStore, request: StoreRequest) -> object:
+    """Ask again and again, as the hub does, until something else than Failed comes."""
+    until = time.monotonic() + WAIT_SECONDS
+    while (result := store.do(request)) is Failed.FAILED:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return result
+
+
+def test_every_connection_flushes_waits_for_seconds_and_sees_its_schema(shared: Databases) -> None:
+    migrate(shared)
+    for part in Part:
+        with shared.backend().engine(part, writes=True).connect() as connection:
+            shown = {
+                name: connection.exec_driver_sql(f"SHOW {name}").scalar()
+                for name in ("synchronous_commit", "lock_timeout", "statement_timeout", "search_path", "fsync")
+            }
+        assert shown == {
+            "synchronous_commit": "on",
+            "lock_timeout": "1s",
+            "statement_timeout": "4s",
+            "search_path": part.value,
+            "fsync": "on",
+        }
+        with shared.backend().engine(part, writes=False).connect() as connection:
+            assert connection.exec_driver_sql("SHOW default_transaction_read_only").scalar() == "on"
+
+
+def test_what_is_no_address_of_a_database_is_refused() -> None:
+    with pytest.raises(StoreError, match="postgresql://user@host"):
+        PostgresSchemas("postgresql:/\\nowhere = =")
+
+
+def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path, own_cluster: Cluster) -> None:
+    with running(Databases(tmp_path, own_cluster.url(own_cluster.create()))) as store:
+        assert store.do(registration()) is RegisterOutcome.REGISTERED
+        assert store.do(OpenRecord(b"a", 1)) is Done.DONE
+        assert isinstance(store.do(ReadAccount("bob")), Account)
+        own_cluster.stop()
+        own_cluster.start()
+        assert isinstance(store.do(ReadAccount("bob")), Account)
+        assert store.do(OpenRecord(b"b", 1)) is Done.DONE
+
+
+def test_while_it_is_away_requests_fail_and_what_was_acknowledged_is_there_afterwards(
+    tmp_path: Path, own_cluster: Cluster
+) -> None:
+    databases = Databases(tmp_path, own_cluster.url(own_cluster.create()))
+    with running(databases) as store:
+        tickets = [store.submit(OpenRecord(b"%d" % number, 1)) for number in range(2000)]
+        store.wait(tickets[300])
+        own_cluster.stop(signal.SIGQUIT)  # in the middle of it, as a power cut
+        outcomes = [store.wait(ticket) for ticket in tickets]
+        assert set(outcomes) <= {Done.DONE, Failed.FAILED}
+        assert store.do(ReadAccount("bob")) is Failed.FAILED
+        own_cluster.start()
+        assert until_it_is_back(store, ReadAccount("bob")) is None
+        assert until_it_is_back(store, OpenRecord(b"last", 1)) is Done.DONE
+        tokens = {row.token for row in read_open_rows(databases)}
+        assert {b"%d" % number for number, outcome in enumerate(outcomes) if outcome is Done.DONE} <= tokens
+
+
+def test_one_that_does_not_answer_is_given_up_within_seconds(
+    tmp_path: Path, own_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql._Connection, "patience", 0.3)
+    monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 2)  # libpq takes no less
+    with running(Databases(tmp_path, own_cluster.url(own_cluster.create()))) as store:
+        assert store.do(OpenRecord(b"a", 1)) is Done.DONE
+        with own_cluster.frozen():
+            tickets = [store.submit(OpenRecord(b"%d" % number, 1)) for number in range(1000)]
+            assert {store.wait(ticket) for ticket in tickets} == {Failed.FAILED}
+        assert until_it_is_back(store, OpenRecord(b"b", 1)) is Done.DONE
+
+
+def test_two_servers_start_at_once_on_an_empty_database(shared: Databases, tmp_path: Path) -> None:
+    with running(shared), running(Databases(tmp_path / "2", shared.url)) as other:
+        assert other.do(registration()) is RegisterOutcome.REGISTERED
+
+
+def test_two_servers_that_store_for_one_device_keep_to_its_bounds_and_to_one_order(
+    shared: Databases, tmp_path: Path
+) -> None:
+    bounds = MessageBounds(per_receiver=300, per_sender=40)
+    with running(shared) as one, running(Databases(tmp_path / "2", shared.url)) as other:
+        one.do(registration())
+        tickets = []
+        for number in range(400):
+            for store, name in ((one, b"a%d" % number), (other, b"b%d" % number)):
+                wanted = StoreMessage("bob", "d1", name, b"%d" % (number % 9), b"", 1, bounds)
+                tickets.append((store, store.submit(wanted)))
+        seen: list[int] = []
+        for store, ticket in tickets:
+            store.wait(ticket)
+            found = other.do(ReadMessages("bob", "d1", seen[-1] if seen else 0, 500))
+            assert isinstance(found, StoredMessages)
+            seen += [message.number for message in found.messages]
+        outcomes = [store.wait(ticket) for store, ticket in tickets]
+        everything = other.do(ReadMessages("bob", "d1", 0, 500))
+        assert isinstance(everything, StoredMessages)
+        assert seen == [message.number for message in everything.messages]  # none appeared behind one that was read
+        assert outcomes.count(MessageOutcome.STORED) == 300
+
+
+def test_two_servers_that_register_one_name_agree_about_its_owner(shared: Databases, tmp_path: Path) -> None:
+    with running(shared) as one, running(Databases(tmp_path / "2", shared.url)) as other:
+        tickets = [
+            (store, store.submit(registration(f"user{number}", key=key)))
+            for number in range(50)
+            for store, key in ((one, b"one"), (other, b"other"))
+        ]
+        outcomes = [store.wait(ticket) for store, ticket in tickets]
+        assert outcomes.count(RegisterOutcome.REGISTERED) == outcomes.count(RegisterOutcome.NAME_TAKEN) == 50
+
+
+def test_housekeeping_clears_dead_rows_away(shared: Databases, cluster: Cluster) -> None:
+    database = shared.url.split("/")[3].split("?")[0]
+    size = "SELECT pg_total_relation_size('accounts.message')"
+    with running(shared) as store:
+        fill(store, 500, b"x" * 4000)
+        ((before,),) = cluster.execute(database, size)
+        assert store.do(Expire(1, 0, 0)) == Expired(500, 0, 0)
+        until = time.monotonic() + WAIT_SECONDS
+        while cluster.execute(database, size)[0][0] > before / 4:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def test_a_vacuum_that_goes_on_ends_with_the_server(shared: Databases, cluster: Cluster) -> None:
+    database = shared.url.split("/")[3].split("?")[0]
+    vacuums = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'VACUUM%' AND state = 'active'"
+    cluster.execute("postgres", "ALTER SYSTEM SET vacuum_cost_delay = '100ms'")
+    cluster.execute("postgres", "ALTER SYSTEM SET vacuum_cost_limit = 1")
+    cluster.execute("postgres", "SELECT pg_reload_conf()")
+    try:
+        with running(shared) as store:
+            fill(store, 3000, b"x" * 1000)
+            assert store.do(Expire(1, 0, 0)) == Expired(3000, 0, 0)
+            until = time.monotonic() + WAIT_SECONDS
+            while cluster.execute(database, vacuums) == [(0,)]:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+        assert cluster.execute(database, vacuums) == [(0,)]
+    finally:
+        cluster.execute("postgres", "ALTER SYSTEM RESET ALL")
+        cluster.execute("postgres", "SELECT pg_reload_conf()")

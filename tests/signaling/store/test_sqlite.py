@@ -1,0 +1,72 @@
+"""The files: how durable and how forgetful they are, and that they get smaller."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.limits import MessageBounds
+from entrenous_signaling.store.backend import Part
+from entrenous_signaling.store.database import Databases, migrate
+from entrenous_signaling.store.requests import DeleteMessages, Expire, Expired, StoreMessage
+from entrenous_signaling.store.sqlite import SqliteFiles
+from world.storeworld import RunningStore, registration, running
+
+BODY = b"\xc5SEALED-BODY-OF-A-MESSAGE" * 100
+
+
+def test_the_files_are_as_durable_and_forgetful_as_promised(tmp_path: Path) -> None:
+    migrate(Databases(tmp_path))
+    with SqliteFiles(tmp_path).engine(Part.USAGE, writes=True).connect() as connection:
+        pragma = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys", "auto_vacuum")
+        }
+    assert pragma == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1, "auto_vacuum": 2}
+
+
+def test_opening_writes_nothing(tmp_path: Path) -> None:
+    migrate(Databases(tmp_path))
+    lock = sqlite3.connect(tmp_path / "usage.sqlite3", isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    with SqliteFiles(tmp_path).engine(Part.USAGE, writes=True).connect():
+        pass
+    lock.close()
+
+
+def test_what_only_reads_cannot_write(tmp_path: Path) -> None:
+    migrate(Databases(tmp_path))
+    with SqliteFiles(tmp_path).engine(Part.USAGE, writes=False).connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            driver.execute("DELETE FROM call_record")
+
+
+def fill(store: RunningStore, count: int) -> None:
+    for first in range(0, count, 250):
+        tickets = [
+            store.submit(
+                StoreMessage("bob", "d1", b"%d" % number, b"%d" % number, BODY, 100, MessageBounds(per_receiver=count))
+            )
+            for number in range(first, min(count, first + 250))
+        ]
+        for ticket in tickets:
+            store.wait(ticket)
+
+
+def kept(folder: Path) -> bool:
+    return any(BODY[:25] in path.read_bytes() for path in folder.iterdir())
+
+
+def test_messages_that_are_deleted_are_gone_and_the_file_gets_smaller(tmp_path: Path) -> None:
+    with running(Databases(tmp_path)) as store:
+        store.do(registration())
+        fill(store, 1000)
+        assert kept(tmp_path)
+        store.do(DeleteMessages("bob", "d1", tuple(b"%d" % number for number in range(500))))
+        assert store.do(Expire(100, 0, 0)) == Expired(messages=500, records=0, accounts=0)
+    assert not kept(tmp_path)
+    assert (tmp_path / "accounts.sqlite3").stat().st_size < 100_000 < 1000 * len(BODY)
