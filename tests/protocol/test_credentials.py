@@ -38,6 +38,7 @@ def test_final_refusals(code: ErrorCode) -> None:
         ErrorCode.NONCE_USED,
         ErrorCode.SESSION_GONE,
         ErrorCode.OFFLINE,
+        ErrorCode.MAILBOX_FULL,
         ErrorCode.UNAVAILABLE,
         ErrorCode.NO_RELAY,
     }
