@@ -59,12 +59,36 @@ def test_bursts_that_come_again_are_waited_for() -> None:
     assert history.needed == pytest.approx(0.085)
 
 
+QUEUE = [number * 0.006 for number in range(50)] + [0.3 - number * 0.006 for number in range(50)]
+"""What a queue does to the packets of two seconds, that fills in half of them and empties in the other half."""
+
+
+def test_a_queue_counts_once_however_long_it_takes_to_empty() -> None:
+    for before in (100, 500, 3000):
+        assert filled([0.0] * before + QUEUE + [0.0] * 100).needed <= 0.040
+    assert filled(([0.0] * 200 + QUEUE) * 3 + [0.0] * 30).needed > 0.2
+
+
+def test_delays_that_last_are_recent_all_the_time_and_then_the_path() -> None:
+    for late in range(1, 250, 10):
+        assert filled([0.0] * 500 + [0.1] * late).recent == pytest.approx(0.1)
+    assert filled([0.0] * 500 + [0.1] * 400).recent == pytest.approx(0.0)
+
+
 def test_trouble_that_is_over_is_no_reason_to_wait_for_longer_than_ten_seconds() -> None:
-    queue = [number * 0.004 for number in range(75)] + [0.3 - number * 0.004 for number in range(75)]
-    assert filled([0.0] * 500 + queue).needed > 0.1
-    assert filled([0.0] * 500 + queue + [0.0] * 450).needed > 0.1
-    assert filled([0.0] * 500 + queue + [0.0] * 550).needed <= 0.005
-    assert 0.040 <= filled([0.0] * 500 + queue + [0.0, 0.040] * 275).needed <= 0.055
+    queues = ([0.0] * 100 + QUEUE) * 3
+    assert filled(queues + [0.0] * 450).needed > 0.2
+    assert filled(queues + [0.0] * 550).needed <= 0.005
+    assert 0.040 <= filled(queues + [0.0, 0.040] * 275).needed <= 0.055
+
+
+def test_a_path_that_gets_far_better_is_known_for_it_within_two_seconds() -> None:
+    narrow = ([0.0, 0.02] * 60 + [0.12] * 10) * 6
+    assert filled(narrow).needed > 0.1
+    assert filled(narrow + [0.0, 0.004] * 50).needed <= 0.010
+    assert filled(narrow + [0.0, 0.018] * 50).needed > 0.1
+    # What is rare on the better path is counted as on any other.
+    assert filled(narrow + [0.0, 0.004] * 50 + ([0.0] * 100 + [0.08]) * 4).needed == pytest.approx(0.085)
 
 
 def test_packets_in_regular_batches_need_the_whole_batch() -> None:
@@ -106,7 +130,7 @@ def test_repairs_are_waited_for_without_being_fast() -> None:
     history = ArrivalHistory()
     for number in range(200):
         history.add(number * 0.02 + 0.001, 1.0)
-        history.add_repair(number * 0.02 + 0.001, 1.04)
+        history.add_repair(1.04)
     assert history.fastest == 1.0
     assert history.needed == pytest.approx(0.045)
 
@@ -121,6 +145,6 @@ def test_repairs_are_waited_for_within_bounds(jitter: float, most: float) -> Non
     for number in range(1500):
         at = number * 0.02 + 0.001
         history.add(at, source.uniform(0, jitter))
-        history.add_repair(at, source.uniform(0, jitter) + 0.3)
+        history.add_repair(source.uniform(0, jitter) + 0.3)
     assert history.needed == pytest.approx(most, abs=0.006)
     assert history.recent <= most + 0.006

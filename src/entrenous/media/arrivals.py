@@ -6,8 +6,11 @@ differences between transits mean anything. The smallest transit of the last sec
 The latest packet of each half second makes one sample, in a histogram that forgets: a queue that empties in one
 burst is then one event and not fifty, a burst that happens once is no reason to wait for the next one, and three
 within half a minute are. (The idea and the constants are those of NetEQ's delay manager; the buckets are finer.) A
-link that narrows makes a queue of some seconds, but once: so little more than what the last ten seconds needed is
-enough, whatever was before.
+queue may take longer to empty: a half second lasts until it has, so that the queue is one event as well.
+
+What is over is to be forgotten at once. When a narrow link widens, its delays end from one moment to the next: two
+half seconds that are far better than each of the last six seconds begin a new history. And whatever was before, little
+more than what the last ten seconds needed is enough.
 
 Repairs of lost packets are counted along, but waited for within bounds: a conversation suffers from delay all the
 time, and from what a long burst takes away only then.
@@ -25,6 +28,12 @@ _WINDOW: Final = 5.0
 _INTERVAL: Final = 0.5
 """Seconds of arrivals that make one sample."""
 
+_PATIENCE: Final = 2.0
+"""Seconds more while packets arrive late all the time: half of the window in all, for what lasts is the path."""
+
+_NO_QUEUE: Final = 0.040
+"""Seconds of delay down to which a queue has emptied."""
+
 _BUCKET: Final = 0.005
 _BUCKETS: Final = 120
 """Seconds of one bucket of the histogram, and how many there are; the last one takes what is beyond."""
@@ -40,6 +49,12 @@ _CALM: Final = 20
 
 _CALM_MARGIN: Final = 1.25
 """Times the worst of that many half seconds that is enough from then on."""
+
+_BEFORE: Final = 12
+_AFTER: Final = 2
+_BETTER: Final = 0.5
+"""How many half seconds are compared with how many after them, and of the best of the former the share that the worst
+of the latter has when the path has changed. By mere chance even their order is so once in 91 times."""
 
 _ROUNDING: Final = 1e-9
 REPAIR_WAIT: Final = 0.045
@@ -97,26 +112,26 @@ class ArrivalHistory:
         fastest.append((at, transit))
         while fastest[0][0] < at - _WINDOW:
             fastest.popleft()
-        self._follow(at)
-        delay = transit + excuse - fastest[0][1]
-        self._packets.add(delay)
-        self._with_repairs.add(delay)
+        delay = transit - fastest[0][1]
+        self._follow(at, delay)
+        self._packets.add(delay + excuse)
+        self._with_repairs.add(delay + excuse)
 
-    def add_repair(self, at: float, transit: float) -> None:
+    def add_repair(self, transit: float) -> None:
         """Take what can stand in for a lost packet: it need not be fast, but is worth waiting for within bounds.
 
         Args:
-            at: when it reached the socket.
-            transit: seconds between the media time of what was lost and `at`.
+            transit: seconds between the media time of what was lost and the arrival of this at the socket.
         """
-        self._follow(at)
         self._with_repairs.add(transit - self._fastest[0][1])
 
-    def _follow(self, at: float) -> None:
-        """Close the interval if it is over."""
+    def _follow(self, at: float, delay: float) -> None:
+        """Close the interval if it is over, and the queue, if there was one in it."""
         if self._interval_end is None:
             self._interval_end = at + _INTERVAL
-        elif at >= self._interval_end:
+        if at < self._interval_end:
+            return
+        if min(delay, self._packets.latest) <= _NO_QUEUE or at >= self._interval_end + _PATIENCE:
             self._packets.take_sample()
             self._with_repairs.take_sample()
             self._interval_end = at + _INTERVAL
@@ -127,33 +142,49 @@ class _Latest:
 
     def __init__(self) -> None:
         self.needed = 0.0
+        self.latest = 0.0
+        """The latest of this interval so far."""
         self._weights = [0.0] * _BUCKETS
         self._samples = 0
-        self._now = self._before = 0.0
+        self._before = 0.0
         self._lately: deque[float] = deque(maxlen=_CALM)
 
     @property
     def recent(self) -> float:
         """The latest of this interval and the one before."""
-        return max(self._now, self._before)
+        return max(self.latest, self._before)
 
     def add(self, delay: float) -> None:
         """Take an arrival so many seconds after the fastest."""
-        if delay > self._now:
-            self._now = delay
+        if delay > self.latest:
+            self.latest = delay
 
     def take_sample(self) -> None:
         """Close an interval: its latest arrival goes into the histogram."""
+        self._lately.append(self.latest)
+        if self._is_past():
+            self._lately = deque(list(self._lately)[-_AFTER:], maxlen=_CALM)
+            self._weights, self._samples = [0.0] * _BUCKETS, 0
+            self._weigh(self._lately[0])
+        self._weigh(self.latest)
+        self._before, self.latest = self.latest, 0.0
+        outliers = max(_OUTLIERS, 1.0 / self._samples) + _ROUNDING
+        bucket, beyond = _BUCKETS, 0.0
+        while bucket > 0 and beyond + self._weights[bucket - 1] <= outliers:
+            bucket -= 1
+            beyond += self._weights[bucket]
+        self.needed = min(bucket, math.ceil(_CALM_MARGIN * max(self._lately) / _BUCKET) + 1) * _BUCKET
+
+    def _weigh(self, latest: float) -> None:
         self._samples += 1
         keep = min(_KEEP, 1.0 - 1.0 / self._samples)
         weights = [weight * keep for weight in self._weights]
-        weights[min(int(self._now / _BUCKET), _BUCKETS - 1)] += 1.0 - keep
+        weights[min(int(latest / _BUCKET), _BUCKETS - 1)] += 1.0 - keep
         self._weights = weights
-        self._lately.append(self._now)
-        self._before, self._now = self._now, 0.0
-        outliers = max(_OUTLIERS, 1.0 - keep) + _ROUNDING
-        bucket, beyond = _BUCKETS, 0.0
-        while bucket > 0 and beyond + weights[bucket - 1] <= outliers:
-            bucket -= 1
-            beyond += weights[bucket]
-        self.needed = min(bucket, math.ceil(_CALM_MARGIN * max(self._lately) / _BUCKET) + 1) * _BUCKET
+
+    def _is_past(self) -> bool:
+        """Whether the path of the last samples is no longer that of the ones before."""
+        if len(self._lately) < _BEFORE + _AFTER:
+            return False
+        *before, one, other = list(self._lately)[-_BEFORE - _AFTER :]
+        return max(one, other) < _BETTER * min(before)

@@ -182,7 +182,7 @@ class PlayoutBuffer:
         copy = Packet(position, payload, blocks, fec=False, timestamp=timestamp, at=at, copy=True)
         if abs(copy.transit - self._arrivals.fastest) > _STRAY:
             return
-        self._arrivals.add_repair(at, copy.transit)
+        self._arrivals.add_repair(copy.transit)
         if not self._begun or position >= self._next:
             self._packets[position] = copy
 
@@ -253,7 +253,7 @@ class PlayoutBuffer:
         self._drift.add(packet.at, transit)
         before = packet.position - 1
         if packet.fec and self._begun and before < self._next and not self._was(self._played | self._recovered, before):
-            self._arrivals.add_repair(packet.at, transit + excuse + BLOCK_SECONDS)
+            self._arrivals.add_repair(transit + excuse + BLOCK_SECONDS)
 
     def _take_stray(self, packet: Packet) -> None:
         """Keep a packet that fits nothing: its sender may have begun anew. With a second one that fits it, follow."""
@@ -310,7 +310,7 @@ class PlayoutBuffer:
         if lost > 0:
             self._make_room(self._next + lost)
             if first.fec and first.position == self._next:
-                self._arrivals.add_repair(first.at, first.transit + BLOCK_SECONDS)
+                self._arrivals.add_repair(first.transit + BLOCK_SECONDS)
 
     def _leave_out(self, until: int) -> None:
         """Go on with the last packet that is here up to the position `until`, if there is one."""
@@ -326,7 +326,7 @@ class PlayoutBuffer:
         if successor is not None and successor.fec:
             self._recovered |= 1
             self.counters.recovered += 1
-            self._arrivals.add_repair(successor.at, successor.transit + BLOCK_SECONDS)
+            self._arrivals.add_repair(successor.transit + BLOCK_SECONDS)
             return Recover(lost, successor)
         self.counters.concealed += 1
         return Conceal()
