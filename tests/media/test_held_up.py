@@ -128,6 +128,7 @@ def after_all(hold_ups: list[tuple[float, float]]) -> float:
 @MODERATE
 @given(hold_ups)
 @example([(1.0, 0.5)])
+@example([(1.25, 0.25)])
 @example([(0.999, 0.2201), (1.3, 0.3)])
 @example([(1.0, 1.0), (0.5, 1.0)])
 @pytest.mark.usefixtures("without_threads")

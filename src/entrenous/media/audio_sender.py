@@ -244,9 +244,13 @@ class AudioSender:
             self._send(packet)
 
     def _next_timestamp(self, captured_at: float, blocks: int) -> int:
-        """As far after the last as that was long; where the capture has paused, by as many blocks more."""
+        """As far after the last as that was long; where the capture has paused for two blocks, by those and all more.
+
+        A single one may be the clock of the source, which drifts.
+        """
         pause = captured_at - self._frame_ends_at if self._frame_ends_at is not None else 0.0
-        paused = round(pause / BLOCK_SECONDS) if pause >= 2 * BLOCK_SECONDS else 0
+        blocks_paused = round(pause / BLOCK_SECONDS)
+        paused = blocks_paused if blocks_paused >= 2 else 0
         self._timestamp = (self._timestamp + self._frame_samples + paused * BLOCK_SAMPLES) % (1 << 32)
         self._frame_samples = blocks * BLOCK_SAMPLES
         self._frame_ends_at = captured_at + blocks * BLOCK_SECONDS
