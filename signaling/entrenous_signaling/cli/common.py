@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,20 @@ def place_options(command: Command) -> Command:
     return config_option(f"The server's TOML file.  [{standard} if it is there, unless --data is given]")(data(command))
 
 
-def configured(config: Path | None, data: str | None) -> ServerConfig:
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The configuration of the server that a command is about.
+
+    Args:
+        settings: read, and not checked as a whole.
+        file: where it was read from, if from a file.
+    """
+
+    settings: ServerConfig
+    file: Path | None
+
+
+def configured(config: Path | None, data: str | None) -> Configured:
     """The configuration of the server that a command is about.
 
     Args:
@@ -48,4 +62,9 @@ def configured(config: Path | None, data: str | None) -> ServerConfig:
         raise ConfigError(
             f"{standard} cannot be read: {error.strerror}. Ask as root or as the server's user."
         ) from None
-    return ServerConfig.read(config, {"data": data})
+    return Configured(ServerConfig.read(config, {"data": data}), config)
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things in words: 1 device, 2 devices."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -10,7 +10,8 @@ from typing import Final
 import click
 
 from entrenous_signaling.auth import hash_invite
-from entrenous_signaling.store.database import Databases, StoreError, add_invites
+from entrenous_signaling.store.database import StoreError, add_invites
+from entrenous_signaling.store.place import databases_of
 
 from .common import configured, place_options
 
@@ -26,11 +27,12 @@ def invite(config: Path | None, data: str | None, count: int) -> None:
 
     Only hashes of them are kept: hand the codes over now. The server may be running.
     """
-    folder = Path(configured(config, data).data)
-    if not folder.is_dir():
+    settings = configured(config, data).settings
+    folder = Path(settings.data)
+    if not settings.database and not folder.is_dir():
         raise StoreError(f"There is no directory {folder}: start the server once, or name its --data.")
     os.umask(0o077)
     codes = ["".join(secrets.choice(_CODE_ALPHABET) for _ in range(_CODE_LENGTH)) for _ in range(count)]
-    add_invites(Databases(folder), [hash_invite(code) for code in codes])
+    add_invites(databases_of(settings), [hash_invite(code) for code in codes])
     for code in codes:
         click.echo(code)

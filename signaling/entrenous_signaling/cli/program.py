@@ -13,9 +13,12 @@ from entrenous_signaling.listeners import ServeError
 from entrenous_signaling.store.database import StoreError
 from entrenous_signaling.turn_files import FileDiffersError
 
+from .accounts import users
+from .checking import check
 from .inviting import invite
 from .records import calls
 from .relay import turn_config, turn_secret
+from .running import status
 from .serving import serve_command
 from .setup import init
 
@@ -35,7 +38,7 @@ def commands() -> None:
     """
 
 
-for _command in (init, serve_command, calls, invite, turn_config, turn_secret):
+for _command in (init, check, serve_command, status, users, invite, calls, turn_config, turn_secret):
     commands.add_command(_command)
 
 

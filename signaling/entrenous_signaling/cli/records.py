@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
 import click
 
 from entrenous_signaling.call_export import Format, moment, write_file, write_text
-from entrenous_signaling.store.database import Databases, read_records
+from entrenous_signaling.store.database import read_records
+from entrenous_signaling.store.place import databases_of
 
 from .common import configured, place_options
 
@@ -51,11 +53,11 @@ def calls(
     \b
     entrenous-signaling calls --from 2026-11-01 --to 2026-12-01 --format parquet --out november.parquet
     """
-    databases = Databases(Path(configured(config, data).data))
+    databases = databases_of(configured(config, data).settings)
     chosen = Format.TABLE if form is None else Format(form)
-    rows = read_records(databases, since, until)
-    if out is None:
-        write_text(rows, chosen, sys.stdout)
-    else:
-        write_file(rows, chosen, out)
-        click.echo(f"{out} is written, and only you may read it.")
+    with contextlib.closing(read_records(databases, since, until)) as rows:
+        if out is None:
+            write_text(rows, chosen, sys.stdout)
+        else:
+            write_file(rows, chosen, out)
+            click.echo(f"{out} is written, and only you may read it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -54,8 +55,10 @@ def serve_command(config: Path | None, as_json: bool, **options: Any) -> None:
 
 def _raise_file_limit() -> None:
     """Take as many open files as this process may have: each connection needs one, and shells start with 1,024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # a system may have a bound that is not in the hard limit
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _run(config: ServerConfig, announce: Callable[[Listening], None]) -> None:

@@ -19,15 +19,22 @@ def standard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_standard_file_is_meant_when_nothing_is_named(standard: Path, tmp_path: Path) -> None:
-    assert configured(None, None).data == "entrenous-signaling-data"
+    assert configured(None, None).settings.data == "entrenous-signaling-data"
     standard.write_text('data = "/standard"')
     other = tmp_path / "other.toml"
     other.write_text('data = "/other"')
-    assert [configured(*given).data for given in ((None, None), (other, None), (None, "/own"), (other, "/own"))] == [
+    assert [
+        configured(*given).settings.data for given in ((None, None), (other, None), (None, "/own"), (other, "/own"))
+    ] == [
         "/standard",
         "/other",
         "/own",
         "/own",
+    ]
+    assert [configured(*given).file for given in ((None, None), (other, None), (None, "/own"))] == [
+        standard,
+        other,
+        None,
     ]
 
 

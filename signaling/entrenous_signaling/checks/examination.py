@@ -1,0 +1,50 @@
+"""All of it: what `check` says, in the order in which a server starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.control import ControlError, NoServerError, ask
+
+from .certificate import check_certificate
+from .database import check_database
+from .files import check_files
+from .findings import Finding, ok, warning
+from .machine import check_clock, check_data, check_open_files
+from .network import check_name, check_ports, check_relay
+
+
+def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[Finding]:
+    """Look at the configuration and at its surroundings; nothing is changed.
+
+    Args:
+        config: a checked configuration.
+        file: where it was read from, if from a file.
+        now: the time of day.
+    """
+    yield from check_files(config, file)
+    yield from check_certificate(config, now)
+    yield from check_data(Path(config.data))
+    yield check_database(config)
+    running, finding = _server(config)
+    yield finding
+    yield from check_ports(config, running=running)
+    yield check_name(config)
+    yield check_clock(now.astimezone(UTC).timestamp())
+    yield check_open_files(config)
+    yield from check_relay(config)
+
+
+def _server(config: ServerConfig) -> tuple[bool, Finding]:
+    try:
+        status = ask(config.control_path, {"command": "status"})
+    except NoServerError:
+        return False, ok("server", "It is not running.")
+    except ControlError as problem:
+        return True, warning("server", str(problem), "Look as root or as the server's user.")
+    if status.get("degraded"):
+        return True, warning("server", "It is running and cannot store anything.", "See the disk and the database.")
+    return True, ok("server", f"It is running, with {status.get('connections')} connections.")

@@ -1,0 +1,84 @@
+"""`users`: how many accounts there are, and taking one away."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.control import ControlError, NoServerError, ask
+from entrenous_signaling.store.database import count, remove
+from entrenous_signaling.store.place import existing_databases
+from entrenous_wire.addresses import Address
+
+from .common import configured, counted, place_options
+
+
+@click.group(invoke_without_command=True)
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.pass_context
+def users(context: click.Context, config: Path | None, data: str | None, as_json: bool) -> None:
+    """Say how many accounts, devices and stored messages there are; `remove` deletes an account.
+
+    There is no list of names here on purpose. The server may be running.
+
+    \b
+    entrenous-signaling users
+    entrenous-signaling users remove alice
+    """
+    context.obj = (configured(config, data).settings, as_json)
+    if context.invoked_subcommand is None:
+        _count(*context.obj)
+
+
+def _count(settings: ServerConfig, as_json: bool) -> None:
+    totals = count(existing_databases(settings))
+    if as_json:
+        numbers = {"accounts": totals.accounts, "devices": totals.devices, "messages": totals.messages}
+        click.echo(json.dumps(numbers))
+    else:
+        click.echo(
+            f"{counted(totals.accounts, 'account')} with {counted(totals.devices, 'device')}; "
+            f"{counted(totals.messages, 'message')} stored for devices that are offline."
+        )
+
+
+@users.command(name="remove")
+@click.argument("name")
+@click.pass_obj
+def remove_command(chosen: tuple[ServerConfig, bool], name: str) -> None:
+    """Delete the account NAME with its devices, prekeys and stored messages, at once.
+
+    Its sessions end, and its name is free again. What other devices have of it (contacts, calls) stays with them.
+    """
+    settings, as_json = chosen
+    username = name.partition("@")[0].lower()
+    try:
+        Address(username, "example.org")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    gone = _remove(settings, username)
+    if as_json:
+        click.echo(json.dumps(gone))
+        return
+    parts = [counted(gone["devices"], "device"), counted(gone["prekeys"], "prekey")]
+    parts.append(counted(gone["messages"], "stored message"))
+    ended = f" {counted(gone['sessions'], 'session')} ended." if "sessions" in gone else " No server is running."
+    click.echo(f"{username} is deleted, with {', '.join(parts[:-1])} and {parts[-1]}.{ended}")
+
+
+def _remove(settings: ServerConfig, username: str) -> dict[str, Any]:
+    """Through the running server, which ends the sessions too; on the database itself when none runs here."""
+    try:
+        return ask(settings.control_path, {"command": "remove-account", "username": username})
+    except NoServerError:
+        os.umask(0o077)
+        removed = remove(existing_databases(settings), username)
+    if removed is None:
+        raise ControlError(f"There is no account {username}.")
+    return {"devices": removed.devices, "prekeys": removed.prekeys, "messages": removed.messages}

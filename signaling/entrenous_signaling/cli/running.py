@@ -1,0 +1,54 @@
+"""`status`: what the running server says of itself."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from entrenous_signaling.call_export import utc
+from entrenous_signaling.control import ask
+
+from .common import configured, place_options
+
+
+@click.command()
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def status(config: Path | None, data: str | None, as_json: bool) -> None:
+    """Say how the running server is; the exit code is 1 when none runs.
+
+    Numbers only: whose sessions and calls these are it does not tell.
+    """
+    said = ask(configured(config, data).settings.control_path, {"command": "status"})
+    if as_json:
+        click.echo(json.dumps(said))
+        return
+    for line in _lines(said):
+        click.echo(line)
+
+
+def _lines(said: dict[str, Any]) -> list[str]:
+    state = "running"
+    if said["draining"]:
+        state = "sending its nodes away"
+    elif said["degraded"]:
+        state = "running, and cannot store anything: see the disk and the database"
+    rows = [
+        ("state", state),
+        ("running for", str(timedelta(seconds=said["uptime"]))),
+        ("connections", f"{said['connections']:,}"),
+        ("sessions", f"{said['sessions']:,}"),
+        ("open calls", f"{said['open_calls']:,}"),
+    ]
+    rows += [
+        (text, f"{said[key]:,}")
+        for text, key in (("accounts", "accounts"), ("devices", "devices"), ("stored messages", "stored_messages"))
+        if said[key] is not None
+    ]
+    if said["certificate_expires"] is not None:
+        rows.append(("certificate", f"good until {utc(said['certificate_expires'])}"))
+    return [f"{name:16} {text}" for name, text in rows]

@@ -1,0 +1,28 @@
+"""The database as `check` sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.checks import database
+from entrenous_signaling.checks.database import check_database
+from entrenous_signaling.checks.findings import Level
+from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.store.condition import Condition
+
+
+@pytest.mark.parametrize("state", list(Condition))
+def test_every_condition_is_a_sentence(state: Condition, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "condition", lambda _: state)
+    finding = check_database(ServerConfig())
+    assert (finding.level is Level.ERROR) == (state is Condition.NEWER) == bool(finding.next_step)
+
+
+def test_a_database_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "accounts.sqlite3").write_bytes(b"no database" * 100)
+    assert check_database(ServerConfig(data=str(tmp_path))).level is Level.ERROR
+    config = ServerConfig(database="postgresql://me@127.0.0.1/calls", database_password_file=str(tmp_path / "none"))
+    finding = check_database(config)
+    assert (finding.level, "none cannot be read" in finding.text) == (Level.ERROR, True)

@@ -1,0 +1,73 @@
+"""`users`: counting, and removing one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.store.database import Databases, migrate
+from world.operator import answering, run
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    migrate(Databases(tmp_path))
+    with sqlite3.connect(tmp_path / "accounts.sqlite3") as database:
+        for name in ("alice", "bob"):
+            database.execute("INSERT INTO account (username, identity_key) VALUES (?, x'00')", (name,))
+            for device in ("laptop", "phone"):
+                database.execute("INSERT INTO device VALUES (?, ?, x'00', 1)", (name, device))
+        database.execute("INSERT INTO prekey VALUES ('alice', 'phone', 0, x'00')")
+    return tmp_path
+
+
+def test_accounts_are_counted_and_not_listed(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said, _ = run(capsys, "users", "--data", data)
+    assert (code, said) == (0, "2 accounts with 4 devices; 0 messages stored for devices that are offline.\n")
+    _, said, _ = run(capsys, "users", "--data", data, "--json")
+    assert json.loads(said) == {"accounts": 2, "devices": 4, "messages": 0}
+
+
+def test_without_a_server_an_account_is_removed_from_the_database(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said, _ = run(capsys, "users", "--data", data, "remove", "Alice@calls.example.org")
+    assert (code, said) == (
+        0,
+        "alice is deleted, with 2 devices, 1 prekey and 0 stored messages. No server is running.\n",
+    )
+    with sqlite3.connect(data / "accounts.sqlite3") as database:
+        assert database.execute("SELECT username FROM device").fetchall() == [("bob",), ("bob",)]
+        assert database.execute("SELECT count(*) FROM prekey").fetchone() == (0,)
+    code, _, err = run(capsys, "users", "--data", data, "remove", "alice")
+    assert (code, err) == (1, "Error: There is no account alice.\n")
+
+
+def test_a_running_server_removes_it_and_ends_its_sessions(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = {"devices": 2, "prekeys": 1, "messages": 3, "sessions": 1}
+    with answering(data / "control.sock", answer) as asked:
+        code, said, _ = run(capsys, "users", "--data", data, "remove", "alice")
+    assert asked == [{"command": "remove-account", "username": "alice"}]
+    assert (code, said) == (0, "alice is deleted, with 2 devices, 1 prekey and 3 stored messages. 1 session ended.\n")
+    (data / "control.sock").unlink()
+    with answering(data / "control.sock", {"error": "There is no such account.", "code": "unknown-account"}):
+        code, _, err = run(capsys, "users", "--data", data, "remove", "carol")
+    assert (code, err) == (1, "Error: There is no such account.\n")
+    (data / "control.sock").unlink()
+    with answering(data / "control.sock", answer):
+        _, said, _ = run(capsys, "users", "--data", data, "--json", "remove", "alice")
+    assert json.loads(said) == answer
+
+
+def test_what_is_no_name_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "users", "--data", data, "remove", "not a name")
+    assert (code, "A username has" in err) == (2, True)
+
+
+def test_a_directory_without_accounts_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ((), ("remove", "alice")):
+        code, _, err = run(capsys, "users", "--data", tmp_path, *words)
+        assert (code, err.startswith("Error: There are no accounts"), list(tmp_path.iterdir())) == (1, True, [])

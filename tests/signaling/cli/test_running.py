@@ -1,0 +1,64 @@
+"""`status`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from world.operator import answering, run
+
+STATUS: dict[str, Any] = {
+    "sessions": 1200,
+    "connections": 1180,
+    "open_calls": 7,
+    "accounts": 1,
+    "devices": None,
+    "stored_messages": 0,
+    "uptime": 93784,
+    "degraded": False,
+    "draining": False,
+    "certificate_expires": 1763751727,
+}
+
+
+def test_the_numbers_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(tmp_path / "control.sock", STATUS) as asked:
+        code, said, _ = run(capsys, "status", "--data", tmp_path)
+    assert (code, asked) == (0, [{"command": "status"}])
+    assert said.splitlines() == [
+        "state            running",
+        "running for      1 day, 2:03:04",
+        "connections      1,180",
+        "sessions         1,200",
+        "open calls       7",
+        "accounts         1",
+        "stored messages  0",
+        "certificate      good until 2025-11-21T19:02:07Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("degraded", "cannot store anything"), ("draining", "sending its nodes away")]
+)
+def test_what_is_not_as_usual_stands_first(
+    state: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(tmp_path / "control.sock", STATUS | {state: True, "certificate_expires": None}):
+        _, said, _ = run(capsys, "status", "--data", tmp_path)
+    assert words in said.splitlines()[0]
+    assert "certificate" not in said
+
+
+def test_programs_get_what_the_server_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(tmp_path / "control.sock", STATUS):
+        _, said, _ = run(capsys, "status", "--data", tmp_path, "--json")
+    assert json.loads(said) == STATUS
+
+
+def test_no_server_is_a_clear_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "status", "--data", tmp_path)
+    assert (code, out) == (1, "")
+    assert err == f"Error: No server is running: nobody answers at {tmp_path}/control.sock.\n"
