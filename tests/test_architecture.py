@@ -97,6 +97,8 @@ PURE = (
     "entrenous_signaling.lobby",
     "entrenous_signaling.mailbox",
     "entrenous_signaling.outputs",
+    "entrenous_signaling.proxies",
+    "entrenous_signaling.retention",
     "entrenous_signaling.router",
     "entrenous_signaling.settings",
     "entrenous_signaling.store.requests",
