@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from entrenous.media.allocation import Demand
 from entrenous.media.audio_adaptation import AudioAdaptation
 from entrenous.media.audio_plan import AudioPlan
 from entrenous.media.feedback import TransportFeedback
@@ -12,7 +13,8 @@ class Path:
 
     def __init__(self) -> None:
         self.plans: list[AudioPlan] = []
-        self.adaptation = AudioAdaptation(48_000, 64, self.plans.append)
+        self.demands: list[Demand] = []
+        self.adaptation = AudioAdaptation(48_000, 64, self.plans.append, self.demands.append)
         self.now = 0.0
         self.number = 0
 
@@ -73,7 +75,24 @@ def test_round_trips_are_heard_too() -> None:
 
 
 def test_longer_headers_raise_what_sound_demands() -> None:
-    adaptation = Path().adaptation
-    before = adaptation.demand
-    adaptation.overhead_changed(84)
-    assert adaptation.demand.minimum > before.minimum
+    path = Path()
+    before = path.adaptation.demand
+    path.adaptation.overhead_changed(84)
+    assert path.adaptation.demand.minimum > before.minimum
+    assert path.demands == [path.adaptation.demand]
+
+
+def test_rate_for_protection_is_asked_for_as_soon_as_losses_begin() -> None:
+    path = Path()
+    path.run(20, rate=92_000)
+    assert path.adaptation.plan == AudioPlan(48_000)
+    del path.demands[:]
+    path.run(1.5, rate=92_000, lost_of=4)
+    asked = path.demands[-1].maximum
+    assert asked > 140_000
+    path.run(2.5, rate=asked, lost_of=4)
+    assert path.adaptation.plan.bitrate == 48_000
+    assert path.adaptation.plan.duplicate_distance
+    path.run(60, rate=asked)
+    assert path.demands[-1].maximum < 100_000
+    assert len(path.demands) < 8

@@ -26,13 +26,23 @@ class AudioAdaptation:
         top: the highest bit rate of Opus to use.
         overhead: bytes of each packet beside its RTP payload: IP, UDP, SRTP and the RTP header.
         use_plan: takes each new plan; not called for the first one.
+        use_demand: told what sound can use of the rate of the session whenever that changes: before the plan does, for
+            a plan needs its rate first.
     """
 
-    def __init__(self, top: int, overhead: int, use_plan: Callable[[AudioPlan], None]) -> None:
+    def __init__(
+        self,
+        top: int,
+        overhead: int,
+        use_plan: Callable[[AudioPlan], None],
+        use_demand: Callable[[Demand], None],
+    ) -> None:
         self.losses = LossMeter()
         self._fates = PacketFates()
         self._planner = AudioPlanner(top, overhead)
         self._use_plan = use_plan
+        self._use_demand = use_demand
+        self._demand_told = self._planner.demand
         self._rate: float | None = None
         self._round_trip: float | None = None
 
@@ -49,6 +59,7 @@ class AudioAdaptation:
     def overhead_changed(self, overhead: int) -> None:
         """Each packet has so many bytes beside its RTP payload from now on."""
         self._planner.overhead_changed(overhead)
+        self._tell_demand()
 
     def rate_changed(self, rate: float, now: float) -> None:
         """Congestion control leaves sound so many bits a second on the wire."""
@@ -75,3 +86,9 @@ class AudioAdaptation:
         plan = self._planner.update(now, self._rate, self.losses.loss, self.losses.burst, self._round_trip)
         if plan != before:
             self._use_plan(plan)
+        self._tell_demand()
+
+    def _tell_demand(self) -> None:
+        if self.demand != self._demand_told:
+            self._demand_told = self.demand
+            self._use_demand(self._demand_told)

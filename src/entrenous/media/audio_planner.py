@@ -94,10 +94,12 @@ class AudioPlanner:
         self._path = _Path(_START_LOSS, 1.0, _DELAY)
         self._ranked: list[_Choice] | None = None  # for this path, once it was asked for
         self._chosen = self._best(_START_RATE)
+        self._wanted = self._best(float("inf"))
         self._changed_at = float("-inf")
         self._improved_at = float("-inf")
         self._look_at = float("-inf")
         self._better_since: float | None = None
+        self._exposed_since: float | None = None
         self._wait = IMPROVE_AFTER
 
     @property
@@ -108,13 +110,13 @@ class AudioPlanner:
     @property
     def demand(self) -> Demand:
         """What sound can use of the rate: from the cheapest plan to that which is best now if the rate is no matter."""
-        wanted = self._best(float("inf")).wire_rate
-        return Demand(self._choices[0].wire_rate, max(wanted, self._chosen.wire_rate) * 11 // 10)
+        return Demand(self._choices[0].wire_rate, max(self._wanted.wire_rate, self._chosen.wire_rate) * 11 // 10)
 
     def overhead_changed(self, overhead: int) -> None:
         """Reckon with so many bytes of each packet beside its RTP payload from now on; the plan stands."""
         self._choices = sorted(_choices(self._top, overhead), key=lambda choice: choice.wire_rate)
-        self._chosen = next(choice for choice in self._choices if choice.plan == self._chosen.plan)
+        by_plan = {choice.plan: choice for choice in self._choices}
+        self._chosen, self._wanted = by_plan[self._chosen.plan], by_plan[self._wanted.plan]
         self._ranked = None
 
     def update(self, now: float, rate: float, loss: float, burst: float, round_trip: float | None) -> AudioPlan:
@@ -148,16 +150,26 @@ class AudioPlanner:
         self._change(now, self._best(rate / 1.05))
 
     def _look(self, now: float, rate: float) -> None:
+        wanted = self._best(float("inf"))
+        if wanted.worth(self._path) - self._wanted.worth(self._path) >= LEAST_GAIN:
+            self._wanted = wanted
         best = self._best(rate / HEADROOM, also=self._chosen.wire_rate)
         if best.worth(self._path) - self._chosen.worth(self._path) < LEAST_GAIN:
-            self._better_since = None
+            self._better_since = self._exposed_since = None
             return
         if self._better_since is None:
             self._better_since = now
+        if best.protection <= self._chosen.protection:
+            self._exposed_since = None
+        elif self._exposed_since is None:
+            self._exposed_since = now
         climbs = best.wire_rate > self._chosen.wire_rate
         # After a relapse protection that takes more of the rate has to wait as well: it is what did not fit.
-        urgent = best.protection > self._chosen.protection and (not climbs or self._wait == IMPROVE_AFTER)
-        if now - self._better_since >= (PROTECT_AFTER if urgent else self._wait) and now - self._changed_at >= STAY:
+        if self._exposed_since is not None and (not climbs or self._wait == IMPROVE_AFTER):
+            due = self._exposed_since + PROTECT_AFTER
+        else:
+            due = self._better_since + self._wait
+        if now >= max(due, self._changed_at + STAY):
             if climbs:
                 self._improved_at = now
             self._change(now, best)
@@ -165,7 +177,7 @@ class AudioPlanner:
     def _change(self, now: float, choice: _Choice) -> None:
         self._chosen = choice
         self._changed_at = now
-        self._better_since = None
+        self._better_since = self._exposed_since = None
 
     def _best(self, rate: float, *, also: int = 0) -> _Choice:
         """The plan of the highest worth that takes at most `rate`, or no more than `also`; else the cheapest."""

@@ -74,7 +74,9 @@ class OutgoingStreams:
         self._held = False
         self._started = False
         self._audio_encoder = OpusEncoder()
-        self.adaptation = AudioAdaptation(settings.audio_bitrate, OVERHEAD + HEADER_LENGTH, self._use_plan)
+        self.adaptation = AudioAdaptation(
+            settings.audio_bitrate, OVERHEAD + HEADER_LENGTH, self._use_plan, self._use_demand
+        )
 
     @property
     def senders(self) -> tuple[VideoSender, ...]:
@@ -149,8 +151,6 @@ class OutgoingStreams:
         if overhead != self.outlet.overhead:
             self.outlet.overhead = overhead
             self.adaptation.overhead_changed(overhead + HEADER_LENGTH)
-            if self.audio is not None:
-                self.outlet.open(StreamKind.AUDIO, self.audio.stream, self.adaptation.demand)
 
     # What the call decides
 
@@ -196,7 +196,10 @@ class OutgoingStreams:
     def _use_plan(self, plan: AudioPlan) -> None:
         if self.audio is not None:
             self.audio.use_plan(plan)
-            self.outlet.open(StreamKind.AUDIO, self.audio.stream, self.adaptation.demand)
+
+    def _use_demand(self, demand: Demand) -> None:
+        if self.audio is not None:
+            self.outlet.open(StreamKind.AUDIO, self.audio.stream, demand)
 
     def _rates_changed(self, rates: Mapping[StreamKind, int]) -> None:
         if StreamKind.AUDIO in rates:
