@@ -39,12 +39,24 @@ class TokenBucket:
         Returns:
             0.0 when it was taken; otherwise nothing was taken, and so many seconds pass until there is one.
         """
+        wait = self.wait(now)
+        if wait == 0.0:
+            self._tokens -= 1.0
+        return wait
+
+    def wait(self, now: float) -> float:
+        """The seconds until there is a token: 0.0 when there is one, which stays where it is."""
+        self._fill(now)
+        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self._rate.per_second
+
+    def is_full(self, now: float) -> bool:
+        """Whether it is like a new one."""
+        self._fill(now)
+        return self._tokens >= self._rate.burst
+
+    def _fill(self, now: float) -> None:
         self._tokens = min(self._rate.burst, self._tokens + max(0.0, now - self._filled_at) * self._rate.per_second)
         self._filled_at = now
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
-            return 0.0
-        return (1.0 - self._tokens) / self._rate.per_second
 
 
 class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +70,14 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         relay_rate: relay credentials for all devices of one account together: each set is good for as many allocations
             as the relay's `user-quota` says, so this is what bounds an account's share of the relay.
         registration_rate: registrations from everybody together.
+        connecting_rate: connections from everybody together; who comes above it is told when to come again.
+        address_connection_rate: connections from one network address: an IPv4 address, or the /64 of an IPv6 one.
+        address_connections: connections from one network address at a time.
+        address_registration_rate: registrations from one network address.
+        address_login_failures: logins and registrations from one network address that fail because a name, a signature
+            or an invite is wrong; above it, none is looked at.
+        limit_loopback: whether loopback addresses have these limits too; proxies on the same machine are told by
+            `trusted_proxies`.
         refusals: frames over the limits, one after the other, after which a connection is closed.
         queue_messages, queue_bytes: what may wait for one device; bytes are those of the sealed bodies.
         sender_messages: how many of them may come from one account.
@@ -73,6 +93,12 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     directory_rate: Rate = Rate(per_second=10.0, burst=50.0)
     relay_rate: Rate = Rate(per_second=0.2, burst=60.0)
     registration_rate: Rate = Rate(per_second=20.0, burst=100.0)
+    connecting_rate: Rate = Rate(per_second=1000.0, burst=5000.0)
+    address_connection_rate: Rate = Rate(per_second=10.0, burst=200.0)
+    address_connections: Count = 512
+    address_registration_rate: Rate = Rate(per_second=0.1, burst=30.0)
+    address_login_failures: Rate = Rate(per_second=0.2, burst=50.0)
+    limit_loopback: bool = False
     refusals: Count = 200
     queue_messages: Count = 512
     queue_bytes: Count = 4 * 1024 * 1024

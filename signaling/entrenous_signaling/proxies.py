@@ -60,14 +60,15 @@ class TrustedProxies(Struct, frozen=True):
         if nearest is None:
             return None
         claimed = [entry.strip() for value in forwarded_for for entry in value.split(",")]
-        while claimed and self._trusts(nearest):
+        while claimed and self.trusts(nearest):
             before = _address(claimed.pop())
             if before is None:
                 break
             nearest = before
         return nearest
 
-    def _trusts(self, address: IPAddress) -> bool:
+    def trusts(self, address: IPAddress) -> bool:
+        """Whether an address is one of the proxies."""
         return any(address in network for network in self.networks)
 
 

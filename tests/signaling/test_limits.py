@@ -31,3 +31,12 @@ def test_a_clock_that_stands_still_gives_nothing() -> None:
     bucket = TokenBucket(Rate(per_second=1.0, burst=1.0), now=5.0)
     assert bucket.take(4.0) == 0.0
     assert bucket.take(4.0) > 0.0
+
+
+def test_looking_takes_nothing_and_a_rested_bucket_is_full() -> None:
+    bucket = TokenBucket(Rate(per_second=1.0, burst=2.0), now=0.0)
+    assert (bucket.wait(0.0), bucket.is_full(0.0)) == (0.0, True)
+    assert [bucket.take(0.0) for _ in range(2)] == [0.0, 0.0]
+    assert [bucket.wait(0.25) for _ in range(2)] == [0.75, 0.75]
+    assert not bucket.is_full(1.9)
+    assert bucket.is_full(2.0)
