@@ -16,6 +16,7 @@ from entrenous_wire.limits import LOGIN_SECONDS, SESSION_GRACE_SECONDS
 from entrenous_wire.messages import RegistrationPolicy
 
 from .limits import Bounds
+from .logs import LogForm
 from .private_files import ensure_message_secret, read_private
 from .proxies import TrustedProxies
 from .retention import MessageSettings, Retention
@@ -101,7 +102,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         max_connections: nodes connected at a time; each takes an open file.
         login_seconds: how long a connection may take to log in, in seconds.
         grace_seconds: how long a dropped session is kept, in seconds.
-        drain_seconds: over how many seconds nodes are asked to move when the server stops.
+        drain_seconds: over how many seconds at most nodes are asked to move when the server stops, one after the other;
+            half of `grace_seconds` at most, and a few nodes take less.
+        log: how a line of the log is written: `text` or `json`.
         limits: rates and queues.
         messages: what is stored for devices that are offline.
         retention: how long things are kept.
@@ -127,6 +130,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     login_seconds: Seconds = LOGIN_SECONDS
     grace_seconds: Seconds = SESSION_GRACE_SECONDS
     drain_seconds: Seconds = 10.0
+    log: LogForm = LogForm.TEXT
     limits: Bounds = Bounds()
     messages: MessageSettings = MessageSettings()
     retention: Retention = Retention()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from typing import Final
 
-from .config import Listen, ServerConfig
+from .config import Listen
 
 BACKLOG: Final = 1024
 """Connections that may wait to be taken: everybody comes back at once after a restart."""
@@ -14,26 +13,6 @@ BACKLOG: Final = 1024
 
 class ServeError(Exception):
     """The server cannot start; `str()` is a sentence for the operator."""
-
-
-def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
-    """TLS 1.3 with the operator's certificate, or None on an insecure loopback listener.
-
-    Raises:
-        ServeError: the files cannot be read or do not belong together.
-    """
-    if config.insecure_loopback:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise ServeError(
-            f"The certificate {config.tls_cert} with the key {config.tls_key} cannot be used: "
-            f"{error.strerror or 'not a matching pair of PEM files'}."
-        ) from None
-    return context
 
 
 def bind(at: Listen) -> socket.socket:

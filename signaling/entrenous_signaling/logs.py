@@ -1,10 +1,13 @@
 """The server's log: typed events of numbers and enums, so that no name, address or call can get into it.
 
-A line is the time, the level, the event and its numbers::
+A line is the time, the level, the event and its numbers, as text or as a JSON object::
 
     2026-11-21T18:42:07Z info started
     2026-11-21T18:43:10Z warning store-failing
     2026-11-21T18:43:11Z error foreign source=aiohttp
+    {"time":"2026-11-21T18:59:00Z","level":"info","event":"draining","connections":812,"seconds":10}
+
+LOGGED is the whole of it: every event, with the fields that it may have.
 
 What libraries log is reduced to its level and the library it came from: their texts contain addresses. Of an error
 inside the server the module and the line are kept, never the text.
@@ -12,14 +15,16 @@ inside the server the module and the line are kept, never the text.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, assert_never
 
 _OURS: Final = Path(__file__).parent
 _logger: Final = logging.getLogger("entrenous_signaling")
@@ -29,8 +34,14 @@ class Event(Enum):
     """What can be logged, each with its level."""
 
     STARTED = ("started", logging.INFO)
-    STOPPING = ("stopping", logging.INFO)
+    DRAINING = ("draining", logging.INFO)
+    """The server goes down: so many connections are closed, over so many seconds at most."""
     STOPPED = ("stopped", logging.INFO)
+    """After so many seconds; so many calls go on, and will be claimed when the server is back."""
+    CERTIFICATE_RELOADED = ("certificate-reloaded", logging.INFO)
+    """New connections get the certificate that the files hold now; `expires` is in Unix seconds."""
+    CERTIFICATE_UNUSABLE = ("certificate-unusable", logging.ERROR)
+    """The files of the certificate hold no matching pair: the old one, which ends at `expires`, stays in use."""
     STORE_FAILING = ("store-failing", logging.WARNING)
     """Nothing can be stored: nodes are told to try again. See the disk and who holds the database locked."""
     STORE_WORKING = ("store-working", logging.INFO)
@@ -54,16 +65,60 @@ class Source(Enum):
     APP = "app"
     AUTH = "auth"
     CALLS = "calls"
+    CERTIFICATES = "certificates"
+    CONTROL_SERVER = "control_server"
+    DRAIN = "drain"
+    EDGE = "edge"
+    HANDSHAKES = "handshakes"
     HUB = "hub"
     LOBBY = "lobby"
     MAILBOX = "mailbox"
+    METRICS = "metrics"
     OUTPUTS = "outputs"
+    PAGES = "pages"
+    PULSE = "pulse"
     ROUTER = "router"
+    SOCKETS = "sockets"
+    STORE_ACCESS = "store_access"
     TIMERS = "timers"
     TURN = "turn"
     WRITER = "writer"
     STATEMENTS = "statements"
     OTHER = "other"
+
+
+class Field(Enum):
+    """What an event may say of itself: a number or a `Source`, never a text from outside."""
+
+    SOURCE = "source"
+    LINE = "line"
+    CONNECTIONS = "connections"
+    CALLS = "calls"
+    SECONDS = "seconds"
+    EXPIRES = "expires"
+
+
+LOGGED: Final[Mapping[Event, tuple[Field, ...]]] = {
+    Event.STARTED: (),
+    Event.DRAINING: (Field.CONNECTIONS, Field.SECONDS),
+    Event.STOPPED: (Field.CALLS, Field.SECONDS),
+    Event.CERTIFICATE_RELOADED: (Field.EXPIRES,),
+    Event.CERTIFICATE_UNUSABLE: (Field.EXPIRES,),
+    Event.STORE_FAILING: (),
+    Event.STORE_WORKING: (),
+    Event.FULL: (),
+    Event.SLOW_READER: (),
+    Event.INTERNAL_ERROR: (Field.SOURCE, Field.LINE),
+    Event.FOREIGN: (Field.SOURCE,),
+}
+"""Each event with its fields, in the order in which they are written; nothing else is ever in the log."""
+
+
+class LogForm(Enum):
+    """How a line is written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,44 +127,51 @@ class LogEvent:
 
     Args:
         event: what happened.
-        source: where, for what is not a plain event of the server.
-        line: the line in that module.
+        fields: what it says of itself.
+
+    Raises:
+        ValueError: the event has no such field, or a value is neither a whole number nor a `Source`.
     """
 
     event: Event
-    source: Source | None = None
-    line: int | None = None
+    fields: Mapping[Field, int | Source]
+
+    def __post_init__(self) -> None:
+        for field, value in self.fields.items():
+            if field not in LOGGED[self.event] or type(value) is not (Source if field is Field.SOURCE else int):
+                raise ValueError(f"{self.event.name} has no such field, or not of that type")
+
+    def words(self) -> dict[str, int | str]:
+        """The fields as they are written."""
+        order = [field for field in LOGGED[self.event] if field in self.fields]
+        values = ((field, self.fields[field]) for field in order)
+        return {field.value: value.value if isinstance(value, Source) else value for field, value in values}
 
     def __str__(self) -> str:
-        words = [self.event.value[0]]
-        if self.source is not None:
-            words.append(f"source={self.source.value}")
-        if self.line is not None:
-            words.append(f"line={self.line:d}")
-        return " ".join(words)
+        return " ".join((self.event.value[0], *(f"{name}={value}" for name, value in self.words().items())))
 
 
-def log(event: Event) -> None:
-    """Log a plain event."""
-    _logger.log(event.value[1], LogEvent(event))
+def log(event: Event, fields: Mapping[Field, int | Source] | None = None) -> None:
+    """Log an event with its fields."""
+    _logger.log(event.value[1], LogEvent(event, fields or {}))
 
 
 def log_internal_error(error: BaseException | None) -> None:
     """Log where in the server an error came from."""
-    source, line = Source.OTHER, None
+    fields: dict[Field, int | Source] = {Field.SOURCE: Source.OTHER}
     trace: TracebackType | None = None if error is None else error.__traceback__
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
         if path.is_relative_to(_OURS):
-            source, line = _source(path.stem), trace.tb_lineno
+            fields = {Field.SOURCE: _source(path.stem), Field.LINE: trace.tb_lineno}
         trace = trace.tb_next
-    _logger.log(Event.INTERNAL_ERROR.value[1], LogEvent(Event.INTERNAL_ERROR, source, line))
+    log(Event.INTERNAL_ERROR, fields)
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Send the log to standard error, and reduce what libraries log."""
+def configure(form: LogForm = LogForm.TEXT, level: int = logging.INFO) -> None:
+    """Send the log to standard error in that form, and reduce what libraries log."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TypedFormatter())
+    handler.setFormatter(TypedFormatter(form))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.raiseExceptions = False  # a handler that fails would print the record, texts and all
     for name in ("aiohttp", "asyncio", "alembic", "sqlalchemy"):
@@ -117,15 +179,31 @@ def configure(level: int = logging.INFO) -> None:
 
 
 class TypedFormatter(logging.Formatter):
-    """Writes our events, and of everything else only the level and the library."""
+    """Writes our events, and of everything else only the level and the library.
+
+    Args:
+        form: how a line is written.
+    """
+
+    def __init__(self, form: LogForm = LogForm.TEXT) -> None:
+        super().__init__()
+        self._form = form
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; no text, argument or traceback of a library gets into it."""
         event = record.msg
         if not isinstance(event, LogEvent):
-            event = LogEvent(Event.FOREIGN, _source(record.name.partition(".")[0]))
+            event = LogEvent(Event.FOREIGN, {Field.SOURCE: _source(record.name.partition(".")[0])})
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
-        return f"{moment} {record.levelname.lower()} {event}"
+        level = record.levelname.lower()
+        match self._form:
+            case LogForm.TEXT:
+                return f"{moment} {level} {event}"
+            case LogForm.JSON:
+                line = {"time": moment, "level": level, "event": event.event.value[0], **event.words()}
+                return json.dumps(line, separators=(",", ":"))
+            case _:
+                assert_never(self._form)
 
 
 def _source(name: str) -> Source:

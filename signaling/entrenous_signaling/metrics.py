@@ -1,65 +1,215 @@
-"""The hub's numbers as Prometheus reads them; the only labels are enums of the protocol."""
+"""The server's numbers as Prometheus reads them. METRICS is all of them; a label's values are those of an enum."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from entrenous_wire.messages import ErrorCode, Kind
 
+from .distributions import Distribution
 from .hub import Hub
+from .meters import Access, Generation, Handshake, Meters, RecordStep, UpgradeRefusal
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+LabelValue = TypeVar("LabelValue", bound=Enum)
 
-class HubCollector(Collector):
-    """Reads the hub when it is asked.
+
+class Shape(Enum):
+    """How Prometheus reads a metric."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    """Its name ends in _total on the page."""
+    HISTOGRAM = "histogram"
+    """Its names end in _bucket (with the label `le`), _count and _sum on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A metric.
 
     Args:
-        hub: whose numbers.
+        shape: how it is read.
+        text: what it says.
+        labels: name of each label → the enum of its values.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    shape: Shape
+    text: str
+    labels: Mapping[str, type[Enum]] = field(default_factory=dict)
+
+
+class Queue(Enum):
+    """Where something waits."""
+
+    MESSAGES = "messages"
+    """For the acknowledgement of the device that they are for."""
+    STORE_READS = "store-reads"
+    STORE_WRITES = "store-writes"
+
+
+METRICS: Final[Mapping[str, Published]] = {
+    "entrenous_connections": Published(Shape.GAUGE, "Connections, logged in or not."),
+    "entrenous_sessions": Published(Shape.GAUGE, "Sessions, connected or expected back."),
+    "entrenous_open_records": Published(Shape.GAUGE, "Call records that are open."),
+    "entrenous_queued": Published(Shape.GAUGE, "What waits, by queue.", {"queue": Queue}),
+    "entrenous_accounts": Published(Shape.GAUGE, "Accounts in the database, counted each minute."),
+    "entrenous_devices": Published(Shape.GAUGE, "Devices in the database, counted each minute."),
+    "entrenous_stored_messages": Published(Shape.GAUGE, "Sealed messages in the database, counted each minute."),
+    "entrenous_degraded": Published(Shape.GAUGE, "1 while the store does not store."),
+    "entrenous_draining": Published(Shape.GAUGE, "1 while nodes are sent away."),
+    "entrenous_certificate_expires": Published(Shape.GAUGE, "Unix seconds at which the certificate ends; 0 without."),
+    "entrenous_logins": Published(Shape.COUNTER, "Sessions that began with a login."),
+    "entrenous_resumes": Published(Shape.COUNTER, "Sessions that were resumed."),
+    "entrenous_registrations": Published(Shape.COUNTER, "Registrations."),
+    "entrenous_routed": Published(Shape.COUNTER, "Messages that were queued, by kind.", {"kind": Kind}),
+    "entrenous_repeated": Published(Shape.COUNTER, "Messages that were said again and not routed again."),
+    "entrenous_delivered": Published(Shape.COUNTER, "Messages that their receiver acknowledged."),
+    "entrenous_lost": Published(Shape.COUNTER, "Messages whose receiver was not there in time."),
+    "entrenous_claims_refused": Published(Shape.COUNTER, "Calls that were claimed without an open record."),
+    "entrenous_store_failures": Published(Shape.COUNTER, "Store requests that could not be carried out."),
+    "entrenous_refused": Published(Shape.COUNTER, "Errors that were answered, by code.", {"code": ErrorCode}),
+    "entrenous_upgrades_refused": Published(
+        Shape.COUNTER, "Connections that were not let in, by reason.", {"reason": UpgradeRefusal}
+    ),
+    "entrenous_slow_readers": Published(Shape.COUNTER, "Connections that were cut since their node did not read."),
+    "entrenous_tls_handshakes": Published(
+        Shape.COUNTER, "TLS handshakes that are over, by outcome.", {"outcome": Handshake}
+    ),
+    "entrenous_records": Published(Shape.COUNTER, "Call records, by what became of them.", {"step": RecordStep}),
+    "entrenous_call_seconds": Published(Shape.HISTOGRAM, "How long calls took that have ended."),
+    "entrenous_store_seconds": Published(
+        Shape.HISTOGRAM, "From asking the store to its answer, by access.", {"access": Access}
+    ),
+    "entrenous_loop_lag_seconds": Published(Shape.HISTOGRAM, "By how much a timer of half a second was late."),
+    "entrenous_gc_pause_seconds": Published(
+        Shape.HISTOGRAM, "How long a collection of garbage took, by generation.", {"generation": Generation}
+    ),
+    "process_virtual_memory_bytes": Published(Shape.GAUGE, "Virtual memory size in bytes."),
+    "process_resident_memory_bytes": Published(Shape.GAUGE, "Resident memory size in bytes."),
+    "process_start_time_seconds": Published(Shape.GAUGE, "Start time of the process since unix epoch in seconds."),
+    "process_cpu_seconds": Published(Shape.COUNTER, "Total user and system CPU time spent in seconds."),
+    "process_open_fds": Published(Shape.GAUGE, "Number of open file descriptors."),
+    "process_max_fds": Published(Shape.GAUGE, "Maximum number of open file descriptors."),
+}
+"""Every metric that there is, which a test compares with the page of a started server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What is read off the running server at the moment.
+
+    Args:
+        store_reads, store_writes: requests that wait for their answer.
+        accounts, devices, stored_messages: what the database held at the last count.
+        draining: whether nodes are sent away.
+        certificate_expires: Unix seconds, or 0.
+    """
+
+    store_reads: int
+    store_writes: int
+    accounts: int
+    devices: int
+    stored_messages: int
+    draining: bool
+    certificate_expires: int
+
+
+class ServerCollector(Collector):
+    """Reads everything when it is asked, each label with all its values from the start.
+
+    Args:
+        hub, meters: what has been counted.
+        readings: what is read off at the moment.
+    """
+
+    def __init__(self, hub: Hub, meters: Meters, readings: Readings) -> None:
         self._hub = hub
+        self._meters = meters
+        self._readings = readings
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics, each code and kind with a value from the start."""
-        hub, counters = self._hub, self._hub.counters
-        for name, text, value in (
-            ("connections", "Connections, logged in or not.", hub.connections),
-            ("sessions", "Sessions, connected or expected back.", hub.sessions),
-            ("queued_messages", "Messages that wait for an acknowledgement.", hub.queued),
-            ("open_records", "Call records that are open.", hub.open_records),
-            ("degraded", "1 when the store refuses to store.", int(hub.degraded)),
-        ):
-            yield GaugeMetricFamily(f"entrenous_{name}", text, value=value)
-        for name, text, value in (
-            ("logins", "Sessions that began with a login.", counters.logins),
-            ("resumes", "Sessions that were resumed.", counters.resumes),
-            ("registrations", "Registrations.", counters.registrations),
-            ("repeated", "Messages that were said again and not routed again.", counters.repeated),
-            ("delivered", "Messages that their receiver acknowledged.", counters.delivered),
-            ("lost", "Messages whose receiver was not there in time.", counters.lost),
-            ("claims_refused", "Calls that were claimed without an open record.", counters.claims_refused),
-            ("store_failures", "Store requests that could not be carried out.", counters.store_failures),
-        ):
-            yield CounterMetricFamily(f"entrenous_{name}", text, value=value)
-        routed = CounterMetricFamily("entrenous_routed", "Messages that were queued, by kind.", labels=["kind"])
-        for kind in Kind:
-            routed.add_metric([kind.value], counters.routed[kind])
-        yield routed
-        refused = CounterMetricFamily("entrenous_refused", "Errors that were answered, by code.", labels=["code"])
-        for code in ErrorCode:
-            refused.add_metric([code.value], counters.refused[code])
-        yield refused
+        """All of METRICS but what the process says of itself."""
+        hub, readings, counters, meters = self._hub, self._readings, self._hub.counters, self._meters
+        yield _gauge("entrenous_connections", hub.connections)
+        yield _gauge("entrenous_sessions", hub.sessions)
+        yield _gauge("entrenous_open_records", hub.open_records)
+        waiting = {
+            Queue.MESSAGES: hub.queued,
+            Queue.STORE_READS: readings.store_reads,
+            Queue.STORE_WRITES: readings.store_writes,
+        }
+        yield _labelled("entrenous_queued", waiting)
+        yield _gauge("entrenous_accounts", readings.accounts)
+        yield _gauge("entrenous_devices", readings.devices)
+        yield _gauge("entrenous_stored_messages", readings.stored_messages)
+        yield _gauge("entrenous_degraded", hub.degraded)
+        yield _gauge("entrenous_draining", readings.draining)
+        yield _gauge("entrenous_certificate_expires", readings.certificate_expires)
+        yield _counter("entrenous_logins", counters.logins)
+        yield _counter("entrenous_resumes", counters.resumes)
+        yield _counter("entrenous_registrations", counters.registrations)
+        yield _labelled("entrenous_routed", counters.routed)
+        yield _counter("entrenous_repeated", counters.repeated)
+        yield _counter("entrenous_delivered", counters.delivered)
+        yield _counter("entrenous_lost", counters.lost)
+        yield _counter("entrenous_claims_refused", counters.claims_refused)
+        yield _counter("entrenous_store_failures", counters.store_failures)
+        yield _labelled("entrenous_refused", counters.refused)
+        yield _labelled("entrenous_upgrades_refused", meters.upgrades_refused)
+        yield _counter("entrenous_slow_readers", meters.cuts)
+        yield _labelled("entrenous_tls_handshakes", meters.handshakes)
+        yield _labelled("entrenous_records", meters.records)
+        yield _histogram("entrenous_call_seconds", [((), meters.call_seconds)])
+        yield _histogram("entrenous_store_seconds", _by_label(meters.store_seconds))
+        yield _histogram("entrenous_loop_lag_seconds", [((), meters.lag_seconds)])
+        yield _histogram("entrenous_gc_pause_seconds", _by_label(meters.pause_seconds))
 
 
-def render(hub: Hub) -> bytes:
+def render(hub: Hub, meters: Meters, readings: Readings) -> bytes:
     """The whole page, in CONTENT_TYPE."""
     registry = CollectorRegistry()
-    registry.register(HubCollector(hub))
+    registry.register(ServerCollector(hub, meters, readings))
+    ProcessCollector(registry=registry)
     return generate_latest(registry)
+
+
+def _gauge(name: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, METRICS[name].text, value=float(value))
+
+
+def _counter(name: str, value: float) -> Metric:
+    return CounterMetricFamily(name, METRICS[name].text, value=float(value))
+
+
+def _labelled(name: str, values: Mapping[LabelValue, int]) -> Metric:
+    """A metric of one label, with each value that its enum has."""
+    published = METRICS[name]
+    ((label, kinds),) = published.labels.items()
+    make = GaugeMetricFamily if published.shape is Shape.GAUGE else CounterMetricFamily
+    family = make(name, published.text, labels=[label])
+    found = {kind.value: count for kind, count in values.items()}
+    for kind in kinds:
+        family.add_metric([kind.value], float(found.get(kind.value, 0)))
+    return family
+
+
+def _histogram(name: str, values: Iterable[tuple[tuple[str, ...], Distribution]]) -> Metric:
+    published = METRICS[name]
+    family = HistogramMetricFamily(name, published.text, labels=list(published.labels))
+    for labels, distribution in values:
+        family.add_metric(list(labels), distribution.buckets(), sum_value=distribution.total)
+    return family
+
+
+def _by_label(values: Mapping[LabelValue, Distribution]) -> list[tuple[tuple[str, ...], Distribution]]:
+    return [((kind.value,), distribution) for kind, distribution in values.items()]

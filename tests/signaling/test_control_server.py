@@ -179,7 +179,8 @@ async def test_a_ninth_client_is_sent_away(tmp_path: Path, monkeypatch: pytest.M
 async def test_the_kernel_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where the file's mode lets everybody in, another user is not answered."""
     folder = Path(f"/tmp/control-{os.getpid()}")  # the directories of pytest let nobody else in
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
+    folder.chmod(0o755)
     path = folder / "control.sock"
     monkeypatch.setattr(control_server, "LINE_SECONDS", 3600.0)
     program = (

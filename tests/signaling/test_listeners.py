@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.config import Listen, ServerConfig
-from entrenous_signaling.listeners import ServeError, bind, tls_context
+from entrenous_signaling.config import Listen
+from entrenous_signaling.listeners import ServeError, bind
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -26,12 +25,3 @@ def test_a_taken_port_and_a_strange_address_are_sentences() -> None:
             bind(Listen("127.0.0.1", port))
     with pytest.raises(ServeError, match=r"192\.0\.2\.1"):
         bind(Listen("192.0.2.1", 0))
-
-
-def test_without_tls_there_is_no_context_and_bad_files_are_a_sentence(tmp_path: Path) -> None:
-    assert tls_context(ServerConfig(insecure_loopback=True)) is None
-    pem = tmp_path / "empty.pem"
-    pem.touch()
-    for name in (str(pem), str(tmp_path / "none.pem")):
-        with pytest.raises(ServeError, match="cannot be used"):
-            tls_context(ServerConfig(tls_cert=name, tls_key=name))

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import logging
-import typing
+from datetime import datetime
 
 import pytest
 
 from entrenous_signaling import logs
-from entrenous_signaling.logs import Event, LogEvent, Source, TypedFormatter, log, log_internal_error
+from entrenous_signaling.logs import (
+    LOGGED,
+    Event,
+    Field,
+    LogEvent,
+    LogForm,
+    Source,
+    TypedFormatter,
+    log,
+    log_internal_error,
+)
 from entrenous_signaling.mailbox import DeviceKey, Mailbox
 
 SECRET = "alice@calls.example.org 192.0.2.7 00000000000000aa"
@@ -44,10 +54,59 @@ def test_of_an_error_inside_the_place_is_left(caplog: pytest.LogCaptureFixture) 
     assert second == "error internal-error source=other"
 
 
-def test_an_event_can_hold_numbers_and_enums_only() -> None:
-    kinds = typing.get_type_hints(LogEvent)
-    assert {field.name for field in dataclasses.fields(LogEvent)} == set(kinds) == {"event", "source", "line"}
-    assert kinds == {"event": Event, "source": Source | None, "line": int | None}
+PUBLISHED = {
+    "started": (),
+    "draining": ("connections", "seconds"),
+    "stopped": ("calls", "seconds"),
+    "certificate-reloaded": ("expires",),
+    "certificate-unusable": ("expires",),
+    "store-failing": (),
+    "store-working": (),
+    "full": (),
+    "slow-reader": (),
+    "internal-error": ("source", "line"),
+    "foreign": ("source",),
+}
+"""What the log can hold. An event or field more needs a look at what it tells of whom."""
+
+
+def test_an_event_or_field_more_is_seen_here() -> None:
+    assert {event.value[0]: tuple(field.value for field in fields) for event, fields in LOGGED.items()} == PUBLISHED
+    assert {event.value[0] for event in Event} == PUBLISHED.keys()
+    assert {field.value for field in Field} == {name for fields in PUBLISHED.values() for name in fields}
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "value"),
+    [
+        (Event.STARTED, Field.CONNECTIONS, 1),
+        (Event.DRAINING, Field.CONNECTIONS, SECRET),
+        (Event.DRAINING, Field.SECONDS, 1.5),
+        (Event.INTERNAL_ERROR, Field.SOURCE, SECRET),
+        (Event.INTERNAL_ERROR, Field.SOURCE, 7),
+        (Event.INTERNAL_ERROR, Field.LINE, Source.HUB),
+    ],
+)
+def test_an_event_can_hold_its_own_numbers_and_enums_only(event: Event, field: Field, value: object) -> None:
+    with pytest.raises(ValueError, match="no such field") as refused:
+        LogEvent(event, {field: value})  # type: ignore[dict-item]  # what mypy refuses is refused here too
+    assert "alice" not in str(refused.value)
+
+
+def test_fields_have_one_order_whatever_they_were_given_in(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log(Event.DRAINING, {Field.SECONDS: 10, Field.CONNECTIONS: 812})
+    assert written(caplog) == ["info draining connections=812 seconds=10"]
+
+
+def test_as_json_a_line_is_an_object_of_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    log(Event.DRAINING, {Field.CONNECTIONS: 812, Field.SECONDS: 10})
+    logging.getLogger("aiohttp.server").error(SECRET, exc_info=ValueError(SECRET))
+    first, second = (json.loads(TypedFormatter(LogForm.JSON).format(record)) for record in caplog.records)
+    assert datetime.fromisoformat(first.pop("time")) <= datetime.fromisoformat(second.pop("time"))
+    assert first == {"level": "info", "event": "draining", "connections": 812, "seconds": 10}
+    assert second == {"level": "error", "event": "foreign", "source": "aiohttp"}
 
 
 def test_configured_logging_reduces_everything(

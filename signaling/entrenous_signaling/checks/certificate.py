@@ -11,8 +11,8 @@ from typing import Final
 
 from cryptography import x509
 
+from entrenous_signaling.certificates import Certificate, CertificateError
 from entrenous_signaling.config import Listen, ServerConfig
-from entrenous_signaling.listeners import ServeError, tls_context
 
 from .findings import Finding, Level, error, ok, warning
 
@@ -31,9 +31,9 @@ def check_certificate(config: ServerConfig, now: datetime) -> Iterator[Finding]:
     if not config.tls_cert:
         return
     try:
-        tls_context(config)
+        certificate = Certificate(Path(config.tls_cert), Path(config.tls_key))
         leaf = x509.load_pem_x509_certificates(Path(config.tls_cert).read_bytes())[0]
-    except (ServeError, ValueError, OSError) as problem:
+    except (CertificateError, ValueError, OSError) as problem:
         yield error(_SUBJECT, str(problem), "Name the chain as tls_cert and its own key as tls_key, both as PEM.")
         return
     host = host_of(config.public_name(Listen.parse(config.listen)))
@@ -48,7 +48,7 @@ def check_certificate(config: ServerConfig, now: datetime) -> Iterator[Finding]:
             f"Ask for a certificate that names {host}, or correct `name`.",
         )
         return
-    yield _trust(config, host)
+    yield _trust(certificate, host)
 
 
 def host_of(name: str) -> str:
@@ -95,9 +95,9 @@ def _names(leaf: x509.Certificate, host: str) -> bool:
     return host in known or (bool(parent) and f"*.{parent}" in known)
 
 
-def _trust(config: ServerConfig, host: str) -> Finding:
+def _trust(certificate: Certificate, host: str) -> Finding:
     """Whether a node believes the certificate that has this machine's authorities; it may be told to believe others."""
-    refusal = _refusal(config, host)
+    refusal = _refusal(certificate, host)
     if refusal:
         return warning(
             _SUBJECT,
@@ -107,12 +107,10 @@ def _trust(config: ServerConfig, host: str) -> Finding:
     return ok(_SUBJECT, f"It is for {host}, and an authority that this machine knows stands behind it.")
 
 
-def _refusal(config: ServerConfig, host: str) -> str:
+def _refusal(certificate: Certificate, host: str) -> str:
     """Shake hands with ourselves as a node would; why it refuses, empty when it does not."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    context = tls_context(config)
-    assert context is not None
-    server = context.wrap_bio(to_server, to_client, server_side=True)
+    server = certificate.context.wrap_bio(to_server, to_client, server_side=True)
     client = ssl.create_default_context().wrap_bio(to_client, to_server, server_hostname=host)
     for end in (client, server, client):
         try:

@@ -49,8 +49,9 @@ def serve_command(config: Path | None, as_json: bool, **options: Any) -> None:
     """
     os.umask(0o077)
     _raise_file_limit()
-    logs.configure()
-    _run(ServerConfig.load(config, options), _announce_json if as_json else _announce)
+    settings = ServerConfig.load(config, options)
+    logs.configure(settings.log)
+    _run(settings, _announce_json if as_json else _announce)
 
 
 def _raise_file_limit() -> None:

@@ -1,0 +1,245 @@
+"""Between the nodes' sockets and the hub: each input goes in, what the hub asks for is carried out, one timer is set.
+
+Nothing waits for a node to read: what it does not take stays in the transport's buffer, and above SLOW_READER_BYTES
+the connection is cut; its session can be resumed, and its queue is bounded in the hub.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final, assert_never
+
+from aiohttp import WSMsgType, web
+
+from entrenous_wire.codec import WireError, encode
+from entrenous_wire.limits import HEARTBEAT_SECONDS, MAX_FRAME_BYTES, SUBPROTOCOL
+from entrenous_wire.messages import ErrorCode
+
+from .clock import SteadyClock
+from .hub import Hub
+from .logs import Event, log, log_internal_error
+from .meters import Meters, UpgradeRefusal
+from .outputs import Close, CloseCode, Execute, Output, Transmit
+from .sockets import CLOSE_SECONDS, NodeSocket
+from .store.requests import Failed
+from .store_access import Answer, StoreAccess
+
+_LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
+"""Frames up to here get a typed error; above it aiohttp closes the connection by itself, with code 1009."""
+
+RETRY_SECONDS: Final = 5
+"""When a node may come again that found the server full; or, after the drain, going down."""
+
+_SETTLE_SECONDS: Final = 1.0
+"""How long the answers of the store are waited for, before who waits for them is sent away."""
+
+
+class Edge:
+    """Carries inputs into the hub and its outputs out of it.
+
+    Args:
+        hub: what decides.
+        store: what keeps.
+        clock: what time it is.
+        max_connections: nodes connected at a time.
+        meters: what is counted here.
+    """
+
+    def __init__(self, hub: Hub, store: StoreAccess, clock: SteadyClock, max_connections: int, meters: Meters) -> None:
+        self._hub = hub
+        self._store = store
+        self._clock = clock
+        self._max_connections = max_connections
+        self._meters = meters
+        self._loop = asyncio.get_running_loop()
+        self._sockets: dict[int, NodeSocket] = {}
+        self._next_number = 1
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._was_degraded = False
+        self._was_full = False
+        self._closing: dict[asyncio.Task[None], NodeSocket] = {}
+        self._drained_at: float | None = None
+
+    @property
+    def connections(self) -> int:
+        """Nodes that are connected, logged in or not."""
+        return len(self._sockets)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether nodes are sent away."""
+        return self._drained_at is not None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the store does what it is asked."""
+        return not (self._hub.degraded or self._store.stuck)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a node that comes now is let in and served."""
+        return self._refusal() is None and self.is_healthy
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """One WebSocket from its handshake to its end."""
+        refusal = self._refusal()
+        if refusal is not None:
+            return self._refuse(refusal)
+        response = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,),
+            heartbeat=HEARTBEAT_SECONDS,
+            compress=False,  # compression beside secrets leaks them, and sealed bodies do not shrink
+            max_msg_size=_LARGEST_READ,
+            writer_limit=2**62,  # never wait for a reader: see NodeSocket
+            autoping=False,  # aiohttp's own answers to pings would fill the buffer of a node that never reads
+            decode_text=False,
+            timeout=CLOSE_SECONDS,
+        )
+        await response.prepare(request)
+        if response.ws_protocol != SUBPROTOCOL or request.transport is None:
+            await response.close(code=CloseCode.POLICY, message=b"entrenous.v1 is the subprotocol")
+            return response
+        self._was_full = False
+        number = self._next_number
+        self._next_number += 1
+        self._sockets[number] = NodeSocket(response, request.transport, self._meters)
+        try:
+            self._put(self._hub.connected, number)
+            async for message in response:
+                if message.type is WSMsgType.TEXT:
+                    self._put(self._hub.frame_received, number, message.data)
+                elif message.type is WSMsgType.BINARY:
+                    error = WireError(ErrorCode.MALFORMED, "Messages are text frames.")
+                    self._put(self._hub.bad_frame_received, number, error)
+                elif message.type is WSMsgType.PING and (here := self._sockets.get(number)) is not None:
+                    here.pong(message.data)
+        finally:
+            self._sockets.pop(number, None)
+            self._put(self._hub.disconnected, number)
+        return response
+
+    def store_answered(self, answers: Sequence[Answer]) -> None:
+        """What the store's threads call."""
+        self._loop.call_soon_threadsafe(self._take_answers, answers)
+
+    def start_draining(self, seconds: float) -> None:
+        """Let nobody in any more; `send_away` has to follow, and `close`.
+
+        Args:
+            seconds: when it is over, from now: what is said to who comes meanwhile.
+        """
+        self._drained_at = self._loop.time() + seconds
+
+    def send_away(self, count: int) -> None:
+        """Close the oldest connections in a way that makes their nodes come back, behind what was said on them."""
+        for number in list(islice(self._sockets, count)):
+            there = self._sockets.pop(number)
+            self._put(self._hub.disconnected, number)
+            self._say_goodbye(there, CloseCode.RESTART)
+
+    async def store_settled(self) -> None:
+        """Wait until the store has answered what it was asked so far, as far as it does so soon."""
+        await self._store.settled(_SETTLE_SECONDS)
+
+    async def close(self) -> None:
+        """Close every connection in a way that makes nodes come back."""
+        if self._drained_at is None:
+            self.start_draining(0.0)
+        self._put(self._hub.stop)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def abort(self) -> None:
+        """Cut every connection; `close` does not have to wait for any then."""
+        for there in (*self._sockets.values(), *self._closing.values()):
+            there.abort()
+
+    def _refusal(self) -> UpgradeRefusal | None:
+        if self._drained_at is not None:
+            return UpgradeRefusal.DRAINING
+        if len(self._sockets) >= self._max_connections:
+            return UpgradeRefusal.FULL
+        return None
+
+    def _refuse(self, refusal: UpgradeRefusal) -> web.Response:
+        self._meters.upgrades_refused[refusal] += 1
+        match refusal:
+            case UpgradeRefusal.DRAINING:
+                left = max(0.0, (self._drained_at or 0.0) - self._loop.time())
+                retry = math.ceil(left) + RETRY_SECONDS
+                text = "The server goes down and comes back: try again then."
+            case UpgradeRefusal.FULL:
+                retry = RETRY_SECONDS
+                text = "The server has as many connections as it may have: try again later."
+                if not self._was_full:  # whoever is turned away comes again, and the log does not grow by it
+                    self._was_full = True
+                    log(Event.FULL)
+            case _:
+                assert_never(refusal)
+        response = web.Response(status=503, text=text, headers={"Retry-After": str(retry)})
+        response.force_close()
+        return response
+
+    def _say_goodbye(self, there: NodeSocket, code: CloseCode) -> None:
+        task = self._loop.create_task(there.close(code))
+        self._closing[task] = there
+        task.add_done_callback(self._closing.pop)
+
+    def _take_answers(self, answers: Sequence[Answer]) -> None:
+        for ticket, result in self._store.settle(answers):
+            if isinstance(result, Failed):
+                self._put(self._hub.store_failed, ticket)
+            else:
+                self._put(self._hub.stored, ticket, result)
+        if self._hub.degraded is not self._was_degraded:
+            self._was_degraded = self._hub.degraded
+            log(Event.STORE_FAILING if self._was_degraded else Event.STORE_WORKING)
+
+    def _put(self, enter: Callable[..., list[Output]], *arguments: object) -> None:
+        """Hand one input to the hub and carry out what it asks; a mistake in it must not end the server."""
+        outputs: list[Output] = []
+        try:
+            outputs = enter(*arguments, self._clock.now())
+        except Exception as error:  # the boundary: one input goes wrong, the others go on
+            log_internal_error(error)
+        for output in outputs:
+            try:
+                self._carry_out(output)
+            except Exception as error:  # and so do the other outputs: each store request is owed its answer
+                log_internal_error(error)
+        self._set_timer()
+
+    def _carry_out(self, output: Output) -> None:
+        match output:
+            case Transmit(number, message):
+                there = self._sockets.get(number)
+                if there is not None:
+                    there.send(encode(message))
+            case Close(number, code):
+                there = self._sockets.pop(number, None)
+                if there is not None:
+                    self._say_goodbye(there, code)
+            case Execute(ticket, request):
+                self._store.submit(ticket, request)
+            case _:
+                assert_never(output)
+
+    def _set_timer(self) -> None:
+        due = self._hub.next_deadline()
+        if due == self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        delay = None if due is None else max(0.0, due - self._clock.now())
+        self._timer = None if delay is None else self._loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = self._timer_at = None
+        self._put(self._hub.tick)

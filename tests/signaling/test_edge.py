@@ -1,0 +1,112 @@
+"""The edge with real WebSockets: who is let in, who is sent away and with what, and mistakes that hurt nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from entrenous_signaling import sockets
+from entrenous_signaling.edge import RETRY_SECONDS
+from entrenous_signaling.hub import Hub
+from entrenous_signaling.meters import UpgradeRefusal
+from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
+from entrenous_wire.messages import Accepted, Deliver, Kind, Welcome
+from world.edgeworld import SERVER, EdgeWorld, edge_world
+from world.wirenode import Account
+
+ALICE, BOB = Account("alice", SERVER), Account("bob", SERVER)
+CALL = b"\xa7the call's id\xa7\xa7"
+
+
+async def turned_away(world: EdgeWorld) -> tuple[int, int]:
+    """The status of a refused upgrade, and when to come again."""
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with world.connected():
+            pass
+    assert refused.value.headers is not None
+    return refused.value.status, int(refused.value.headers["Retry-After"])
+
+
+async def test_a_full_server_turns_nodes_away_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with edge_world(tmp_path, max_connections=1) as world:
+        with caplog.at_level("INFO"):
+            async with world.connected():
+                assert world.edge.connections == 1
+                for _ in range(3):
+                    assert await turned_away(world) == (503, RETRY_SECONDS)
+        assert world.meters.upgrades_refused[UpgradeRefusal.FULL] == 3
+        assert caplog.text.count("full") == 1
+
+
+async def test_while_it_drains_nobody_comes_in_and_the_oldest_leave_first(tmp_path: Path) -> None:
+    async with edge_world(tmp_path) as world, world.connected() as first, world.connected() as second:
+        await first.register(ALICE)
+        await second.register(BOB)
+        world.edge.start_draining(7.0)
+        assert world.edge.is_draining
+        assert await turned_away(world) == (503, 7 + RETRY_SECONDS)
+        assert world.meters.upgrades_refused[UpgradeRefusal.DRAINING] == 1
+        world.edge.send_away(1)
+        assert world.edge.connections == world.hub.connections == 1
+        await first.say(ALICE.send(1, BOB))  # crosses the goodbye: it is not accepted, so it will be said again
+        assert await first.closed() == 1012
+        await second.say(BOB.send(2, ALICE))
+        assert (await second.hear(Accepted)).id == BOB.send(2, ALICE).id
+        world.edge.send_away(5)
+        assert await second.closed() == 1012
+        assert world.edge.connections == 0
+
+
+async def test_what_the_store_owed_is_said_before_the_goodbye(tmp_path: Path) -> None:
+    async with edge_world(tmp_path) as world, world.connected() as alice, world.connected() as bob:
+        await alice.register(ALICE)
+        await bob.register(BOB)
+        await bob.say(BOB.send(1, ALICE, Kind.ACCEPT, CALL))
+        await alice.hear(Deliver)
+        await world.edge.store_settled()
+        world.edge.send_away(2)
+        assert (await bob.hear(Accepted)).record is not None
+        assert await bob.closed() == 1012
+
+
+async def test_connections_that_are_cut_are_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "CLOSE_SECONDS", 3600.0)
+    async with edge_world(tmp_path) as world, world.connected() as deaf, world.connected():
+        deaf.socket._response.connection.transport.pause_reading()  # type: ignore[union-attr]  # answers no goodbye
+        world.edge.send_away(1)
+        await asyncio.sleep(0)
+        world.edge.abort()
+        async with asyncio.timeout(60):
+            await world.edge.close()
+
+
+async def test_without_the_subprotocol_nobody_is_let_in_and_nothing_is_compressed(tmp_path: Path) -> None:
+    async with edge_world(tmp_path) as world:
+        async with world.http.ws_connect(f"ws://edge{SIGNAL_PATH}") as socket:
+            await socket.receive()
+            assert socket.close_code == 1008
+        async with world.http.ws_connect(
+            f"ws://edge{SIGNAL_PATH}", protocols=(SUBPROTOCOL,), compress=15
+        ) as compressing:
+            assert compressing.compress == 0
+
+
+async def test_a_mistake_inside_hurts_one_input_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Hub, number: int, frame: object, now: float) -> list[object]:
+        raise RuntimeError("alice")
+
+    async with edge_world(tmp_path) as world, world.connected() as wire:
+        with monkeypatch.context() as patch:
+            patch.setattr(Hub, "bad_frame_received", broken)
+            await wire.socket.send_bytes(b"?")
+            await wire.say(ALICE.register(wire.hello))
+            await wire.hear(Welcome)
+    assert "internal-error" in caplog.text
+    assert "alice" not in caplog.text

@@ -1,0 +1,92 @@
+"""Sockets that are written to without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.meters import Meters
+from entrenous_signaling.outputs import CloseCode
+from entrenous_signaling.sockets import SLOW_READER_BYTES, NodeSocket
+from world.edgeworld import edge_world
+
+
+async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with edge_world(tmp_path) as world, world.connected() as stuck:
+        connection = stuck.socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.pause_reading()
+        with caplog.at_level("INFO"), pytest.raises(ConnectionError):
+            for _ in range(20_000):  # 2.5 MB
+                await stuck.socket.ping(bytes(125))
+                await asyncio.sleep(0)
+        assert world.meters.cuts == 1
+    assert "slow-reader" in caplog.text
+
+
+class Transport:
+    """Takes what is written and does not get rid of it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.size
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Response:
+    """A WebSocket whose sends and closes end as the test says."""
+
+    def __init__(self, transport: Transport, fails: type[Exception] | None = None, waits: bool = False) -> None:
+        self.transport, self.fails, self.waits = transport, fails, waits
+        self.closed = False
+
+    async def send_str(self, text: str) -> None:
+        if self.fails is not None:
+            raise self.fails
+        if self.waits:
+            await asyncio.sleep(0)
+        self.transport.size += len(text)
+
+    async def close(self, code: int) -> None:
+        if self.fails is not None:
+            raise self.fails
+
+
+def node_socket(fails: type[Exception] | None = None, waits: bool = False) -> tuple[NodeSocket, Transport, Meters]:
+    transport, meters = Transport(), Meters()
+    made = NodeSocket(Response(transport, fails, waits), transport, meters)  # type: ignore[arg-type]
+    return made, transport, meters
+
+
+def test_a_connection_is_cut_above_the_bound_and_not_at_it() -> None:
+    socket, transport, meters = node_socket()
+    socket.send("x" * SLOW_READER_BYTES)
+    assert not transport.aborted
+    socket.send("x")
+    assert transport.aborted
+    socket.send("x")
+    assert (meters.cuts, transport.size) == (1, SLOW_READER_BYTES + 1)
+
+
+def test_a_connection_that_goes_down_under_a_send_is_no_mistake_but_waiting_is() -> None:
+    node_socket(fails=ConnectionResetError)[0].send("x")
+    with pytest.raises(RuntimeError, match="waited"):
+        node_socket(waits=True)[0].send("x")
+
+
+@pytest.mark.parametrize("fails", [ConnectionResetError, TimeoutError])
+async def test_a_goodbye_that_cannot_be_said_cuts_the_connection(fails: type[Exception]) -> None:
+    socket, transport, _ = node_socket(fails=fails)
+    await socket.close(CloseCode.RESTART)
+    assert transport.aborted
