@@ -41,9 +41,10 @@ from entrenous_wire.messages import (
     TurnRequest,
 )
 
+from .addresses import Origin
 from .auth import Refused, check_prekeys, local_user, reachable_devices
 from .counters import Counters
-from .lobby import Connection, Lobby, Stage
+from .lobby import STRANGER_REFUSALS, Connection, Lobby, Stage
 from .mailbox import Mailbox
 from .outputs import CloseCode, Outbox, Output
 from .router import Router
@@ -112,9 +113,15 @@ class Hub:
         times = [when for when in (self._lobby.next_deadline(), self._router.next_deadline()) if when is not None]
         return min(times, default=None)
 
-    def connected(self, connection: int, now: float) -> list[Output]:
-        """A connection is there; `connection` is a number that no other connection has had."""
-        self._lobby.greet(connection, now)
+    def connected(self, connection: int, now: float, origin: Origin | None = None) -> list[Output]:
+        """A connection is there.
+
+        Args:
+            connection: a number that no other connection has had.
+            now: Unix seconds.
+            origin: what may still come from its network address, where that is limited.
+        """
+        self._lobby.greet(connection, origin, now)
         return self._outbox.take()
 
     def frame_received(self, connection: int, frame: str | bytes, now: float) -> list[Output]:
@@ -129,7 +136,7 @@ class Hub:
         """A frame has come that is no message; one that is too large ends the connection, not its session."""
         here = self._lobby.find(connection)
         if here is not None:
-            self._lobby.refuse(here, Refused(error.code, str(error)))
+            self._lobby.refuse(here, Refused(error.code, str(error)), now)
             if error.code is ErrorCode.TOO_LARGE:
                 self._lobby.close(here, CloseCode.TOO_BIG, now)
             else:
@@ -146,7 +153,7 @@ class Hub:
                 self._admit(here, message, now)
                 self._dispatch(here, message, now)
             except Refused as refusal:
-                self._lobby.refuse(here, refusal, message)
+                self._lobby.refuse(here, refusal, now, message)
             self._close_offender(here, now)
         return self._outbox.take()
 
@@ -203,8 +210,8 @@ class Hub:
         raise Refused(ErrorCode.TOO_MANY, "Too many messages at a time.", wait)
 
     def _close_offender(self, here: Connection, now: float) -> None:
-        """End a connection that goes on and on over its limits."""
-        if here.refusals >= self._settings.bounds.refusals:
+        """End a connection that goes on and on over its limits, or that says much and does not log in."""
+        if here.refusals >= self._settings.bounds.refusals or here.strange >= STRANGER_REFUSALS:
             self._lobby.close(here, CloseCode.POLICY, now)
 
     def _dispatch(self, here: Connection, message: FromNode, now: float) -> None:
@@ -221,7 +228,7 @@ class Hub:
     def _let_in(self, here: Connection, message: FromNode, now: float) -> None:
         match message:
             case Login():
-                self._lobby.login(here, message)
+                self._lobby.login(here, message, now)
             case Register():
                 self._lobby.register(here, message, now)
             case Resume():

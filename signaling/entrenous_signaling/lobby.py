@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from entrenous_wire.certificate import DeviceCertificate
 from entrenous_wire.limits import NONCE_BYTES, PROTOCOL_VERSION, SESSION_TOKEN_BYTES
@@ -36,6 +37,7 @@ from entrenous_wire.messages import (
     Welcome,
 )
 
+from .addresses import Origin
 from .auth import (
     Refused,
     check_login,
@@ -66,6 +68,14 @@ from .store.requests import (
     expect,
 )
 from .timers import Timers
+
+STRANGER_REFUSALS: Final = 16
+"""What may be refused on a connection before it is logged in; a node that means well needs one or two of them."""
+
+_FAILED_LOGIN: Final = frozenset(
+    {ErrorCode.BAD_SIGNATURE, ErrorCode.UNKNOWN_USER, ErrorCode.NAME_TAKEN, ErrorCode.BAD_INVITE}
+)
+"""What whoever tries names, keys and invites is told; a session that is gone is not, as all are after a restart."""
 
 
 class Stage(Enum):
@@ -105,6 +115,8 @@ class Connection:
         mailbox: of its device, once it is ready.
         account: what its account may still do, once it is ready.
         refusals: messages over the limits, one after the other.
+        origin: what may still come from its network address, where that is limited.
+        strange: what was refused before it was ready.
     """
 
     number: int
@@ -114,6 +126,8 @@ class Connection:
     mailbox: Mailbox | None = None
     account: AccountLimits | None = None
     refusals: int = 0
+    origin: Origin | None = None
+    strange: int = 0
 
     def owner(self) -> Mailbox:
         """The mailbox of the device that is logged in here.
@@ -173,11 +187,11 @@ class Lobby:
         """The connection of that number, if it is still there."""
         return self._connections.get(number)
 
-    def greet(self, number: int, now: float) -> None:
-        """A connection is there."""
+    def greet(self, number: int, origin: Origin | None, now: float) -> None:
+        """A connection is there; `origin` is where it comes from, if that is limited."""
         nonce = self._draw(NONCE_BYTES)
         bucket = TokenBucket(self._settings.bounds.connection_rate, now)
-        self._connections[number] = Connection(number, nonce, bucket)
+        self._connections[number] = Connection(number, nonce, bucket, origin=origin)
         self._deadlines.set(number, now + self._settings.login_seconds)
         hello = Hello(
             server=self._settings.name,
@@ -211,9 +225,13 @@ class Lobby:
         for here in list(self._connections.values()):
             self.close(here, code, now)
 
-    def refuse(self, here: Connection, refusal: Refused, message: FromNode | None = None) -> None:
-        """Answer with a typed error."""
+    def refuse(self, here: Connection, refusal: Refused, now: float, message: FromNode | None = None) -> None:
+        """Answer with a typed error, and count it against a stranger and where it comes from."""
         self._counters.refused[refusal.code] += 1
+        if here.stage is Stage.GREETED:
+            here.strange += 1
+            if here.origin is not None and refusal.code in _FAILED_LOGIN:
+                here.origin.failed_to_log_in(now)
         error = Error(
             code=refusal.code,
             message=refusal.message,
@@ -245,7 +263,7 @@ class Lobby:
                 if here.stage is Stage.CHECKING:
                     here.stage = Stage.GREETED
                     self._deadlines.set(here.number, now + self._settings.login_seconds)
-                self.refuse(here, refusal, message)
+                self.refuse(here, refusal, now, message)
 
         self._outbox.execute(request, answered)
 
@@ -260,7 +278,7 @@ class Lobby:
             del self._accounts[username]
         for number in self._deadlines.due(now):
             here = self._connections[number]
-            self.refuse(here, Refused(ErrorCode.OUT_OF_ORDER, "The connection has not logged in in time."))
+            self.refuse(here, Refused(ErrorCode.OUT_OF_ORDER, "The connection has not logged in in time."), now)
             self.close(here, CloseCode.POLICY, now)
 
     def forget(self, mailbox: Mailbox, now: float) -> None:
@@ -277,8 +295,9 @@ class Lobby:
 
     # --- ways in; each raises Refused ---
 
-    def login(self, here: Connection, message: Login) -> None:
+    def login(self, here: Connection, message: Login, now: float) -> None:
         """Check a login against the account, and add the device if it is new."""
+        _check_failures(here, now)
         username = local_user(message.address, self._settings.name)
         nonce = _take_nonce(here)
 
@@ -302,7 +321,10 @@ class Lobby:
 
     def register(self, here: Connection, message: Register, now: float) -> None:
         """Check a registration and store it."""
-        wait = self._registrations.take(now)
+        _check_failures(here, now)
+        wait = 0.0 if here.origin is None else here.origin.register(now)
+        if wait == 0.0:
+            wait = self._registrations.take(now)
         if wait > 0.0:
             raise Refused(ErrorCode.TOO_MANY, "Too many registrations at a time.", wait)
         certificate = check_registration(message, server=self._settings.name, nonce=_take_nonce(here), now=now)
@@ -381,13 +403,20 @@ class Lobby:
         """End the older connection of a device that has come on another one."""
         if mailbox.connection is not None:
             older = self._connections[mailbox.connection]
-            self.refuse(older, Refused(ErrorCode.REPLACED, "The device has logged in on another connection."))
+            self.refuse(older, Refused(ErrorCode.REPLACED, "The device has logged in on another connection."), now)
             self.close(older, CloseCode.REPLACED, now)
 
     def _end_session(self, mailbox: Mailbox) -> None:
         if mailbox.session is not None:
             del self._sessions[mailbox.session]
             mailbox.session = None
+
+
+def _check_failures(here: Connection, now: float) -> None:
+    """Look at no login of an address that has been wrong too often: a name or a key would be found by trying."""
+    wait = 0.0 if here.origin is None else here.origin.may_log_in(now)
+    if wait > 0.0:
+        raise Refused(ErrorCode.TOO_MANY, "Too many logins that failed come from this network.", wait)
 
 
 def _take_nonce(here: Connection) -> bytes:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from entrenous_signaling.addresses import Origin
+from entrenous_signaling.limits import Bounds, Rate
+from entrenous_signaling.lobby import STRANGER_REFUSALS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.settings import HubSettings
 from entrenous_wire.messages import (
@@ -16,6 +19,7 @@ from entrenous_wire.messages import (
     Live,
     Publish,
     RegistrationPolicy,
+    Resume,
     TurnRequest,
     Welcome,
 )
@@ -151,3 +155,71 @@ def test_a_store_that_fails_is_said_and_nothing_is_taken() -> None:
     world.store_fails = False
     world.register(ALICE)
     assert not world.hub.degraded
+
+
+# --- where connections come from ---
+
+
+def origin(world: HubWorld) -> Origin:
+    bounds = Bounds(
+        address_registration_rate=Rate(per_second=0.5, burst=1.0),
+        address_login_failures=Rate(per_second=0.25, burst=2.0),
+    )
+    return Origin(bounds, world.now)
+
+
+def test_an_address_that_fails_too_often_is_not_looked_at_until_it_has_rested() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    where = origin(world)
+    stranger = account("nobody")
+    for _ in range(2):
+        node, hello = world.connect(where)
+        assert refused(node.say(stranger.login(hello))) is ErrorCode.UNKNOWN_USER
+    for say in (ALICE.login, ALICE.register):
+        node, hello = world.connect(where)
+        error = node.say(say(hello)).hear(Error)
+        assert (error.code, error.retry_after) == (ErrorCode.TOO_MANY, 4.0)
+    assert world.login(ALICE)  # from elsewhere
+    world.advance(4)
+    node, hello = world.connect(where)
+    node.say(ALICE.login(hello)).hear(Welcome)
+
+
+def test_wrong_keys_names_and_invites_count_as_failures_and_lost_sessions_do_not() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    where = origin(world)
+    for _ in range(20):
+        node, hello = world.connect(where)
+        assert refused(node.say(Resume(token=bytes(32), last_seq=0))) is ErrorCode.SESSION_GONE
+        node.say(ALICE.login(hello)).hear(Welcome)
+    _, recorded = world.connect()
+    node, _ = world.connect(where)
+    assert refused(node.say(ALICE.login(recorded))) is ErrorCode.BAD_SIGNATURE
+    node, hello = world.connect(where)
+    assert refused(node.say(account("alice", identity="another").register(hello))) is ErrorCode.NAME_TAKEN
+    node, hello = world.connect(where)
+    assert refused(node.say(ALICE.login(hello))) is ErrorCode.TOO_MANY
+
+
+def test_an_address_registers_no_more_than_its_rate_and_takes_nothing_from_others() -> None:
+    bounds = Bounds(registration_rate=Rate(per_second=1.0, burst=2.0))
+    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    where = origin(world)
+    node, hello = world.connect(where)
+    node.say(ALICE.register(hello)).hear(Welcome)
+    for number in range(5):
+        node, hello = world.connect(where)
+        error = node.say(account(f"greedy{number}").register(hello)).hear(Error)
+        assert (error.code, error.retry_after) == (ErrorCode.TOO_MANY, 2.0)
+    world.register(BOB)
+
+
+def test_a_stranger_that_says_much_and_does_not_log_in_is_cut() -> None:
+    world = HubWorld()
+    node, _ = world.connect()
+    for _ in range(STRANGER_REFUSALS):
+        assert node.closed is None
+        node.say(Resume(token=bytes(32), last_seq=0))
+    assert node.closed is CloseCode.POLICY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TypeVar
 
+from entrenous_signaling.addresses import Origin
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.outputs import Close, Execute, Output, Transmit
 from entrenous_signaling.settings import HubSettings
@@ -99,11 +100,11 @@ class HubWorld:
             else:
                 self.run(self.hub.stored(ticket, self.store.apply(request), self.now))
 
-    def connect(self) -> tuple[HubNode, Hello]:
-        """A new connection and its greeting."""
+    def connect(self, origin: Origin | None = None) -> tuple[HubNode, Hello]:
+        """A new connection, from an address that is limited or not, and its greeting."""
         self._count += 1
         node = self.nodes[self._count] = HubNode(self, self._count)
-        self.run(self.hub.connected(self._count, self.now))
+        self.run(self.hub.connected(self._count, self.now, origin))
         return node, node.hear(Hello)
 
     def register(self, account: Account) -> HubNode:
