@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import math
+import random
 import secrets
 import signal
 import socket
@@ -24,6 +25,8 @@ from aiohttp import web
 from entrenous_wire.limits import SIGNAL_PATH
 
 from . import metrics
+from .addresses import KEY_BYTES
+from .admission import Admission
 from .certificates import CHECK_SECONDS, Certificate, CertificateError
 from .clock import SteadyClock
 from .commands import Commands
@@ -155,7 +158,7 @@ class Server:
             grace_seconds=config.grace_seconds,
         )
         self._hub = hub = Hub(settings, secrets.token_bytes, self._began, self._store.open_rows())
-        self._edge = edge = Edge(hub, self._access, self._clock, config.max_connections, self._meters)
+        self._edge = edge = Edge(hub, self._access, self._clock, self._admission(), self._meters)
         self._store.start(edge.store_answered)
         pages = Pages(edge, config.registration, self._render_metrics)
         admin: Listen | None = None
@@ -311,6 +314,16 @@ class Server:
         return metrics.render(self._started_hub(), self._meters, readings)
 
     # --- inside ---
+
+    def _admission(self) -> Admission:
+        return Admission(
+            self._config.limits,
+            self._config.max_connections,
+            proxies=self._config.proxies,
+            key=secrets.token_bytes(KEY_BYTES),
+            draw=random.random,
+            now=self._began,
+        )
 
     def _pace(self) -> Pace:
         """Who went first is expected back when the last one goes: so a drain takes half of the grace at most."""

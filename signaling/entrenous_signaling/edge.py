@@ -7,8 +7,8 @@ the connection is cut; its session can be resumed, and its queue is bounded in t
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final, assert_never
 
@@ -18,6 +18,8 @@ from entrenous_wire.codec import WireError, encode
 from entrenous_wire.limits import HEARTBEAT_SECONDS, MAX_FRAME_BYTES, SUBPROTOCOL
 from entrenous_wire.messages import ErrorCode
 
+from .addresses import Origin
+from .admission import Admission, TurnedAway
 from .clock import SteadyClock
 from .hub import Hub
 from .logs import Event, log, log_internal_error
@@ -30,9 +32,6 @@ from .store_access import Answer, StoreAccess
 _LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
 """Frames up to here get a typed error; above it aiohttp closes the connection by itself, with code 1009."""
 
-RETRY_SECONDS: Final = 5
-"""When a node may come again that found the server full; or, after the drain, going down."""
-
 _SETTLE_SECONDS: Final = 1.0
 """How long the answers of the store are waited for, before who waits for them is sent away."""
 
@@ -44,15 +43,15 @@ class Edge:
         hub: what decides.
         store: what keeps.
         clock: what time it is.
-        max_connections: nodes connected at a time.
+        admission: who is let in.
         meters: what is counted here.
     """
 
-    def __init__(self, hub: Hub, store: StoreAccess, clock: SteadyClock, max_connections: int, meters: Meters) -> None:
+    def __init__(self, hub: Hub, store: StoreAccess, clock: SteadyClock, admission: Admission, meters: Meters) -> None:
         self._hub = hub
         self._store = store
         self._clock = clock
-        self._max_connections = max_connections
+        self._admission = admission
         self._meters = meters
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[int, NodeSocket] = {}
@@ -62,7 +61,6 @@ class Edge:
         self._was_degraded = False
         self._was_full = False
         self._closing: dict[asyncio.Task[None], NodeSocket] = {}
-        self._drained_at: float | None = None
 
     @property
     def connections(self) -> int:
@@ -72,7 +70,7 @@ class Edge:
     @property
     def is_draining(self) -> bool:
         """Whether nodes are sent away."""
-        return self._drained_at is not None
+        return self._admission.is_draining
 
     @property
     def is_healthy(self) -> bool:
@@ -82,13 +80,22 @@ class Edge:
     @property
     def is_ready(self) -> bool:
         """Whether a node that comes now is let in and served."""
-        return self._refusal() is None and self.is_healthy
+        return self._admission.has_place(len(self._sockets)) and self.is_healthy
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One WebSocket from its handshake to its end."""
-        refusal = self._refusal()
-        if refusal is not None:
-            return self._refuse(refusal)
+        forwarded_for = request.headers.getall("X-Forwarded-For", ())
+        try:
+            origin = self._admission.admit(request.remote or "", forwarded_for, len(self._sockets), self._clock.now())
+        except TurnedAway as turned_away:
+            return self._refuse(turned_away)
+        try:
+            return await self._serve(request, origin)
+        finally:
+            if origin is not None:
+                origin.disconnect()
+
+    async def _serve(self, request: web.Request, origin: Origin | None) -> web.StreamResponse:
         response = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             heartbeat=HEARTBEAT_SECONDS,
@@ -108,7 +115,7 @@ class Edge:
         self._next_number += 1
         self._sockets[number] = NodeSocket(response, request.transport, self._meters)
         try:
-            self._put(self._hub.connected, number)
+            self._put(partial(self._hub.connected, origin=origin), number)
             async for message in response:
                 if message.type is WSMsgType.TEXT:
                     self._put(self._hub.frame_received, number, message.data)
@@ -132,7 +139,7 @@ class Edge:
         Args:
             seconds: when it is over, from now: what is said to who comes meanwhile.
         """
-        self._drained_at = self._loop.time() + seconds
+        self._admission.start_draining(self._clock.now() + seconds)
 
     def send_away(self, count: int) -> None:
         """Close the oldest connections in a way that makes their nodes come back, behind what was said on them."""
@@ -147,7 +154,7 @@ class Edge:
 
     async def close(self) -> None:
         """Close every connection in a way that makes nodes come back."""
-        if self._drained_at is None:
+        if not self.is_draining:
             self.start_draining(0.0)
         self._put(self._hub.stop)
         if self._timer is not None:
@@ -160,29 +167,23 @@ class Edge:
         for there in (*self._sockets.values(), *self._closing.values()):
             there.abort()
 
-    def _refusal(self) -> UpgradeRefusal | None:
-        if self._drained_at is not None:
-            return UpgradeRefusal.DRAINING
-        if len(self._sockets) >= self._max_connections:
-            return UpgradeRefusal.FULL
-        return None
-
-    def _refuse(self, refusal: UpgradeRefusal) -> web.Response:
-        self._meters.upgrades_refused[refusal] += 1
-        match refusal:
+    def _refuse(self, turned_away: TurnedAway) -> web.Response:
+        self._meters.upgrades_refused[turned_away.reason] += 1
+        match turned_away.reason:
             case UpgradeRefusal.DRAINING:
-                left = max(0.0, (self._drained_at or 0.0) - self._loop.time())
-                retry = math.ceil(left) + RETRY_SECONDS
-                text = "The server goes down and comes back: try again then."
+                status, text = 503, "The server goes down and comes back: try again then."
             case UpgradeRefusal.FULL:
-                retry = RETRY_SECONDS
-                text = "The server has as many connections as it may have: try again later."
+                status, text = 503, "The server has as many connections as it may have: try again later."
                 if not self._was_full:  # whoever is turned away comes again, and the log does not grow by it
                     self._was_full = True
                     log(Event.FULL)
+            case UpgradeRefusal.CROWD:
+                status, text = 503, "Too many come at a time: try again later."
+            case UpgradeRefusal.ADDRESS:
+                status, text = 429, "Too many come from this network: try again later."
             case _:
-                assert_never(refusal)
-        response = web.Response(status=503, text=text, headers={"Retry-After": str(retry)})
+                assert_never(turned_away.reason)
+        response = web.Response(status=status, text=text, headers={"Retry-After": str(turned_away.retry_after)})
         response.force_close()
         return response
 

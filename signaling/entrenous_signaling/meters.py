@@ -37,6 +37,10 @@ class UpgradeRefusal(Enum):
 
     DRAINING = "draining"
     FULL = "full"
+    CROWD = "crowd"
+    """Too many came at a time, from everywhere together."""
+    ADDRESS = "address"
+    """Too many came, or are here, from one network address."""
 
 
 class Handshake(Enum):

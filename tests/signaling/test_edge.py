@@ -9,13 +9,16 @@ import aiohttp
 import pytest
 
 from entrenous_signaling import sockets
-from entrenous_signaling.edge import RETRY_SECONDS
+from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.meters import UpgradeRefusal
 from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
 from entrenous_wire.messages import Accepted, Deliver, Kind, Welcome
 from world.edgeworld import SERVER, EdgeWorld, edge_world
 from world.wirenode import Account
+
+RETRY = RETRY_SECONDS + (SPREAD_SECONDS + 1) // 2
+"""What the edge's world draws in the middle."""
 
 ALICE, BOB = Account("alice", SERVER), Account("bob", SERVER)
 CALL = b"\xa7the call's id\xa7\xa7"
@@ -38,7 +41,7 @@ async def test_a_full_server_turns_nodes_away_and_says_so_once(
             async with world.connected():
                 assert world.edge.connections == 1
                 for _ in range(3):
-                    assert await turned_away(world) == (503, RETRY_SECONDS)
+                    assert await turned_away(world) == (503, RETRY)
         assert world.meters.upgrades_refused[UpgradeRefusal.FULL] == 3
         assert caplog.text.count("full") == 1
 
@@ -49,7 +52,7 @@ async def test_while_it_drains_nobody_comes_in_and_the_oldest_leave_first(tmp_pa
         await second.register(BOB)
         world.edge.start_draining(7.0)
         assert world.edge.is_draining
-        assert await turned_away(world) == (503, 7 + RETRY_SECONDS)
+        assert await turned_away(world) == (503, 7 + RETRY)
         assert world.meters.upgrades_refused[UpgradeRefusal.DRAINING] == 1
         world.edge.send_away(1)
         assert world.edge.connections == world.hub.connections == 1

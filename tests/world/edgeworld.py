@@ -12,11 +12,15 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from entrenous_signaling.addresses import KEY_BYTES
+from entrenous_signaling.admission import Admission
 from entrenous_signaling.clock import SteadyClock
 from entrenous_signaling.edge import Edge
 from entrenous_signaling.hub import Hub
+from entrenous_signaling.limits import Bounds
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.pages import Pages
+from entrenous_signaling.proxies import TrustedProxies
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.database import Databases
 from entrenous_signaling.store.writer import Store
@@ -72,7 +76,10 @@ async def edge_world(folder: Path, max_connections: int = 100) -> AsyncIterator[
     hub = Hub(HubSettings(name=SERVER), os.urandom, clock.now(), [])
     store = Store(Databases(folder / "data"))
     access = StoreAccess(store, meters)
-    edge = Edge(hub, access, clock, max_connections, meters)
+    admission = Admission(
+        Bounds(), max_connections, proxies=TrustedProxies(), key=bytes(KEY_BYTES), draw=lambda: 0.5, now=clock.now()
+    )
+    edge = Edge(hub, access, clock, admission, meters)
     store.start(edge.store_answered)
     pages = Pages(edge, RegistrationPolicy.OPEN, lambda: b"entrenous_sessions 0.0\n")
     app = pages.public()
