@@ -13,6 +13,7 @@ from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.control import ControlError, NoServerError, ask
 from entrenous_signaling.store.database import count, remove
 from entrenous_signaling.store.place import existing_databases
+from entrenous_signaling.store.writer import is_held
 from entrenous_wire.addresses import Address
 
 from .common import configured, counted, place_options
@@ -77,6 +78,11 @@ def _remove(settings: ServerConfig, username: str) -> dict[str, Any]:
     try:
         return ask(settings.control_path, {"command": "remove-account", "username": username})
     except NoServerError:
+        if is_held(Path(settings.data)):
+            raise ControlError(
+                f"A server uses {settings.data} and does not answer at {settings.control_path}: its sessions could not "
+                "be ended. Stop it, or name its --config."
+            ) from None
         os.umask(0o077)
         removed = remove(existing_databases(settings), username)
     if removed is None:

@@ -159,9 +159,12 @@ def _next_steps(file: Path, values: dict[str, Any], owner: str | None) -> list[s
     if "insecure_loopback" in values:
         steps.append(f"let the proxy pass {values['name']} on to {values['listen']} (see proxies/ beside the README)")
     if "turn" in values:
-        steps.append(f"set up the relay: entrenous-signaling turn-config --config {file} --out FILE")
-    steps.append(f"entrenous-signaling check --config {file}")
-    if owner is not None:
+        steps.append(
+            f"set up the relay: entrenous-signaling turn-config --config {file} --out FILE (see turn-config/README.md)"
+        )
+    standard = file == STANDARD_FOLDER / FILE_NAME
+    steps.append("entrenous-signaling check" if standard else f"entrenous-signaling check --config {file}")
+    if standard and owner is not None:
         steps.append("systemctl enable --now entrenous-signaling")
     else:
         steps.append(f"entrenous-signaling serve --config {file}")

@@ -28,6 +28,9 @@ from .requests import Expire, Expired, Failed, OpenRow, StoreRequest
 from .session import Answer, BatchItem, Request, Session
 from .statements import ReadRequest, UsageRequest
 
+LOCK_NAME: Final = "server.lock"
+"""The file in the data directory that a running server has locked."""
+
 _BATCH: Final = 256
 _IDLE_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 2.0
@@ -188,7 +191,7 @@ def _lock(folder: Path) -> IO[bytes]:
     """Make the data directory and keep other servers out of it; the lock ends with the process."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / "server.lock").open("wb")
+        lock = (folder / LOCK_NAME).open("wb")
     except OSError as error:
         raise StoreError(f"The data directory {folder} cannot be written: {error.strerror}.") from None
     try:
@@ -199,3 +202,15 @@ def _lock(folder: Path) -> IO[bytes]:
             f"Another server uses the data directory {folder}: stop it, or name another directory with --data."
         ) from None
     return lock
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a server uses a data directory now."""
+    try:
+        with (folder / LOCK_NAME).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -10,6 +10,7 @@ import pytest
 
 from entrenous_signaling.store.database import Databases, migrate
 from world.operator import answering, run
+from world.serverproc import running_server
 
 
 @pytest.fixture
@@ -71,3 +72,15 @@ def test_a_directory_without_accounts_is_left_alone(tmp_path: Path, capsys: pyte
     for words in ((), ("remove", "alice")):
         code, _, err = run(capsys, "users", "--data", tmp_path, *words)
         assert (code, err.startswith("Error: There are no accounts"), list(tmp_path.iterdir())) == (1, True, [])
+
+
+async def test_nothing_is_removed_behind_the_back_of_a_server_that_does_not_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running_server(tmp_path) as server:
+        file = tmp_path / "server.toml"
+        file.write_text(f'data = "{server.data}"\ncontrol_socket = "{tmp_path}/elsewhere"\n')
+        code, _, err = run(capsys, "users", "--config", file, "remove", "alice")
+        assert (code, "does not answer" in err) == (1, True)
+    code, _, err = run(capsys, "users", "--config", file, "remove", "alice")
+    assert (code, err) == (1, "Error: There is no account alice.\n")

@@ -36,7 +36,7 @@ from entrenous_signaling.store.requests import (
     StoreRequest,
     TouchRecords,
 )
-from entrenous_signaling.store.writer import Store
+from entrenous_signaling.store.writer import Store, is_held
 from world.disk import fill, small_disk
 from world.storeworld import WAIT_SECONDS, RunningStore, registration, running
 
@@ -72,6 +72,14 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         Store(Databases(tmp_path / "file" / "data"))
+
+
+def test_a_directory_that_a_store_uses_can_be_told(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    store = Store(Databases(tmp_path))
+    assert is_held(tmp_path)
+    store.close()
+    assert not is_held(tmp_path)
 
 
 def test_one_request_that_cannot_be_carried_out_does_not_take_others_along(databases: Databases) -> None:
