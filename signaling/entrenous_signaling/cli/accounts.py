@@ -16,7 +16,7 @@ from entrenous_signaling.store.place import existing_databases
 from entrenous_signaling.store.writer import is_held
 from entrenous_wire.addresses import Address
 
-from .common import configured, counted, place_options
+from .common import acting_as_owner, configured, counted, place_options
 
 
 @click.group(invoke_without_command=True)
@@ -38,7 +38,8 @@ def users(context: click.Context, config: Path | None, data: str | None, as_json
 
 
 def _count(settings: ServerConfig, as_json: bool) -> None:
-    totals = count(existing_databases(settings))
+    with acting_as_owner(Path(settings.data)):
+        totals = count(existing_databases(settings))
     if as_json:
         numbers = {"accounts": totals.accounts, "devices": totals.devices, "messages": totals.messages}
         click.echo(json.dumps(numbers))
@@ -84,7 +85,8 @@ def _remove(settings: ServerConfig, username: str) -> dict[str, Any]:
                 "be ended. Stop it, or name its --config."
             ) from None
         os.umask(0o077)
-        removed = remove(existing_databases(settings), username)
+        with acting_as_owner(Path(settings.data)):
+            removed = remove(existing_databases(settings), username)
     if removed is None:
         raise ControlError(f"There is no account {username}.")
     return {"devices": removed.devices, "prekeys": removed.prekeys, "messages": removed.messages}

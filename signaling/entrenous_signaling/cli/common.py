@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +65,30 @@ def configured(config: Path | None, data: str | None) -> Configured:
             f"{standard} cannot be read: {error.strerror}. Ask as root or as the server's user."
         ) from None
     return Configured(ServerConfig.read(config, {"data": data}), config)
+
+
+@contextmanager
+def acting_as_owner(folder: Path) -> Iterator[None]:
+    """Within it root is who the data belong to: a database that root makes could not be written by the server.
+
+    Args:
+        folder: the data directory; nothing changes when it is not there, or when another user than root asks.
+    """
+    try:
+        owner = folder.stat()
+    except OSError:
+        owner = None
+    if owner is None or owner.st_uid == 0 or os.geteuid() != 0:
+        yield
+        return
+    group = os.getegid()
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
 
 
 def counted(count: int, what: str) -> str:

@@ -13,7 +13,7 @@ from entrenous_signaling.auth import hash_invite
 from entrenous_signaling.store.database import StoreError, add_invites
 from entrenous_signaling.store.place import databases_of
 
-from .common import configured, place_options
+from .common import acting_as_owner, configured, place_options
 
 _CODE_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # without what looks alike
 _CODE_LENGTH: Final = 20
@@ -33,6 +33,8 @@ def invite(config: Path | None, data: str | None, count: int) -> None:
         raise StoreError(f"There is no directory {folder}: start the server once, or name its --data.")
     os.umask(0o077)
     codes = ["".join(secrets.choice(_CODE_ALPHABET) for _ in range(_CODE_LENGTH)) for _ in range(count)]
-    add_invites(databases_of(settings), [hash_invite(code) for code in codes])
+    databases = databases_of(settings)
+    with acting_as_owner(folder):
+        add_invites(databases, [hash_invite(code) for code in codes])
     for code in codes:
         click.echo(code)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sqlite3
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,3 +29,13 @@ def test_invites_for_a_directory_that_is_not_there_are_refused(
 ) -> None:
     code, _, err = run(capsys, "invite", "--data", str(tmp_path / "nowhere"))
     assert (code, err.startswith("Error: There is no directory")) == (1, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask for somebody else")
+def test_root_makes_no_database_that_the_server_cannot_write(capsys: pytest.CaptureFixture[str]) -> None:
+    owner = pwd.getpwnam("daemon")
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are behind a door that is closed to others
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        assert run(capsys, "invite", "--data", folder)[0] == 0
+        assert {path.stat().st_uid for path in Path(folder).iterdir()} == {owner.pw_uid}
+    assert (os.geteuid(), os.getegid()) == (0, 0)
