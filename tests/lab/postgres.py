@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import signal
@@ -19,6 +18,8 @@ import pytest
 
 _PROGRAMS = (Path("/usr/lib/postgresql/15/bin"), Path("/usr/lib/postgresql/16/bin"), Path("/usr/lib/postgresql/17/bin"))
 _USER = "postgres"
+_DATABASE = "entrenous"
+_MEMORY = Path("/dev/shm")
 _START_SECONDS = 30.0
 
 
@@ -45,7 +46,6 @@ class Cluster:
     def __init__(self, folder: Path, programs: Path) -> None:
         self.folder = folder
         self._programs = programs
-        self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         run = ["initdb", "-D", str(self._data), "-A", "trust", "-E", "UTF8", "--no-locale", "-N", "-U", _USER]
         subprocess.run(self._command(run), check=True, stdout=subprocess.DEVNULL)
@@ -95,11 +95,12 @@ class Cluster:
             for pid in reversed(pids):
                 os.kill(pid, signal.SIGCONT)
 
-    def create(self) -> str:
-        """Make an empty database; its name is returned."""
-        name = f"entrenous_{next(self._numbers)}"
-        self.execute("postgres", f"CREATE DATABASE {name} STRATEGY file_copy")
-        return name
+    def empty(self) -> str:
+        """An empty database, the same one every time; its name is returned."""
+        if not self.execute("postgres", f"SELECT 1 FROM pg_database WHERE datname = '{_DATABASE}'"):
+            self.execute("postgres", f"CREATE DATABASE {_DATABASE}")
+        self.execute(_DATABASE, "SET lock_timeout = '10s'; DROP SCHEMA IF EXISTS accounts, usage CASCADE")
+        return _DATABASE
 
     def execute(self, database: str, statement: str) -> Sequence[tuple[Any, ...]]:
         """Carry out a statement as the operator of the cluster would; the rows that it returns."""
@@ -125,11 +126,15 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    """A cluster that has started; it is stopped and deleted at the end."""
+def running_cluster(*, on_disk: bool = False) -> Iterator[Cluster]:
+    """A cluster that has started; it is stopped and deleted at the end.
+
+    Args:
+        on_disk: write to a real disk, where each commit takes its time, and not to memory that looks like one.
+    """
     programs = find_programs()
     assert programs is not None
-    folder = Path(tempfile.mkdtemp(prefix="entrenous-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="entrenous-pg-", dir=_MEMORY if _MEMORY.is_dir() and not on_disk else None))
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, _USER, _USER)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous_signaling.limits import Rate, TokenBucket
+from entrenous_signaling.limits import MessageBounds, Rate, TokenBucket
 
 
 def test_a_burst_is_allowed_and_then_the_rate() -> None:
@@ -40,3 +41,10 @@ def test_looking_takes_nothing_and_a_rested_bucket_is_full() -> None:
     assert [bucket.wait(0.25) for _ in range(2)] == [0.75, 0.75]
     assert not bucket.is_full(1.9)
     assert bucket.is_full(2.0)
+
+
+@pytest.mark.parametrize("key", MessageBounds.__struct_fields__)
+def test_what_is_stored_is_bounded_by_what_the_operator_says(key: str) -> None:
+    assert getattr(msgspec.convert({key: 7}, MessageBounds), key) == 7
+    with pytest.raises(msgspec.ValidationError, match=key):
+        msgspec.convert({key: 0}, MessageBounds)

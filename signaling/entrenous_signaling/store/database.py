@@ -160,7 +160,8 @@ def count(databases: Databases) -> AccountTotals:
     Raises:
         StoreError: they cannot be read.
     """
-    return _write(databases, lambda connection: count_accounts(connection, CountAccounts()))
+    with _opened(databases.backend(), Part.ACCOUNTS, writes=False) as connection:
+        return count_accounts(connection, CountAccounts())
 
 
 def remove(databases: Databases, username: str) -> Removed | None:

@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from .backend import Part, Transact
+from .backend import Part, StoreError, Transact
 
 BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process that holds the database locked."""
@@ -94,6 +94,8 @@ class SqliteFiles:
             if cursor.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
                 cursor.execute(f"PRAGMA auto_vacuum={_INCREMENTAL}")
                 cursor.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.name(part)} cannot be written anew, as this update asks for: {error}.") from None
         finally:
             cursor.close()
 

@@ -7,7 +7,7 @@ same moment.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import assert_never
 
 from .requests import (
@@ -55,28 +55,29 @@ def stages(requests: Sequence[BatchRequest]) -> list[list[int]]:
     found: list[tuple[type[BatchRequest], list[int]]] = []
     last: dict[Hashable, int] = {}
     for position, request in enumerate(requests):
-        kind, keys = type(request), list(_concerns(request))
-        earliest = max((last.get(key, 0) for key in keys), default=0)
-        for stage in range(earliest, len(found)):
-            if found[stage][0] is kind:
-                break
-        else:
-            stage = len(found)
+        kind, keys = type(request), _concerns(request)
+        stage = 0
+        for key in keys:
+            stage = max(stage, last.get(key, 0))
+        while stage < len(found) and found[stage][0] is not kind:
+            stage += 1
+        if stage == len(found):
             found.append((kind, []))
         found[stage][1].append(position)
-        last.update(dict.fromkeys(keys, stage))
+        for key in keys:
+            last[key] = stage
     return [positions for _, positions in found]
 
 
-def _concerns(request: BatchRequest) -> Iterable[Hashable]:
+def _concerns(request: BatchRequest) -> tuple[Hashable, ...]:
     """What must see the effects of requests in their order: an account by its name, a record by its token."""
     match request:
+        case StoreMessage() | DeleteMessages() | MarkActive():
+            return (request.username,)
+        case RegisterAccount() | StoreDevice() | ReplacePrekeys() | RemoveAccount():
+            return (request.username,)
         case ReadAccount() | ReadMessages() | CountAccounts():
             return ()  # they only read, and are in no batch with what writes
-        case RegisterAccount() | StoreDevice() | ReplacePrekeys() | MarkActive() | RemoveAccount():
-            return (request.username,)
-        case StoreMessage() | DeleteMessages():
-            return (request.username,)
         case OpenRecord() | CloseRecord() | DiscardRecord():
             return (request.token,)
         case TouchRecords():

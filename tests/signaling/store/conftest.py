@@ -16,4 +16,4 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
     if request.param == "sqlite":
         return Databases(tmp_path)
     cluster: Cluster = request.getfixturevalue("cluster")
-    return Databases(tmp_path, cluster.url(cluster.create()))
+    return Databases(tmp_path, cluster.url(cluster.empty()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def own_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def shared(tmp_path: Path, cluster: Cluster) -> Databases:
-    return Databases(tmp_path, cluster.url(cluster.create()))
+    return Databases(tmp_path, cluster.url(cluster.empty()))
 
 
 def fill(store: RunningStore, count: int, body: bytes) -> None:
@@ -90,7 +91,7 @@ def test_what_is_no_address_of_a_database_is_refused() -> None:
 
 
 def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path, own_cluster: Cluster) -> None:
-    with running(Databases(tmp_path, own_cluster.url(own_cluster.create()))) as store:
+    with running(Databases(tmp_path, own_cluster.url(own_cluster.empty()))) as store:
         assert store.do(registration()) is RegisterOutcome.REGISTERED
         assert store.do(OpenRecord(b"a", 1)) is Done.DONE
         assert isinstance(store.do(ReadAccount("bob")), Account)
@@ -103,7 +104,7 @@ def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path, own_clust
 def test_while_it_is_away_requests_fail_and_what_was_acknowledged_is_there_afterwards(
     tmp_path: Path, own_cluster: Cluster
 ) -> None:
-    databases = Databases(tmp_path, own_cluster.url(own_cluster.create()))
+    databases = Databases(tmp_path, own_cluster.url(own_cluster.empty()))
     with running(databases) as store:
         tickets = [store.submit(OpenRecord(b"%d" % number, 1)) for number in range(2000)]
         store.wait(tickets[300])
@@ -123,7 +124,7 @@ def test_one_that_does_not_answer_is_given_up_within_seconds(
 ) -> None:
     monkeypatch.setattr(postgresql._Connection, "patience", 0.3)
     monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 2)  # libpq takes no less
-    with running(Databases(tmp_path, own_cluster.url(own_cluster.create()))) as store:
+    with running(Databases(tmp_path, own_cluster.url(own_cluster.empty()))) as store:
         assert store.do(OpenRecord(b"a", 1)) is Done.DONE
         with own_cluster.frozen():
             tickets = [store.submit(OpenRecord(b"%d" % number, 1)) for number in range(1000)]
@@ -131,9 +132,11 @@ def test_one_that_does_not_answer_is_given_up_within_seconds(
         assert until_it_is_back(store, OpenRecord(b"b", 1)) is Done.DONE
 
 
-def test_two_servers_start_at_once_on_an_empty_database(shared: Databases, tmp_path: Path) -> None:
-    with running(shared), running(Databases(tmp_path / "2", shared.url)) as other:
-        assert other.do(registration()) is RegisterOutcome.REGISTERED
+def test_servers_that_start_at_once_on_an_empty_database_make_its_tables_once(shared: Databases) -> None:
+    with ThreadPoolExecutor() as pool:
+        for started in [pool.submit(migrate, shared) for _ in range(4)]:
+            started.result()
+    assert read_open_rows(shared) == []
 
 
 def test_two_servers_that_store_for_one_device_keep_to_its_bounds_and_to_one_order(

@@ -25,7 +25,7 @@ def test_a_batch_closes_a_record_once(databases: Databases) -> None:
 
 
 def test_two_servers_that_close_the_same_records_leave_one_of_each(tmp_path: Path, cluster: Cluster) -> None:
-    url = cluster.url(cluster.create())
+    url = cluster.url(cluster.empty())
     first, second = Databases(tmp_path / "1", url), Databases(tmp_path / "2", url)
     tokens = [b"%d" % number for number in range(1000)]
     with running(first) as one, running(second) as other:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from entrenous_signaling.store import sqlite
 from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, migrate, read_open_rows
 from entrenous_signaling.store.requests import Done, Failed, OpenRecord, TouchRecords
@@ -47,6 +48,7 @@ def test_a_transaction_that_fails_has_done_nothing(usage: Session, databases: Da
 
 
 def test_a_locked_file_fails_the_whole_batch_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     migrate(Databases(tmp_path))
     session = Session(Databases(tmp_path).backend(), Part.USAGE, writes=True)
     lock = sqlite3.connect(tmp_path / "usage.sqlite3", isolation_level=None)

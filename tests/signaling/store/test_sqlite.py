@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from entrenous_signaling.limits import MessageBounds
-from entrenous_signaling.store.backend import Part
+from entrenous_signaling.store import sqlite
+from entrenous_signaling.store.backend import Part, StoreError
 from entrenous_signaling.store.database import Databases, migrate
 from entrenous_signaling.store.requests import DeleteMessages, Expire, Expired, StoreMessage
 from entrenous_signaling.store.sqlite import SqliteFiles
@@ -43,6 +44,24 @@ def test_what_only_reads_cannot_write(tmp_path: Path) -> None:
         assert isinstance(driver, sqlite3.Connection)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             driver.execute("DELETE FROM call_record")
+
+
+def test_a_file_of_an_earlier_version_that_cannot_be_written_anew_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    path = tmp_path / "usage.sqlite3"
+    old = sqlite3.connect(path, isolation_level=None)
+    old.execute("PRAGMA journal_mode=WAL")
+    old.execute("CREATE TABLE call_record (start INTEGER, duration INTEGER)")
+    files = SqliteFiles(tmp_path)
+    with (
+        files.engine(Part.USAGE, writes=True).connect() as connection,
+        pytest.raises(StoreError, match=r"usage\.sqlite3 cannot be written anew"),
+        files.migration(Part.USAGE, connection),
+    ):
+        old.execute("BEGIN IMMEDIATE")
+    old.close()
 
 
 def fill(store: RunningStore, count: int) -> None:

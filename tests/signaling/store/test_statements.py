@@ -56,7 +56,7 @@ def apply(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Apply]:
     databases = Databases(tmp_path)
     if request.param == "postgresql":
         cluster: Cluster = request.getfixturevalue("cluster")
-        databases = Databases(tmp_path, cluster.url(cluster.create()))
+        databases = Databases(tmp_path, cluster.url(cluster.empty()))
     add_invites(databases, [b"invited"])
     with running(databases) as started:
         yield started.do

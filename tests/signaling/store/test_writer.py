@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from entrenous_signaling.limits import MessageBounds
-from entrenous_signaling.store import writer
+from entrenous_signaling.store import sqlite, writer
 from entrenous_signaling.store.database import Databases, StoreError, read_open_rows, read_records
 from entrenous_signaling.store.requests import (
     Account,
@@ -167,7 +167,10 @@ def test_a_message_that_waits_in_a_queue_for_its_account_goes_with_it(databases:
         assert store.do(CountAccounts()) == AccountTotals(1, 1, 1)
 
 
-def test_while_another_process_locks_the_database_writes_fail_reads_go_on_and_later_all_is_well(tmp_path: Path) -> None:
+def test_while_another_process_locks_the_database_writes_fail_reads_go_on_and_later_all_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     with running(Databases(tmp_path)) as store:
         store.do(registration())
         lock = sqlite3.connect(tmp_path / "accounts.sqlite3", isolation_level=None)
