@@ -212,3 +212,15 @@ def test_longer_headers_are_reckoned_with_and_change_no_plan_by_themselves() -> 
     assert run.planner.demand.minimum - before.minimum == pytest.approx(20 * 8000 / 60, abs=1)
     assert run.planner.demand.maximum > before.maximum
     assert wire(run.settle(wire(plan))) < wire(plan)
+
+
+def test_losses_are_watched_for_half_a_second_whatever_was_better_before() -> None:
+    run = Run()
+    before = run.planner.plan
+    for _ in range(20):
+        assert run.step(500_000, 0.0) == before  # a better plan waits for its five seconds
+    for _ in range(5):
+        assert run.step(500_000, 0.3, 3.0) == before
+    for _ in range(4):
+        run.step(500_000, 0.3, 3.0)
+    assert run.planner.plan.duplicate_distance == 3
