@@ -8,6 +8,8 @@ import socket
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from entrenous import NodeConfig, RequestRefused, ServerUnreachable
 from entrenous.link_ways import (
@@ -17,6 +19,7 @@ from entrenous.link_ways import (
     is_ours,
     is_without_network,
     refusal,
+    retry_after,
     tls_context,
     why_not_connected,
 )
@@ -50,6 +53,36 @@ def test_every_failure_is_a_sentence_about_the_server(error: Exception) -> None:
     text = why_not_connected(error, "calls.example.org")
     assert text.startswith("calls.example.org")
     assert text.endswith(".")
+
+
+def handshake_error(status: int, **headers: str) -> aiohttp.WSServerHandshakeError:
+    info = aiohttp.RequestInfo(URL("ws://x"), "GET", CIMultiDictProxy(CIMultiDict()), URL("ws://x"))
+    given = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    return aiohttp.WSServerHandshakeError(info, (), status=status, message="x", headers=given)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("17", 17.0),
+        ("0", 0.0),
+        ("-1", 0.0),
+        ("1.5", 0.0),
+        ("²", 0.0),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_what_a_server_asks_for_is_read_as_whole_seconds(text: str, seconds: float) -> None:
+    for status in (503, 429):
+        assert retry_after(handshake_error(status, Retry_After=text)) == seconds
+    assert retry_after(handshake_error(503)) == retry_after(TimeoutError()) == 0.0
+
+
+def test_a_server_that_has_too_much_to_do_is_told_from_one_that_is_something_else() -> None:
+    assert "too much to do" in why_not_connected(handshake_error(503), "x.example")
+    assert "too much to do" in why_not_connected(handshake_error(429), "x.example")
+    assert "no entrenous server (HTTP 404)" in why_not_connected(handshake_error(404), "x.example")
 
 
 def test_a_refusal_and_silence_are_told_apart() -> None:

@@ -30,6 +30,7 @@ from .link_ways import (
     is_ours,
     is_without_network,
     refusal,
+    retry_after,
     tls_context,
     why_not_connected,
 )
@@ -382,14 +383,16 @@ class Link:
                     await asyncio.gather(writer, return_exceptions=True)
                     await self._say_last_words(used, outgoing)
             sentence = f"The connection to {self._server} was closed."
+            pause, restarting = 0.0, used.close_code == aiohttp.WSCloseCode.SERVICE_RESTART
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             sentence = why_not_connected(error, self._server)
+            pause, restarting = retry_after(error), False
             if is_without_network(error):
                 self._fruitless = 0
         if asyncio.current_task() is not self._connection:
             return  # it was given up before, and ended badly: the next one stands already
         self._connection = self._socket = None
-        self._session.transport_lost(sentence, time.monotonic())
+        self._session.transport_lost(sentence, time.monotonic(), retry_after=pause, restarting=restarting)
         self._drain()
 
     async def _read(self, used: aiohttp.ClientWebSocketResponse) -> None:

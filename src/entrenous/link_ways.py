@@ -76,12 +76,25 @@ def why_not_connected(error: Exception, server: str) -> str:
             return f"The name {server} cannot be resolved."
         case aiohttp.ClientSSLError():
             return f"TLS with {server} failed."
+        case aiohttp.WSServerHandshakeError(status=503 | 429):
+            return f"{server} has too much to do now."
         case aiohttp.WSServerHandshakeError():
             return f"{server} answers, but it is no entrenous server (HTTP {error.status})."
         case TimeoutError():
             return f"{server} did not answer in time."
         case _:
             return f"{server} cannot be reached."
+
+
+def retry_after(error: Exception) -> float:
+    """For how many seconds a server that refused the upgrade asked not to be tried again; 0.0 when it did not.
+
+    Only whole seconds are understood, not a date (RFC 9110 §10.2.3).
+    """
+    if not isinstance(error, aiohttp.WSServerHandshakeError) or error.headers is None:
+        return 0.0
+    asked = error.headers.get("Retry-After", "")
+    return float(asked) if asked.isascii() and asked.isdigit() else 0.0
 
 
 def refusal(failed: told.RequestFailed) -> Exception:

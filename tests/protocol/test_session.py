@@ -227,7 +227,7 @@ def test_being_replaced_is_final() -> None:
 
 
 def test_a_busy_server_names_the_pause() -> None:
-    play = Play()
+    play = Play(jitter=0.0)
     play.session.start(play.now)
     play.session.transport_opened(play.now)
     play.hear(HELLO).session.drain()
@@ -238,7 +238,7 @@ def test_a_busy_server_names_the_pause() -> None:
 
 @pytest.mark.parametrize("hostile", [1e9, 1e308, float("inf")])
 def test_no_server_keeps_a_node_away_for_ever(hostile: float) -> None:
-    play = Play()
+    play = Play(jitter=0.0)
     play.session.start(play.now)
     play.session.transport_opened(play.now)
     play.hear(HELLO).session.drain()
@@ -279,8 +279,8 @@ def test_every_step_of_connecting_has_its_time() -> None:
     assert isinstance(lost, SessionLost)
 
 
-@pytest.mark.parametrize(("jitter", "share"), [(0.0, 0.5), (0.999, 1.0)])
-def test_pauses_double_up_to_a_limit_with_jitter(jitter: float, share: float) -> None:
+@pytest.mark.parametrize(("jitter", "share"), [(0.0, 0.0), (0.5, 0.5), (0.999, 1.0)])
+def test_pauses_are_by_lot_below_a_bound_that_doubles(jitter: float, share: float) -> None:
     play = Play(jitter=jitter)
     play.session.start(play.now)
     play.session.drain()
@@ -291,6 +291,35 @@ def test_pauses_double_up_to_a_limit_with_jitter(jitter: float, share: float) ->
         play.wait(pauses[-1]).session.drain()
     expected = [share * min(TIMES.backoff_limit, TIMES.backoff * 2**number) for number in range(9)]
     assert pauses == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(("jitter", "more"), [(0.0, 0.0), (0.5, 0.5 * TIMES.restart), (1.0, TIMES.restart)])
+def test_a_server_that_asks_to_be_left_alone_is_and_then_some_by_lot(jitter: float, more: float) -> None:
+    play = Play(jitter=jitter)
+    play.session.start(play.now)
+    for asked, kept in ((20.0, 20.0), (1e9, TIMES.retry_limit), (-5.0, 0.0)):
+        play.session.drain()
+        play.session.transport_lost("Busy.", play.now, retry_after=asked)
+        (lost,) = play.session.drain()
+        assert isinstance(lost, SessionLost)
+        if kept:
+            assert lost.retry_at - play.now == pytest.approx(kept + more)
+        else:
+            assert lost.retry_at - play.now <= 4 * TIMES.backoff
+        play.wait(lost.retry_at - play.now)
+
+
+def test_those_who_were_sent_away_together_come_back_one_by_one() -> None:
+    pauses = []
+    for jitter in (0.0, 0.5, 0.999):
+        play = Play(jitter=jitter)
+        play.session.start(play.now)
+        play.session.drain()
+        play.session.transport_lost("Going down.", play.now, restarting=True)
+        (lost,) = play.session.drain()
+        assert isinstance(lost, SessionLost)
+        pauses.append(lost.retry_at - play.now)
+    assert pauses == pytest.approx([0.0, 0.5 * TIMES.restart, TIMES.restart], rel=0.01)
 
 
 def test_the_pauses_start_afresh_after_a_stable_session_only() -> None:

@@ -13,7 +13,6 @@ from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import UpgradeRefusal
 from entrenous_signaling.proxies import TrustedProxies
 
-
 USUAL = Bounds()
 
 

@@ -50,9 +50,11 @@ class Timeouts:
     hold: float = 120.0
     """How long an undelivered message is kept and said again."""
     backoff: float = 0.5
-    """The first pause before reconnecting; it doubles with each failure."""
+    """The longest that the first pause before reconnecting may be; it doubles with each failure."""
     backoff_limit: float = 30.0
     """The longest pause before reconnecting that we choose ourselves."""
+    restart: float = 3.0
+    """Over how long at least those come back, by lot, whom a server has sent away or asked to come again later."""
     retry_limit: float = 300.0
     """The longest pause that a server may ask for: however it errs, a node comes back without being restarted."""
     stable: float = 10.0

@@ -245,10 +245,17 @@ class Session:
         self._phase = Phase.GREETING
         self._deadlines = self._deadlines.cancel(_Wait.OPEN).set(_Wait.LOGIN, now + self._timeouts.login)
 
-    def transport_lost(self, sentence: str, now: float) -> None:
-        """The transport did not open or is gone; `sentence` says why, for people (DNS, TCP, TLS, closed …)."""
+    def transport_lost(self, sentence: str, now: float, *, retry_after: float = 0.0, restarting: bool = False) -> None:
+        """The transport did not open or is gone.
+
+        Args:
+            sentence: why, for people (DNS, TCP, TLS, closed …).
+            now: seconds on one monotonic clock.
+            retry_after: seconds for which the server asked not to be tried again.
+            restarting: the server has sent everybody away, because it goes down and comes back.
+        """
         if self._phase in (Phase.OPENING, Phase.GREETING, Phase.LOGGING_IN, Phase.UP):
-            self._pause(sentence, now)
+            self._pause(sentence, now, self._within_reason(retry_after), restarting=restarting)
 
     def receive(self, message: FromServer, now: float) -> None:
         """The server said something."""
@@ -305,10 +312,12 @@ class Session:
         self._outputs.append(OpenTransport())
 
     def _end_pause(self, now: float) -> None:
-        """Connect now, unless the server has asked us not to come yet."""
+        """Connect now, or as soon as the server has not asked us to stay away any more."""
         if now >= self._unwelcome_until:
             self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
             self._open(now)
+        else:
+            self._deadlines = self._deadlines.set(_Wait.PAUSE, self._unwelcome_until)
 
     def _open_anew(self, now: float) -> None:
         """Leave the transport that there is, in whatever state, for one over the network as it is now."""
@@ -319,14 +328,20 @@ class Session:
         self._deadlines = self._deadlines.cancel(_Wait.PAUSE)
         self._open(now)
 
-    def _pause(self, sentence: str, now: float, at_least: float = 0.0) -> None:
-        """Wait before the next attempt: doubling, with half of it at random, so that a crowd spreads out."""
+    def _pause(self, sentence: str, now: float, at_least: float = 0.0, *, restarting: bool = False) -> None:
+        """Wait before the next attempt, by lot up to a bound that doubles: so a crowd spreads out, and ever more so.
+
+        What the server asks for comes before that. It is full or goes down then, and others were told the same: so the
+        bound is higher from the first time on.
+        """
         if self._phase is Phase.UP and now - self._up_since >= self._timeouts.stable:
             self._failures = 0
         longest = min(self._timeouts.backoff_limit, self._timeouts.backoff * 2.0 ** min(self._failures, 30))
+        if restarting or at_least > 0.0:
+            longest = max(longest, self._timeouts.restart)
         self._failures += 1
         self._unwelcome_until = now + at_least
-        self._lose(sentence, now + max(at_least, longest * (0.5 + 0.5 * self._draw())))
+        self._lose(sentence, now + at_least + longest * self._draw())
 
     def _lose(self, sentence: str, retry_at: float) -> None:
         """Enter PAUSED: everything that was said on the transport that is gone is to be said again on the next."""
@@ -399,7 +414,10 @@ class Session:
         """Seconds after which the server wants to hear it again, within reason; None when it never does."""
         if error.retry_after is None:
             return None
-        return min(max(error.retry_after, 0.0), self._timeouts.retry_limit)
+        return self._within_reason(error.retry_after)
+
+    def _within_reason(self, pause: float) -> float:
+        return min(max(pause, 0.0), self._timeouts.retry_limit)
 
     # --- while the session stands ---
 
