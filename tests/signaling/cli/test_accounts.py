@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from entrenous_signaling.store.database import Databases, migrate
 from world.operator import answering, run
 from world.serverproc import running_server
+from world.wirenode import Account, connected
 
 
 @pytest.fixture
@@ -84,3 +86,18 @@ async def test_nothing_is_removed_behind_the_back_of_a_server_that_does_not_answ
         assert (code, "does not answer" in err) == (1, True)
     code, _, err = run(capsys, "users", "--config", file, "remove", "alice")
     assert (code, err) == (1, "Error: There is no account alice.\n")
+
+
+async def test_a_real_server_is_asked_and_removes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with running_server(tmp_path) as server, connected(server.url) as wire:
+        await wire.register(Account("alice", server.name))
+        place = ("--data", server.data)
+        code, said, _ = await asyncio.to_thread(run, capsys, "status", *place, "--json")
+        assert (code, json.loads(said)["connections"]) == (0, 1)
+        code, said, _ = await asyncio.to_thread(run, capsys, "users", *place, "remove", "alice")
+        assert (code, said.startswith("alice is deleted, with 1 device, 1 prekey and")) == (0, True)
+        assert "No server is running" not in said
+        code, said, _ = await asyncio.to_thread(run, capsys, "users", *place, "--json")
+        assert json.loads(said) == {"accounts": 0, "devices": 0, "messages": 0}
+        code, _, err = await asyncio.to_thread(run, capsys, "users", *place, "remove", "alice")
+        assert (code, err.startswith("Error: ")) == (1, True)
