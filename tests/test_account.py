@@ -16,9 +16,11 @@ from entrenous import (
     KeystoreError,
     Node,
     NodeConfig,
+    Profile,
     RequestRefused,
     ServerUnreachable,
     WrongPassphrase,
+    delete_account,
     register,
 )
 from entrenous.account import PASSPHRASE_VARIABLE, open_profile, server_name
@@ -124,6 +126,23 @@ async def test_keys_that_the_server_may_have_are_kept_when_its_answer_is_lost(
             await register(settings, "alice", passphrase="secret")
     profile = await register(settings, "alice", passphrase="secret")
     assert profile.stored.registered
+
+
+async def test_an_account_that_is_deleted_cannot_log_in_and_says_why(server: ServerProcess, tmp_path: Path) -> None:
+    own = config(server, None, profile=tmp_path / "bob")
+    profile = await register(own, "bob", passphrase="secret")
+    copy = Profile.open(tmp_path / "bob", "secret")
+    await delete_account(own, profile)
+    assert profile.deleted
+    assert Profile.open(tmp_path / "bob", "secret").deleted
+    with pytest.raises(KeystoreError, match="was deleted"):
+        await Node(own, profile=profile).__aenter__()
+    with pytest.raises(KeystoreError, match="was deleted"):
+        await delete_account(own, profile)
+    await delete_account(own, copy)  # whose answer was lost: the server does not know it any more
+    assert copy.deleted
+    again = await register(config(server, None), "bob", passphrase=None)
+    assert again.identity_key != profile.identity_key
 
 
 async def test_an_account_in_memory_writes_nothing(server: ServerProcess, tmp_path: Path) -> None:

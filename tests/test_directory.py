@@ -30,7 +30,7 @@ def bob() -> Profile:
 
 def entry_of(profile: Profile) -> DeviceEntry:
     stored = profile.stored
-    return DeviceEntry(certificate=stored.certificate, prekey=stored.published_prekeys()[0])
+    return DeviceEntry(certificate=stored.certificate, prekey=stored.prekeys[0].signed)
 
 
 def devices_of(profile: Profile, *entries: DeviceEntry) -> Devices:

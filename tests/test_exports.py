@@ -19,7 +19,7 @@ CONTRACT = """
     Rekeyed RemoteProtocolError RequestRefused Samples ScreenSource SendingEnded ServerBack ServerError ServerLost
     ServerUnreachable Side Sink SoundBlock SoundCard SoundCheck SoundDevice SoundFinding Source SpeakerSink Stage
     Strangers StreamKind Switch TeeSink TestCardSource Timeouts ToneSource TransportError VerificationError
-    VideoSource VideoStats WordsKnown WrongPassphrase asset_path check_sound examine list_cameras list_sound_devices
+    VideoSource VideoStats WordsKnown WrongPassphrase asset_path check_sound delete_account examine list_cameras list_sound_devices
     main_finding missing_processing register
 """
 

@@ -22,7 +22,8 @@ from entrenous.errors import ConfigError
 from entrenous.link import Link
 from entrenous_wire import codec, limits
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deliver, Hello, Kind, RegistrationPolicy, Send
+from entrenous_wire.messages import Deliver, Hello, Kind, Letter, RegistrationPolicy, Send
+from lab.calls import until
 from lab.certificates import self_signed, write
 from world.nodes import PATIENCE, config
 from world.serverproc import ServerProcess, running_server
@@ -36,12 +37,19 @@ class User:
 
     def __init__(self) -> None:
         self.told: asyncio.Queue[object] = asyncio.Queue()
+        self.letters_were_read = asyncio.Event()
 
     def message_arrived(self, message: Deliver) -> None:
         self.told.put_nowait(message)
 
     def message_failed(self, message: Send) -> None:
         self.told.put_nowait(message)
+
+    def letter_arrived(self, letter: Letter) -> None:
+        self.told.put_nowait(letter)
+
+    def letters_read(self) -> None:
+        self.letters_were_read.set()
 
     def link_up(self) -> None:
         self.told.put_nowait("up")
@@ -102,6 +110,48 @@ async def test_a_body_for_a_device_that_never_was_fails(server: ServerProcess) -
         assert isinstance(failed, Send)
         assert failed.to == f"ghost@{server.name}"
         assert me.address.user == "alice"
+
+
+async def test_a_stored_body_waits_for_its_device_and_goes_when_it_is_taken(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, at_alice, _):
+        async with opened(server, "bob") as (_, at_bob, bob):
+            async with asyncio.timeout(PATIENCE):
+                await at_bob.letters_were_read.wait()
+        alice.store(str(bob.address), bob.device, b"m" * 16, BODY)
+        await until(lambda: alice._session.held == 0, PATIENCE)
+        await server.kill()
+        await server.start()
+        for taking in (False, True):
+            user = User()
+            again = Link(config(server, None), credentials_of(bob), user)
+            await again.open(PATIENCE)
+            assert await user.next() == "up"
+            letter = await user.next()
+            assert isinstance(letter, Letter)
+            assert (letter.id, letter.body) == (b"m" * 16, BODY)
+            assert not user.letters_were_read.is_set()
+            if taking:
+                again.taken([letter.id])
+                async with asyncio.timeout(PATIENCE):
+                    await user.letters_were_read.wait()
+            await again.close()
+        assert alice.has_delivered(str(bob.address), bob.device)
+        alice.store(str(bob.address), "0" * 16, b"n" * 16, BODY)
+        while not isinstance(failed := await at_alice.next(), Send):
+            pass
+        assert failed.id == b"n" * 16
+
+
+async def test_who_deletes_the_account_is_out_for_good(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, at_alice, me):
+        with pytest.raises(RequestRefused) as refusal:
+            await alice.delete_account(lambda proof: me.stored.device.sign(b"", proof))
+        assert refusal.value.code == "bad-signature"
+        await alice.delete_account(lambda proof: me.stored.identity.sign(b"", proof))
+        assert await at_alice.next() == ("closed", "The account was deleted.")
+        with pytest.raises(RequestRefused) as unknown:
+            await Link(config(server, None), credentials_of(me), User()).open(PATIENCE)
+        assert unknown.value.code == "unknown-user"
 
 
 async def test_what_was_said_while_the_server_was_gone_arrives_when_it_is_back(server: ServerProcess) -> None:

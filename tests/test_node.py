@@ -389,7 +389,7 @@ async def test_renewed_keys_are_shown_to_the_server(server: ServerProcess) -> No
         await until(lambda: len(bob._tasks) == 0, PATIENCE)
         (device,) = (await alice._running_link().fetch_devices(bob.address)).devices
         assert device.certificate == bob.profile.stored.certificate
-        assert device.prekey == bob.profile.stored.published_prekeys()[0]
+        assert device.prekey == bob.profile.stored.prekeys[0].signed
         await connected(alice, bob)
 
 

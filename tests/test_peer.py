@@ -82,7 +82,7 @@ def handshakes() -> tuple[CallerHandshake, CalleeHandshake]:
     alice = Profile.create(Address.parse("alice@calls.example.org"), now, os.urandom)
     bob = Profile.create(Address.parse("bob@calls.example.org"), now, os.urandom)
     device = VerifiedDevice.verify(
-        Address.parse(bob.address), bob.identity.public_key, bob.certificate, bob.published_prekeys()[0], now
+        Address.parse(bob.address), bob.identity.public_key, bob.certificate, bob.prekeys[0].signed, now
     )
     caller = CallerHandshake(alice.credentials(), device, CALL, MediaKinds.AUDIO, now, os.urandom)
     ring = open_ring(bob.credentials(), caller.ring, CALL, now, RingGuard())

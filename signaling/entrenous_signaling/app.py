@@ -46,7 +46,7 @@ from .pulse import Pulse
 from .settings import HubSettings
 from .sockets import CLOSE_SECONDS
 from .store.database import Databases
-from .store.requests import AccountTotals, CountAccounts, Failed, RemoveAccount, Removed
+from .store.requests import AccountTotals, CountAccounts, Failed, Removed
 from .store.writer import Store
 from .store_access import StoreAccess
 
@@ -151,15 +151,19 @@ class Server:
         name = config.public_name(at)
         settings = HubSettings(
             name=name,
+            message_key=config.message_key(),
             registration=config.registration,
             relay=relay,
             bounds=config.limits,
+            messages=config.messages,
+            retention=config.retention,
             login_seconds=config.login_seconds,
             grace_seconds=config.grace_seconds,
         )
         self._hub = hub = Hub(settings, secrets.token_bytes, self._began, self._store.open_rows())
         self._edge = edge = Edge(hub, self._access, self._clock, self._admission(), self._meters)
         self._store.start(edge.store_answered)
+        edge.start()
         pages = Pages(edge, config.registration, self._render_metrics)
         admin: Listen | None = None
         if config.admin_listen:
@@ -271,8 +275,7 @@ class Server:
 
     async def remove_account(self, username: str) -> tuple[Removed | Failed | None, int]:
         """Delete an account; what went with it, None when there is none; and how many sessions were ended."""
-        removed = await self._access.ask(RemoveAccount(username))
-        return (removed if isinstance(removed, Removed | Failed) else None), 0
+        return await self._started_edge().remove_account(username)
 
     # --- what watches over it ---
 

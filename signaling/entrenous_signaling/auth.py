@@ -7,13 +7,17 @@ from typing import Final, assert_never
 
 from entrenous_wire.addresses import Address
 from entrenous_wire.certificate import CertificateError, DeviceCertificate, SignedPrekey
-from entrenous_wire.login import verify_login, verify_prekeys, verify_registration
-from entrenous_wire.messages import DeviceEntry, ErrorCode, Login, Register
+from entrenous_wire.limits import MAX_LETTER_DAYS
+from entrenous_wire.login import verify_deletion, verify_login, verify_prekeys, verify_registration
+from entrenous_wire.messages import DeleteAccount, DeviceEntry, ErrorCode, Login, Register
 
 from .store.requests import Account, DeviceOutcome, Failed, RegisterOutcome, StoredDevice, StoreResult
 
 RETRY_SECONDS: Final = 1.0
 """When a node may try again what could not be stored or queued."""
+
+_KEPT_SECONDS: Final = MAX_LETTER_DAYS * 86_400
+"""How long a device keeps the private half of a prekey that has expired."""
 
 
 class Refused(Exception):  # noqa: N818 - names the event
@@ -104,6 +108,35 @@ def check_registration(message: Register, *, server: str, nonce: bytes, now: flo
         raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
 
 
+def check_deletion(
+    message: DeleteAccount, account: Account | None, *, server: str, nonce: bytes, username: str
+) -> None:
+    """Verify that the owner of an account wants it deleted.
+
+    Args:
+        message: what the node said.
+        account: what is registered under the username, if anything.
+        server: the name of this server.
+        nonce: the nonce of this connection's `Hello`.
+        username: of the device that is logged in on this connection.
+
+    Raises:
+        Refused: `unknown-user` or `bad-signature`.
+    """
+    if account is None:
+        raise Refused(ErrorCode.UNKNOWN_USER, "No such account on this server.")
+    try:
+        verify_deletion(
+            server=server,
+            nonce=nonce,
+            address=f"{username}@{server}",
+            identity_key=account.identity_key,
+            signature=message.signature,
+        )
+    except CertificateError as error:
+        raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
+
+
 def check_prekeys(device_key: bytes, prekeys: list[bytes], now: float) -> tuple[bytes, ...]:
     """Verify prekeys to be published and sort them, newest last.
 
@@ -164,7 +197,11 @@ def refuse_device(outcome: DeviceOutcome) -> None:
 
 
 def reachable_devices(account: Account, now: float) -> list[DeviceEntry]:
-    """The devices that can be rung now: certificate and newest prekey both hold."""
+    """The devices that can be rung now, and those that are away for longer than their prekeys hold.
+
+    What is stored for the latter is sealed to their newest prekey although that has expired, as long as a device keeps
+    its private half: whoever calls sees by its date that no ring may be sealed to it.
+    """
     entries = (_reachable(account.identity_key, device, now) for device in account.devices)
     return [entry for entry in entries if entry is not None]
 
@@ -175,12 +212,13 @@ def _reachable(identity_key: bytes, device: StoredDevice, now: float) -> DeviceE
         certificate.verify(identity_key, now)
     except CertificateError:
         return None
-    for raw in reversed(device.prekeys):
-        try:
-            SignedPrekey.parse(raw).verify(certificate.device_key, now)
-        except CertificateError:
-            continue
-        return DeviceEntry(certificate=device.certificate, prekey=raw)
+    for then in (now, now - _KEPT_SECONDS):
+        for raw in reversed(device.prekeys):
+            try:
+                SignedPrekey.parse(raw).verify(certificate.device_key, then)
+            except CertificateError:
+                continue
+            return DeviceEntry(certificate=device.certificate, prekey=raw)
     return None
 
 

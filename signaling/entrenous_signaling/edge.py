@@ -26,7 +26,7 @@ from .logs import Event, log, log_internal_error
 from .meters import Meters, UpgradeRefusal
 from .outputs import Close, CloseCode, Execute, Output, Transmit
 from .sockets import CLOSE_SECONDS, NodeSocket
-from .store.requests import Failed
+from .store.requests import Failed, Removed
 from .store_access import Answer, StoreAccess
 
 _LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
@@ -81,6 +81,21 @@ class Edge:
     def is_ready(self) -> bool:
         """Whether a node that comes now is let in and served."""
         return self._admission.has_place(len(self._sockets)) and self.is_healthy
+
+    def start(self) -> None:
+        """Do what is due at the start; the store must run."""
+        self._set_timer()
+
+    async def remove_account(self, username: str) -> tuple[Removed | Failed | None, int]:
+        """Delete an account; what went with it, None when there is none; and how many sessions were ended."""
+        answer: asyncio.Future[tuple[Removed | Failed | None, int]] = self._loop.create_future()
+
+        def removed(result: Removed | Failed | None, sessions: int) -> None:
+            if not answer.done():  # who asked may have gone
+                answer.set_result((result, sessions))
+
+        self._put(self._hub.remove_account, username, removed)
+        return await answer
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One WebSocket from its handshake to its end."""

@@ -21,8 +21,10 @@ from typing import assert_never
 
 from entrenous_wire.codec import WireError, decode_from_node
 from entrenous_wire.messages import (
+    Accepted,
     Ack,
     DeleteAccount,
+    Deleted,
     Devices,
     ErrorCode,
     FetchDevices,
@@ -42,14 +44,17 @@ from entrenous_wire.messages import (
 )
 
 from .addresses import Origin
-from .auth import Refused, check_prekeys, local_user, reachable_devices
+from .auth import Refused, check_deletion, check_prekeys, local_user, reachable_devices, refuse_failure
+from .connection import Connection, Stage
 from .counters import Counters
-from .lobby import STRANGER_REFUSALS, Connection, Lobby, Stage
+from .housekeeping import Housekeeping
+from .letters import Letters
+from .lobby import STRANGER_REFUSALS, Lobby
 from .mailbox import Mailbox
 from .outputs import CloseCode, Outbox, Output
 from .router import Router
 from .settings import HubSettings
-from .store.requests import Account, Failed, OpenRow, ReadAccount, ReplacePrekeys, StoreResult
+from .store.requests import Account, Failed, OpenRow, ReadAccount, RemoveAccount, Removed, ReplacePrekeys, StoreResult
 from .turn import TTL_SECONDS, mint
 
 
@@ -81,7 +86,11 @@ class Hub:
             open_rows=open_rows,
             now=now,
         )
-        self._lobby = Lobby(settings, draw, self._outbox, self._router, self.counters, now)
+        self._letters = Letters(settings, self._outbox, self.counters)
+        self._housekeeping = Housekeeping(settings.retention, self._outbox, now)
+        self._lobby = Lobby(
+            settings, draw, self._outbox, self._router, self._letters, self._housekeeping, self.counters, now
+        )
 
     @property
     def degraded(self) -> bool:
@@ -110,7 +119,8 @@ class Hub:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        times = [when for when in (self._lobby.next_deadline(), self._router.next_deadline()) if when is not None]
+        parts = (self._lobby, self._router, self._letters, self._housekeeping)
+        times = [when for when in (part.next_deadline() for part in parts) if when is not None]
         return min(times, default=None)
 
     def connected(self, connection: int, now: float, origin: Origin | None = None) -> list[Output]:
@@ -182,6 +192,28 @@ class Hub:
         self._lobby.tick(now)
         for mailbox in self._router.tick(now):
             self._lobby.forget(mailbox, now)
+        self._letters.tick(now)
+        self._housekeeping.tick(now, self._lobby.present())
+        return self._outbox.take()
+
+    def remove_account(
+        self, username: str, then: Callable[[Removed | Failed | None, int], None], now: float
+    ) -> list[Output]:
+        """Delete an account, its devices, prekeys and stored messages, and end its sessions: the operator wants it.
+
+        Args:
+            username: whose.
+            then: told what was removed, None when there is no such account; and how many sessions were ended.
+            now: Unix seconds.
+        """
+
+        def removed(result: StoreResult | Failed, now: float) -> None:
+            if isinstance(result, Failed):
+                then(result, 0)
+            else:
+                then(result if isinstance(result, Removed) else None, self._lobby.expel(username, now))
+
+        self._outbox.execute(RemoveAccount(username), removed)
         return self._outbox.take()
 
     def stop(self, now: float) -> list[Output]:
@@ -194,10 +226,12 @@ class Hub:
         """Charge a message to its connection and its account; an acknowledgement is paid by what it answers, if any."""
         if isinstance(message, Ack) and here.mailbox is not None and here.mailbox.is_settled_by(message.seq):
             return
+        if isinstance(message, Taken) and here.mailbox is not None and self._letters.settles(here.mailbox.key, message):
+            return
         wait = here.bucket.take(now)
         if wait == 0.0 and here.account is not None:
             wait = here.account.frames.take(now)
-            if wait == 0.0 and isinstance(message, FetchDevices | Publish):
+            if wait == 0.0 and _costs_directory(message):
                 wait = here.account.directory.take(now)
             elif wait == 0.0 and isinstance(message, TurnRequest):
                 wait = here.account.relay.take(now)
@@ -205,7 +239,7 @@ class Hub:
             here.refusals = 0
             return
         here.refusals += 1
-        if isinstance(message, Send) and here.mailbox is not None:
+        if isinstance(message, Send) and message.kind is not Kind.MESSAGE and here.mailbox is not None:
             self._router.postpone(here.mailbox, message, now + wait)
         raise Refused(ErrorCode.TOO_MANY, "Too many messages at a time.", wait)
 
@@ -252,8 +286,12 @@ class Hub:
         match message:
             case Login() | Register() | Resume():
                 raise Refused(ErrorCode.OUT_OF_ORDER, "This connection is logged in already.")
-            case Send(kind=Kind.MESSAGE) | Taken() | DeleteAccount():
-                raise Refused(ErrorCode.UNAVAILABLE, "This server stores no messages.")
+            case Send(kind=Kind.MESSAGE):
+                self._store_message(here, mailbox, message, now)
+            case Taken():
+                self._letters.taken(mailbox.key, message)
+            case DeleteAccount():
+                self._delete_account(here, mailbox, message)
             case Send():
                 self._router.send(mailbox, message, now)
             case Ack(seq=seq):
@@ -272,6 +310,38 @@ class Hub:
                 self._lend_relay(here, message, now)
             case _:
                 assert_never(message)
+
+    def _store_message(self, here: Connection, mailbox: Mailbox, message: Send, now: float) -> None:
+        request = self._letters.request(mailbox.key, message, now)
+
+        def stored(result: StoreResult | Failed, now: float) -> None:
+            def tell() -> None:
+                self._letters.check(result)
+                self._outbox.transmit(here.number, Accepted(id=message.id))
+
+            self._letters.stored(request, result)  # its sender may be gone by now, its receiver is not
+            self._lobby.answer(here, message, tell, now)
+
+        self._outbox.execute(request, stored)
+
+    def _delete_account(self, here: Connection, mailbox: Mailbox, message: DeleteAccount) -> None:
+        username = mailbox.key.username
+
+        def account_read(result: StoreResult | Failed, now: float) -> None:
+            account = result if isinstance(result, Account) else None
+            check_deletion(message, account, server=self._settings.name, nonce=here.greeting, username=username)
+            self._outbox.execute(RemoveAccount(username), removed)
+
+        def removed(result: StoreResult | Failed, now: float) -> None:
+            def tell() -> None:
+                refuse_failure(result)
+                self._outbox.transmit(here.number, Deleted(request=message.request))
+
+            self._lobby.answer(here, message, tell, now)
+            if not isinstance(result, Failed):
+                self._lobby.expel(username, now)
+
+        self._lobby.execute(here, message, ReadAccount(username), account_read)
 
     def _publish(self, here: Connection, mailbox: Mailbox, message: Publish, now: float) -> None:
         prekeys = check_prekeys(mailbox.device_key, message.prekeys, now)
@@ -310,3 +380,16 @@ class Hub:
             ttl=TTL_SECONDS,
         )
         self._outbox.transmit(here.number, answer)
+
+
+def _costs_directory(message: FromNode) -> bool:
+    """Whether a message costs signature checks or the disk."""
+    match message:
+        case FetchDevices() | Publish() | DeleteAccount():
+            return True
+        case Send():
+            return message.kind is Kind.MESSAGE
+        case Login() | Register() | Resume() | Leave() | Ack() | Live() | Taken() | TurnRequest():
+            return False
+        case _:
+            assert_never(message)

@@ -13,9 +13,7 @@ The nonce of a connection is good for one login or registration, and for the tim
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from entrenous_wire.certificate import DeviceCertificate
@@ -37,6 +35,7 @@ from entrenous_wire.messages import (
     Welcome,
 )
 
+from .accounts import AccountLimits, Accounts
 from .addresses import Origin
 from .auth import (
     Refused,
@@ -49,7 +48,10 @@ from .auth import (
     refuse_failure,
     refuse_registration,
 )
+from .connection import Connection, Stage
 from .counters import Counters
+from .housekeeping import Housekeeping
+from .letters import Letters
 from .limits import TokenBucket
 from .mailbox import DeviceKey, Mailbox
 from .outputs import CloseCode, Continuation, Outbox
@@ -78,68 +80,6 @@ _FAILED_LOGIN: Final = frozenset(
 """What whoever tries names, keys and invites is told; a session that is gone is not, as all are after a restart."""
 
 
-class Stage(Enum):
-    """How far a connection has come."""
-
-    GREETED = "greeted"
-    CHECKING = "checking"
-    READY = "ready"
-
-
-@dataclass(slots=True, eq=False)
-class AccountLimits:
-    """What all devices of one account may still do together.
-
-    Args:
-        frames: what they may say.
-        directory: what they may look up and publish.
-        relay: how often they may have relay credentials.
-        devices: those with a session.
-    """
-
-    frames: TokenBucket
-    directory: TokenBucket
-    relay: TokenBucket
-    devices: set[DeviceKey] = field(default_factory=set)
-
-
-@dataclass(slots=True, eq=False)
-class Connection:
-    """One connection.
-
-    Args:
-        number: what the shell calls it.
-        nonce: the nonce of its `Hello`, until it is used.
-        bucket: what it may still say.
-        stage: how far it has come.
-        mailbox: of its device, once it is ready.
-        account: what its account may still do, once it is ready.
-        refusals: messages over the limits, one after the other.
-        origin: what may still come from its network address, where that is limited.
-        strange: what was refused before it was ready.
-    """
-
-    number: int
-    nonce: bytes | None
-    bucket: TokenBucket
-    stage: Stage = Stage.GREETED
-    mailbox: Mailbox | None = None
-    account: AccountLimits | None = None
-    refusals: int = 0
-    origin: Origin | None = None
-    strange: int = 0
-
-    def owner(self) -> Mailbox:
-        """The mailbox of the device that is logged in here.
-
-        Raises:
-            RuntimeError: the connection is not ready.
-        """
-        if self.mailbox is None:
-            raise RuntimeError("nobody is logged in on this connection")
-        return self.mailbox
-
-
 class Lobby:
     """All connections of one server.
 
@@ -148,6 +88,8 @@ class Lobby:
         draw: returns so many random bytes, for nonces and tokens.
         outbox: where messages and store requests go.
         router: gives a device its mailbox.
+        letters: brings a device what was stored for it.
+        housekeeping: notes who is there.
         counters: what is counted.
         now: Unix seconds.
     """
@@ -158,6 +100,8 @@ class Lobby:
         draw: Callable[[int], bytes],
         outbox: Outbox,
         router: Router,
+        letters: Letters,
+        housekeeping: Housekeeping,
         counters: Counters,
         now: float,
     ) -> None:
@@ -165,13 +109,14 @@ class Lobby:
         self._draw = draw
         self._outbox = outbox
         self._router = router
+        self._letters = letters
+        self._housekeeping = housekeeping
         self._counters = counters
         self._connections: dict[int, Connection] = {}
         self._sessions: dict[bytes, Mailbox] = {}  # hash of the session token → mailbox
-        self._accounts: dict[str, AccountLimits] = {}
+        self._accounts = Accounts(settings.bounds)
         self._registrations = TokenBucket(settings.bounds.registration_rate, now)
         self._deadlines: Timers[int] = Timers()
-        self._resting: Timers[str] = Timers()  # accounts without a device, until their buckets are full again
 
     @property
     def connections(self) -> int:
@@ -191,7 +136,7 @@ class Lobby:
         """A connection is there; `origin` is where it comes from, if that is limited."""
         nonce = self._draw(NONCE_BYTES)
         bucket = TokenBucket(self._settings.bounds.connection_rate, now)
-        self._connections[number] = Connection(number, nonce, bucket, origin=origin)
+        self._connections[number] = Connection(number, nonce, nonce, bucket, origin=origin)
         self._deadlines.set(number, now + self._settings.login_seconds)
         hello = Hello(
             server=self._settings.name,
@@ -206,6 +151,7 @@ class Lobby:
         del self._connections[here.number]
         self._deadlines.cancel(here.number)
         if here.mailbox is not None:
+            self._letters.detach(here.mailbox.key)
             self._router.detach(here.mailbox, now)
 
     def close(self, here: Connection, code: CloseCode, now: float) -> None:
@@ -219,6 +165,19 @@ class Lobby:
         self.close(here, CloseCode.LEFT, now)
         self._router.dismiss(mailbox)
         self.forget(mailbox, now)
+
+    def expel(self, username: str, now: float) -> int:
+        """End all sessions of an account that is deleted; returns how many there were."""
+        keys = self._accounts.devices_of(username)
+        for key in keys:
+            mailbox = self._router.find(key)
+            if mailbox is None:
+                continue
+            if mailbox.connection is not None:
+                self.close(self._connections[mailbox.connection], CloseCode.DELETED, now)
+            self._router.dismiss(mailbox)
+            self.forget(mailbox, now)
+        return len(keys)
 
     def close_all(self, code: CloseCode, now: float) -> None:
         """Close every connection from our side."""
@@ -254,28 +213,45 @@ class Lobby:
         """
 
         def answered(result: StoreResult | Failed, now: float) -> None:
-            if self._connections.get(here.number) is not here:
-                return
-            try:
+            def go_on() -> None:
                 refuse_failure(result)
                 then(result, now)
-            except Refused as refusal:
-                if here.stage is Stage.CHECKING:
-                    here.stage = Stage.GREETED
-                    self._deadlines.set(here.number, now + self._settings.login_seconds)
-                self.refuse(here, refusal, now, message)
+
+            self.answer(here, message, go_on, now)
 
         self._outbox.execute(request, answered)
 
+    def answer(self, here: Connection, message: FromNode, work: Callable[[], None], now: float) -> None:
+        """Do what answers a message that had to wait; nothing when the connection is gone by then.
+
+        Args:
+            here: who said it.
+            message: what to refuse when `work` raises Refused.
+            work: transmits the answer.
+            now: Unix seconds.
+        """
+        if self._connections.get(here.number) is not here:
+            return
+        try:
+            work()
+        except Refused as refusal:
+            if here.stage is Stage.CHECKING:
+                here.stage = Stage.GREETED
+                self._deadlines.set(here.number, now + self._settings.login_seconds)
+            self.refuse(here, refusal, now, message)
+
+    def present(self) -> Iterator[AccountLimits]:
+        """The accounts that have a device here."""
+        return self._accounts.present()
+
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        times = [when for when in (self._deadlines.next(), self._resting.next()) if when is not None]
+        times = [when for when in (self._deadlines.next(), self._accounts.next_deadline()) if when is not None]
         return min(times, default=None)
 
     def tick(self, now: float) -> None:
         """Close the connections that have not logged in in time, and forget accounts that have rested."""
-        for username in self._resting.due(now):
-            del self._accounts[username]
+        self._accounts.tick(now)
         for number in self._deadlines.due(now):
             here = self._connections[number]
             self.refuse(here, Refused(ErrorCode.OUT_OF_ORDER, "The connection has not logged in in time."), now)
@@ -284,14 +260,7 @@ class Lobby:
     def forget(self, mailbox: Mailbox, now: float) -> None:
         """The router has given a device up: its session cannot be resumed any more."""
         self._end_session(mailbox)
-        account = self._accounts.get(mailbox.key.username)
-        if account is not None:
-            account.devices.discard(mailbox.key)
-            if not account.devices:  # leaving and coming back fills no bucket
-                bounds = self._settings.bounds
-                rates = (bounds.account_rate, bounds.directory_rate, bounds.relay_rate)
-                seconds = max(rate.burst / rate.per_second for rate in rates)
-                self._resting.set(mailbox.key.username, now + seconds)
+        self._accounts.leave(mailbox.key, now)
 
     # --- ways in; each raises Refused ---
 
@@ -359,7 +328,7 @@ class Lobby:
         self._counters.resumes += 1
         self._make_ready(here, mailbox, message.token, resumed=True, now=now)
         self._router.acknowledge(mailbox, message.last_seq)
-        self._router.catch_up(mailbox)
+        self._catch_up(here, mailbox, now)
 
     def _start_checking(self, here: Connection) -> None:
         here.stage = Stage.CHECKING
@@ -378,26 +347,24 @@ class Lobby:
         mailbox.device_key = certificate.device_key
         self._sessions[mailbox.session] = mailbox
         self._make_ready(here, mailbox, token, resumed=False, now=now)
-        self._router.catch_up(mailbox)
+        self._catch_up(here, mailbox, now)
 
     def _make_ready(self, here: Connection, mailbox: Mailbox, token: bytes, *, resumed: bool, now: float) -> None:
         username = mailbox.key.username
-        here.account = self._accounts.get(username)
-        if here.account is None:
-            bounds = self._settings.bounds
-            here.account = self._accounts[username] = AccountLimits(
-                frames=TokenBucket(bounds.account_rate, now),
-                directory=TokenBucket(bounds.directory_rate, now),
-                relay=TokenBucket(bounds.relay_rate, now),
-            )
-        here.account.devices.add(mailbox.key)
-        self._resting.cancel(username)
+        here.account = self._accounts.enter(mailbox.key, now)
         self._deadlines.cancel(here.number)
         here.nonce = None
         here.stage = Stage.READY
         here.mailbox = mailbox
         address = f"{username}@{self._settings.name}"
         self._outbox.transmit(here.number, Welcome(token=token, address=address, resumed=resumed))
+
+    def _catch_up(self, here: Connection, mailbox: Mailbox, now: float) -> None:
+        """Say what a device missed, and note that its account is used."""
+        self._router.catch_up(mailbox)
+        self._letters.attach(mailbox.key, here.number)
+        if here.account is not None:
+            self._housekeeping.note(here.account, now)
 
     def _replace(self, mailbox: Mailbox, now: float) -> None:
         """End the older connection of a device that has come on another one."""

@@ -30,6 +30,8 @@ class CloseCode(IntEnum):
     """The server goes down and comes back."""
     REPLACED = 4001
     """The device has logged in on another connection."""
+    DELETED = 4002
+    """The account was deleted."""
 
 
 @dataclass(frozen=True, slots=True)

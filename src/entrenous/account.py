@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from entrenous_wire.addresses import Address, canonical_host
 from entrenous_wire.login import registration_proof
-from entrenous_wire.messages import Deliver, Hello, Register, Send
+from entrenous_wire.messages import Deliver, ErrorCode, Hello, Letter, Register, Send
 
 from .config import NodeConfig
 from .crypto.keystore import FileKeystore, InMemoryKeystore, Keystore
@@ -22,6 +22,7 @@ from .protocol.credentials import Credentials
 
 PASSPHRASE_VARIABLE: Final = "ENTRENOUS_PASSPHRASE"  # noqa: S105 - the name of a variable
 REGISTER_SECONDS: Final = 15.0
+LOGIN_SECONDS: Final = 15.0
 
 
 class Nobody:
@@ -29,6 +30,12 @@ class Nobody:
 
     def message_arrived(self, message: Deliver) -> None:
         """It is for a call, and there is none."""
+
+    def letter_arrived(self, letter: Letter) -> None:
+        """It stays where it is: whoever takes calls reads letters."""
+
+    def letters_read(self) -> None:
+        """There are none."""
 
     def message_failed(self, message: Send) -> None:
         """Nothing was sent."""
@@ -78,7 +85,7 @@ async def register(config: NodeConfig, username: str, *, passphrase: str | None)
     def make_register(hello: Hello) -> Register:
         nonlocal asked
         asked = True
-        prekeys = stored.published_prekeys()
+        prekeys = stored.published_prekeys(time.time())
         identity_key = stored.identity.public_key
         proof = registration_proof(
             hello.server, hello.nonce, username, identity_key, stored.certificate, prekeys, config.invite
@@ -132,8 +139,44 @@ def open_profile(config: NodeConfig) -> Profile:
 
 
 def credentials_of(profile: Profile) -> Credentials:
-    """What the profile's device logs in with."""
+    """What the profile's device logs in with; raises KeystoreError when the account was deleted."""
+    profile.ensure_usable()
     return _credentials(profile.stored)
+
+
+async def delete_account(config: NodeConfig, profile: Profile) -> None:
+    """Delete an account at its server, with all that is stored for it; the profile says so then, and nobody can log in.
+
+    Contacts are not told, and their lists do not change: calls to the address find no such user. The name is free.
+    When it is not known what the server did (a lost connection), doing it again finds out.
+
+    Args:
+        config: the server.
+        profile: the account; it holds the identity key, which the server wants to see proven.
+
+    Raises:
+        KeystoreError: the account was deleted before, or the profile cannot be written.
+        ServerUnreachable: the server cannot be reached.
+        RequestRefused: the server refused.
+    """
+    link = Link(config, credentials_of(profile), Nobody())
+    try:
+        await link.open(LOGIN_SECONDS)
+    except RequestRefused as error:
+        if error.code != ErrorCode.UNKNOWN_USER:
+            raise
+        profile.mark_deleted()  # an earlier attempt did it, and its answer was lost
+        return
+    try:
+        await delete_over(link, profile)
+    finally:
+        await link.close()
+
+
+async def delete_over(link: Link, profile: Profile) -> None:
+    """As `delete_account`, over a link that is open."""
+    await link.delete_account(lambda proof: profile.stored.identity.sign(b"", proof))
+    profile.mark_deleted()
 
 
 def server_name(config: NodeConfig) -> str:

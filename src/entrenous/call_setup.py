@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Protocol, assert_never
 
@@ -11,6 +12,7 @@ from entrenous_wire.messages import ErrorCode, Kind
 from .call import Call
 from .call_legs import CallLegs
 from .crypto.handshake import CalleeHandshake, CallerHandshake
+from .crypto.identity import VerifiedDevice
 from .crypto.messages import Accept, InnerMessage, LegOffer
 from .errors import EntrenousError, IdentityChanged, RequestRefused, ServerUnreachable, VerificationError
 from .peer import PeerDevice
@@ -27,6 +29,9 @@ class SetupUser(Protocol):
     id: bytes
     call: Call
     peers: dict[Device, PeerDevice]
+
+    def could_not_ring(self, device: VerifiedDevice) -> None:
+        """Note a device that is away for so long that it cannot be rung."""
 
     @property
     def over(self) -> bool:
@@ -66,6 +71,9 @@ class CallSetup:
                 return
         try:
             for device in await self._around.fetch_devices(Address.parse(address)):
+                if not device.can_ring(time.time()):
+                    user.could_not_ring(device)
+                    continue
                 handshake = self._around.begin_handshake(device, user.id, video=user.call.has_video)
                 user.add_peer(Device(address, device.certificate.device_id), handshake)
         except RequestRefused as error:

@@ -21,6 +21,7 @@ from .call_media import CallMedia
 from .call_setup import CallSetup
 from .call_tasks import CallTasks
 from .crypto.handshake import CalleeHandshake, CallerHandshake
+from .crypto.identity import VerifiedDevice
 from .crypto.messages import InnerMessage, PleaseRestart
 from .errors import EntrenousError, LocalProtocolError, MediaError, RemoteProtocolError
 from .events import (
@@ -69,6 +70,7 @@ class Conversation:
         self.media = CallMedia(around.engine, self)
         self._around = around
         self.peers: dict[Device, PeerDevice] = {}
+        self._away: list[VerifiedDevice] = []
         self._media_leg: Leg | None = None
         self._tasks = CallTasks(self.broke)
         self._legs = CallLegs(call_id, role, self.media.streams, self, self._tasks, around)
@@ -136,6 +138,16 @@ class Conversation:
     def add_peer(self, device: Device, handshake: CallerHandshake | CalleeHandshake) -> None:
         """Take a device of the other end into the call, with our half of the handshake with it."""
         self.peers[device] = PeerDevice(device, handshake, self._legs.connect)
+
+    def could_not_ring(self, device: VerifiedDevice) -> None:
+        """Note a device that is away for so long that it cannot be rung."""
+        self._away.append(device)
+
+    def unreached(self) -> list[VerifiedDevice]:
+        """The devices of the callee that have not said that they ring."""
+        handshakes = (peer.handshake for peer in self.peers.values())
+        silent = [half.callee for half in handshakes if isinstance(half, CallerHandshake) and not half.ringing]
+        return silent + self._away
 
     def take_over(self, other: Conversation) -> None:
         """Go on with the handle and the media choices of a call of ours that crossed this one."""

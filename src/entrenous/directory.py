@@ -11,6 +11,7 @@ from entrenous_wire.messages import Devices
 from .crypto.card import ContactCard
 from .crypto.handshake import IncomingRing
 from .crypto.identity import VerifiedDevice
+from .crypto.notices import MissedCallNotice
 from .errors import IdentityChanged, VerificationError
 from .events import KeyChanged
 from .profile import Contact, Profile
@@ -54,8 +55,8 @@ class Directory:
             raise VerificationError(f"The server shows no device key of {address} that verifies.")
         return verified
 
-    def known_caller(self, ring: IncomingRing) -> Contact | None:
-        """The contact who rings, None for a stranger.
+    def known_caller(self, ring: IncomingRing | MissedCallNotice) -> Contact | None:
+        """The contact who rings or has left word of a call, None for a stranger.
 
         Raises:
             VerificationError: it is a contact's address, with another identity key than the pinned one.

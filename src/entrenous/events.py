@@ -174,15 +174,19 @@ class KeyChanged:
 
 @dataclass(frozen=True, slots=True)
 class MissedCall:
-    """A contact rang, and nobody answered in time or no call could come of it.
+    """Somebody rang, and nobody answered in time or no call could come of it; or they called while we were away.
 
     Args:
-        address: the contact.
+        address: who called: a contact, or a stranger where strangers may ring.
         sentence: why it could not be answered, empty when it could.
+        called_at: when they called while we were away, in Unix seconds by their clock; None for a call that rang here.
+        video: whether they called with picture while we were away.
     """
 
     address: Address
     sentence: str = ""
+    called_at: float | None = None
+    video: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from entrenous_wire.addresses import Address
 
-from .account import register
+from .account import delete_account, register
 from .assets import asset_path
 from .call import Call
 from .config import IcePolicy, MediaConfig, NodeConfig, Strangers
@@ -179,6 +179,7 @@ __all__ = [
     "WrongPassphrase",
     "asset_path",
     "check_sound",
+    "delete_account",
     "examine",
     "list_cameras",
     "list_sound_devices",

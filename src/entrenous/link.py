@@ -20,7 +20,7 @@ import aiohttp
 
 from entrenous_wire import codec, limits
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deliver, Devices, FromNode, Kind, Send, Turn
+from entrenous_wire.messages import Deleted, Deliver, Devices, FromNode, Kind, Letter, Send, Turn
 
 from .config import NodeConfig
 from .errors import ServerUnreachable
@@ -62,6 +62,12 @@ class LinkUser(Protocol):
 
     def message_failed(self, message: Send) -> None:
         """A message does not arrive: its receiver is offline or unknown, or was not back in time."""
+
+    def letter_arrived(self, letter: Letter) -> None:
+        """A message that was stored for this device is here, perhaps again: say `taken` when it is in hand."""
+
+    def letters_read(self) -> None:
+        """All that was stored for this device is taken."""
 
     def link_up(self) -> None:
         """The session with the server stands (again)."""
@@ -186,6 +192,9 @@ class Link:
             body=body,
             record=record,
         )
+        self._hand_in(message)
+
+    def _hand_in(self, message: Send) -> None:
         self._sent[message.id] = message
         self._session.send(message, time.monotonic())
         self._drain()
@@ -210,6 +219,30 @@ class Link:
     async def publish(self, prekeys: Sequence[bytes]) -> None:
         """Replace this device's prekeys; raises like `fetch_devices`."""
         await self._answer(self._session.publish(prekeys, time.monotonic()))
+
+    def store(self, to: str, device: str, message_id: bytes, body: bytes) -> None:
+        """Have a sealed body stored for a device until it comes; a failure is told to the user.
+
+        Args:
+            to, device: whom it is for.
+            message_id: 16 random bytes, which the body may name.
+            body: as sealed.
+        """
+        self._hand_in(Send(id=message_id, to=to, device=device, call=message_id, kind=Kind.MESSAGE, body=body))
+
+    def taken(self, ids: Sequence[bytes]) -> None:
+        """Say which letters are in hand."""
+        self._session.taken(ids)
+        self._drain()
+
+    async def delete_account(self, sign: Callable[[bytes], bytes]) -> None:
+        """Delete the account for good; the session is over then. Raises like `fetch_devices`.
+
+        Args:
+            sign: signs bytes with the identity key.
+        """
+        answer = await self._answer(self._session.delete_account(sign, time.monotonic()))
+        assert isinstance(answer, Deleted)
 
     def network_changed(self) -> None:
         """Find out whether the connection still works, or connect anew at once; harmless when the link is not open.
@@ -280,6 +313,10 @@ class Link:
                 self._queue(output.message)
             case told.Arrived():
                 self._told.append(lambda: self._user.message_arrived(output.message))
+            case told.LetterArrived():
+                self._told.append(lambda: self._user.letter_arrived(output.letter))
+            case told.NothingStored():
+                self._told.append(self._user.letters_read)
             case told.SendDelivered():
                 self._settle(output.id)
             case told.SendFailed():

@@ -16,9 +16,9 @@ from typing import Any, Final, Self
 
 from entrenous_wire.addresses import Address
 from entrenous_wire.limits import CALL_ID_BYTES
-from entrenous_wire.messages import Deliver, Kind, Send
+from entrenous_wire.messages import Deliver, Kind, Letter, Send
 
-from .account import credentials_of, open_profile, register
+from .account import credentials_of, delete_over, open_profile, register
 from .call import Call
 from .config import IcePolicy, NodeConfig, Strangers
 from .conversation import Conversation
@@ -37,6 +37,7 @@ from .errors import (
     VerificationError,
 )
 from .events import MissedCall, Notice, ServerBack, ServerLost
+from .letterbox import Letterbox
 from .link import Link
 from .media.engine import MediaEngine, MediaSettings
 from .media.streams import Sink, Source
@@ -50,6 +51,7 @@ from .protocol.desk import Desk
 from .protocol.inputs import Device
 from .protocol.states import CallState, EndReason, Role, Stage
 from .relays import Lease, Relays
+from .unreached import is_missed, kinds_of, leave_word
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +108,8 @@ class Node:
         self._notices: asyncio.Queue[Notice | None] = asyncio.Queue(MAX_WAITING)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._away = False
+        self._letters_read = False
+        """Whether all that was stored for this device was taken in the session that stands."""
         self._closed = False
 
     def __repr__(self) -> str:
@@ -129,8 +133,11 @@ class Node:
                 raise ConfigError("A node needs a profile, or a username to register for this run only.")
         self.me = Device(str(self.address), self.device)
         self._desk = DeskRunner(Desk(self.me, self._timeouts), self._carry_out)
-        self._directory = Directory(self.profile, lambda changed: _offer(self._notices, changed))
+        self._directory = Directory(self.profile, self._tell)
+        self._letterbox = Letterbox(self.profile, self._directory, self.config.strangers, self._tell)
+        self.profile.ensure_usable()
         self.profile.refresh()
+        self._letterbox.tell_untold()
         await asyncio.gather(asyncio.to_thread(self.engine.load), self._log_in())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
         self._network.start()
@@ -207,12 +214,17 @@ class Node:
         """Calls that ring here, each once and while it still rings; ends when the node closes. For one reader."""
         while (call := await self._incoming.get()) is not None:
             if call.state is CallState.RINGING:
+                self._letterbox.rang(bytes.fromhex(call.id))
                 yield call
 
     async def notices(self) -> AsyncIterator[Notice]:
         """What else its owner should know; ends when the node closes. For one reader."""
         while (notice := await self._notices.get()) is not None:
-            yield notice
+            try:
+                yield notice
+            finally:
+                if isinstance(notice, MissedCall):
+                    self._letterbox.told(notice)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something of the owner's beside the node, until the node closes; a failing one takes nobody down."""
@@ -220,6 +232,20 @@ class Node:
         self._tasks.add(task)
         task.add_done_callback(self._worked)
         return task
+
+    async def delete_account(self) -> None:
+        """Delete this account at its server, with all that is stored for it, and close the node.
+
+        The profile says so then, and nobody can log in with it. Contacts are not told.
+
+        Raises:
+            LocalProtocolError: a call is live, or the node is not running.
+            ServerUnreachable, RequestRefused, KeystoreError: as `entrenous.delete_account`.
+        """
+        if self._running_desk().live is not None:
+            raise LocalProtocolError("There is a call: end it before deleting the account.")
+        await delete_over(self._running_link(), self.profile)
+        await self.close()
 
     async def close(self) -> None:
         """Hang up, say the last words, and give everything back; harmless when repeated."""
@@ -284,10 +310,18 @@ class Node:
             _offer(self._incoming, conversation.call)
         elif change.new is CallState.ENDED:
             if change.reason is EndReason.MISSED:
-                _offer(self._notices, MissedCall(conversation.call.peer))
+                self._tell(MissedCall(conversation.call.peer))
+                self._letterbox.rang(conversation.id)
             elif change.old is CallState.RINGING and change.cause is not None:
-                _offer(self._notices, MissedCall(conversation.call.peer, change.sentence))
+                self._tell(MissedCall(conversation.call.peer, change.sentence))
+                self._letterbox.rang(conversation.id)
+            self._letterbox.ended(conversation.id)
+            if is_missed(conversation, change):
+                leave_word(conversation, self.profile.credentials(), self._running_link())
             self.spawn(self._forget(conversation))
+
+    def _tell(self, notice: Notice) -> None:
+        _offer(self._notices, notice)
 
     async def _forget(self, conversation: Conversation) -> None:
         await conversation.wait_finished()
@@ -345,23 +379,34 @@ class Node:
         if message.call in self._conversations:
             self.report(inputs.DeviceOffline(message.call, Device(message.to, message.device)))
 
+    def letter_arrived(self, letter: Letter) -> None:
+        """Something was stored for this device while it was away."""
+        if not self._closed and self._letterbox.take(letter):
+            self._running_link().taken([letter.id])
+
+    def letters_read(self) -> None:
+        """Nothing is stored any more: from now on expired prekeys are of no use."""
+        self._letters_read = True
+        self._letterbox.all_taken()
+
     def link_up(self) -> None:
         """The session stands."""
         self.report(inputs.SignalingRestored())
         self.spawn(self._relays.look())
         if self._away:
             self._away = False
-            _offer(self._notices, ServerBack())
+            self._tell(ServerBack())
 
     def link_lost(self, sentence: str) -> None:
         """The session is gone for now."""
         self._away = True
+        self._letters_read = False
         self.report(inputs.SignalingLost())
-        _offer(self._notices, ServerLost(sentence))
+        self._tell(ServerLost(sentence))
 
     def link_closed(self, sentence: str) -> None:
         """The session is gone for good."""
-        _offer(self._notices, ServerLost(sentence))
+        self._tell(ServerLost(sentence))
 
     # --- what the machine's network does ---
 
@@ -413,8 +458,7 @@ class Node:
 
     def begin_handshake(self, device: VerifiedDevice, call: bytes, *, video: bool) -> CallerHandshake:
         """Begin the caller's half of a handshake."""
-        kinds = MediaKinds.AUDIO | MediaKinds.VIDEO if video else MediaKinds.AUDIO
-        return CallerHandshake(self.profile.credentials(), device, call, kinds, time.time(), os.urandom)
+        return CallerHandshake(self.profile.credentials(), device, call, kinds_of(video=video), time.time(), os.urandom)
 
     def _running_link(self) -> Link:
         if self._link is None:
@@ -423,6 +467,8 @@ class Node:
 
     def _look_after_keys(self) -> None:
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
+        if self._letters_read:
+            self._letterbox.all_taken()
         if self._running_desk().live is None and self.profile.refresh():
             self.spawn(self._log_in_anew())
 
@@ -433,7 +479,7 @@ class Node:
             try:
                 await self._log_in()
             except ServerUnreachable as error:
-                _offer(self._notices, ServerLost(str(error)))
+                self._tell(ServerLost(str(error)))
                 await asyncio.sleep(LOGIN_PAUSE)
             else:
                 return
@@ -443,7 +489,7 @@ class Node:
         await link.open(CONNECT_SECONDS)
         try:
             # A device whose prekeys are not published cannot be called: it is not up before that.
-            await link.publish(self.profile.stored.published_prekeys())
+            await link.publish(self.profile.stored.published_prekeys(time.time()))
         except BaseException:
             await link.close()
             raise

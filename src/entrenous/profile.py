@@ -21,9 +21,9 @@ from .crypto.contacts import Contact as Pin
 from .crypto.contacts import check_identity
 from .crypto.identity import safety_number
 from .crypto.keystore import FileKeystore, InMemoryKeystore, Keystore
-from .crypto.profile import Credentials
+from .crypto.profile import Credentials, UntoldCall
 from .crypto.profile import Profile as StoredProfile
-from .errors import ContactError, IdentityChanged
+from .errors import ContactError, IdentityChanged, KeystoreError
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,50 @@ class Profile:
         before = self._stored
         self._stored = self._keystore.update(lambda stored: stored.refreshed(time.time(), os.urandom))
         return before.prekeys != self._stored.prekeys or before.certificate != self._stored.certificate
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the account was deleted at its server, so that nobody can log in with it."""
+        return self._stored.deleted
+
+    def ensure_usable(self) -> None:
+        """Make sure that one can log in with it; raises KeystoreError when the account was deleted."""
+        if self._stored.deleted:
+            raise KeystoreError(
+                f"The account {self.address} was deleted. Its keys are of no use any more: remove the profile, and "
+                "register anew to be called again."
+            )
+
+    def mark_deleted(self) -> None:
+        """Note that the account was deleted at its server."""
+        self._change(StoredProfile.as_deleted)
+
+    def forget_expired_prekeys(self) -> None:
+        """All that was stored for this device is taken: what was sealed to older prekeys can be opened no more."""
+        if any(time.time() >= key.not_after for key in self._stored.prekeys):
+            self._change(lambda stored: stored.without_expired_prekeys(time.time()))
+
+    def has_seen(self, id_: bytes) -> bool:
+        """Whether a message was taken, or a call rang here."""
+        return id_ in self._stored.seen
+
+    def remember(self, *ids: bytes, missed: UntoldCall | None = None) -> None:
+        """Keep over restarts that messages were taken or calls rang here, and a missed call until it was told.
+
+        Args:
+            ids: 16 bytes each.
+            missed: the person is to be told of it.
+        """
+
+        def change(stored: StoredProfile) -> StoredProfile:
+            seen = stored.having_seen(*ids)
+            return seen if missed is None else seen.with_untold(missed)
+
+        self._change(change)
+
+    def told(self, address: Address, at: float) -> None:
+        """The person was told that `address` called at `at`; who called is forgotten."""
+        self._change(lambda stored: stored.having_told(address, at))
 
     def pin(self, address: Address, identity_key: bytes) -> None:
         """Take the identity key that a server or a ring showed for a contact, if it is the pinned one or the first.

@@ -32,6 +32,7 @@ Storing, for a device that may be offline for long; the server says nobody who s
                      | error {code, id}                mailbox-full, unknown-user: final; too-many, unavailable: again
     server → receiver  letter {id, body}               after each login and resume, and when it comes; 16 at a time
     receiver → server  taken {ids}                     in hand: the server deletes them
+    server → receiver  no-letters                      nothing is left, the first time after a login or resume
 
 A stored message is delivered until it is taken or has expired; the receiver drops repeats by id. It is in no order
 with the messages of calls.
@@ -341,6 +342,10 @@ class Letter(Message, frozen=True, kw_only=True, tag="letter"):
     body: Body
 
 
+class NoLetters(Message, frozen=True, kw_only=True, tag="no-letters"):
+    """Nothing more is stored for this device, and all that was is taken; said once after each login and resume."""
+
+
 class Deleted(Message, frozen=True, kw_only=True, tag="deleted"):
     """Nothing of the account is left; the connection is closed after this."""
 
@@ -374,4 +379,6 @@ class Error(Message, frozen=True, kw_only=True, tag="error"):
 FromNode = (
     Login | Register | Resume | Leave | Publish | FetchDevices | Send | Ack | Live | Taken | DeleteAccount | TurnRequest
 )
-FromServer = Hello | Welcome | Published | Devices | Accepted | Delivered | Deliver | Letter | Deleted | Turn | Error
+FromServer = (
+    Hello | Welcome | Published | Devices | Accepted | Delivered | Deliver | Letter | NoLetters | Deleted | Turn | Error
+)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 from entrenous.cli.exits import ExitCode
+from world.serverproc import ServerProcess
 
 
 def test_whoami(entrenous: Callable, profile: Path) -> None:
@@ -32,3 +34,23 @@ def test_a_folder_that_holds_an_account_is_left_alone(entrenous: Callable, profi
     refused = entrenous("register", "bob@127.0.0.1:9", "--server", "ws://127.0.0.1:9", "--profile", profile)
     assert refused.code == ExitCode.NO_ACCOUNT
     assert {path: path.read_bytes() for path in profile.iterdir() if path.is_file()} == before
+
+
+def test_the_account_is_deleted_after_its_address_was_repeated(entrenous: Callable, tmp_path: Path) -> None:
+    profile, server = tmp_path / "profile", ServerProcess(tmp_path)
+    with asyncio.Runner() as runner:
+        runner.run(server.start())
+        try:
+            url, address = f"ws://{server.listening}", f"bob@{server.name}"
+            assert entrenous("register", address, "--server", url, "--profile", profile).code == ExitCode.OK
+            for wrong in ((), ("--confirm", "eve@calls.example.org")):
+                assert entrenous("account", "delete", "--profile", profile, *wrong).code == ExitCode.USAGE
+            deleted = entrenous("account", "delete", "--confirm", address, "--json", "--profile", profile)
+            assert deleted.code == ExitCode.OK
+            assert deleted.object["deleted"] is True
+            again = entrenous("account", "delete", "--confirm", address, "--profile", profile)
+            assert again.code == ExitCode.NO_ACCOUNT
+            assert "was deleted" in again.err
+            assert "Deleted" in entrenous("whoami", "--profile", profile).out
+        finally:
+            runner.run(server.stop())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import cast, get_args
 
@@ -31,6 +32,14 @@ def test_every_notice_has_its_sentence() -> None:
 
 def test_a_call_that_could_not_ring_says_why() -> None:
     assert notice_sentence(MissedCall(BOB, "You have no relay.")) == f"Missed a call of {BOB}. You have no relay."
+
+
+def test_a_call_while_nobody_was_there_says_when() -> None:
+    then = time.mktime((2026, 11, 22, 4, 53, 15, 0, 0, -1))
+    assert notice_sentence(MissedCall(BOB, called_at=then)) == (
+        f"While you were away {BOB} called, on 2026-11-22 at 04:53."
+    )
+    assert "with picture" in notice_sentence(MissedCall(BOB, called_at=then, video=True))
 
 
 async def test_a_script_gets_each_as_an_object(capsys: pytest.CaptureFixture[str]) -> None:

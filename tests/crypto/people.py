@@ -37,9 +37,7 @@ def profile(name: str, now: float = NOW) -> Profile:
 def device_of(owner: Profile, now: float = NOW, identity_key: bytes | None = None) -> VerifiedDevice:
     """What a caller knows of a device after it asked the server."""
     key = owner.identity.public_key if identity_key is None else identity_key
-    return VerifiedDevice.verify(
-        Address.parse(owner.address), key, owner.certificate, owner.published_prekeys()[0], now
-    )
+    return VerifiedDevice.verify(Address.parse(owner.address), key, owner.certificate, owner.prekeys[0].signed, now)
 
 
 @dataclass

@@ -271,7 +271,7 @@ def test_a_wrong_prekey_is_not_even_rung() -> None:
             bob.credentials().certificate.address,
             bob.identity.public_key,
             bob.certificate,
-            EVE.published_prekeys()[0],
+            EVE.prekeys[0].signed,
             NOW,
         )
 
@@ -512,7 +512,7 @@ def test_any_bytes_are_refused_everywhere(body: bytes) -> None:
 def test_any_bytes_that_somebody_sealed_are_refused(message: bytes, info: bytes) -> None:
     """Anybody can seal to a prekey or, with the ring in hand, to the ephemeral key."""
     handshake = SEALED_TO
-    prekey = SignedPrekey.parse(handshake.bob.published_prekeys()[0]).public_key
+    prekey = SignedPrekey.parse(handshake.bob.prekeys[0].signed).public_key
     with pytest.raises(RemoteProtocolError):
         handshake.open(seal_to(prekey, pad(message, 1136), info))
     key = HybridPrivateKey(caller_key_seed()).public_bytes

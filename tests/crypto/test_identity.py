@@ -42,16 +42,23 @@ def test_a_certified_device_is_verified_by_the_identity_key_alone() -> None:
 
 
 def test_what_a_server_says_of_a_device_is_verified() -> None:
-    prekey = BOB.published_prekeys()[0]
+    prekey = BOB.prekeys[0].signed
     device = VerifiedDevice.verify(BOB_AT, BOB.identity.public_key, BOB.certificate, prekey, NOW)
     assert device.certificate.raw == BOB.certificate
     assert device.prekey.raw == prekey
 
 
-@pytest.mark.parametrize("lie", ["identity", "address", "device", "prekey", "malformed", "expired", "stale prekey"])
+def test_a_device_whose_prekey_has_expired_is_left_word_and_not_rung() -> None:
+    later = NOW + ROTATE_SECONDS + KEEP_SECONDS
+    device = VerifiedDevice.verify(BOB_AT, BOB.identity.public_key, BOB.certificate, BOB.prekeys[0].signed, later)
+    assert device.can_ring(later - 1)
+    assert not device.can_ring(later)
+
+
+@pytest.mark.parametrize("lie", ["identity", "address", "device", "prekey", "malformed", "expired"])
 def test_a_lie_about_a_device_is_found(lie: str) -> None:
     address, identity_key, now = BOB_AT, BOB.identity.public_key, NOW
-    certificate, prekey = BOB.certificate, BOB.published_prekeys()[0]
+    certificate, prekey = BOB.certificate, BOB.prekeys[0].signed
     match lie:
         case "identity":
             identity_key = EVE.identity.public_key
@@ -60,13 +67,11 @@ def test_a_lie_about_a_device_is_found(lie: str) -> None:
         case "device":
             certificate = EVE.certificate
         case "prekey":
-            prekey = EVE.published_prekeys()[0]
+            prekey = EVE.prekeys[0].signed
         case "malformed":
             prekey = prekey[:-1]
         case "expired":
             now += CERTIFICATE_SECONDS
-        case "stale prekey":
-            now += ROTATE_SECONDS + KEEP_SECONDS
     with pytest.raises(VerificationError):
         VerifiedDevice.verify(address, identity_key, certificate, prekey, now)
 

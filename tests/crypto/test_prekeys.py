@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 
 from crypto.people import NOW, seeded
 from entrenous.crypto.hybrid import seal_to
-from entrenous.crypto.identity import DeviceIdentity
-from entrenous.crypto.prekeys import KEEP_SECONDS, ROTATE_SECONDS, Prekey, open_with_any, rotate
+from entrenous.crypto.identity import KEEP_EXPIRED_SECONDS, DeviceIdentity
+from entrenous.crypto.prekeys import (
+    KEEP_SECONDS,
+    MAX_EXPIRED,
+    ROTATE_SECONDS,
+    Prekey,
+    open_letter,
+    open_with_any,
+    rotate,
+    without_expired,
+)
 from entrenous.errors import VerificationError
 from entrenous_wire.certificate import SignedPrekey
 
@@ -49,14 +58,30 @@ def test_after_a_week_there_are_two_and_after_48_hours_more_one() -> None:
     assert second.key_id == first.key_id + 1
     both = (second, kept)
     assert rotate(both, DEVICE, NOW + ROTATE_SECONDS + KEEP_SECONDS - 1, no_entropy) == both
-    assert rotate(both, DEVICE, NOW + ROTATE_SECONDS + KEEP_SECONDS, no_entropy) == (second,)
+    now = NOW + ROTATE_SECONDS + KEEP_SECONDS
+    assert rotate(both, DEVICE, now, no_entropy) == both
+    assert without_expired(both, now - 1) == both
+    assert without_expired(both, now) == (second,)
 
 
-def test_a_device_that_slept_for_a_month_keeps_nothing_old() -> None:
+def test_a_device_that_slept_keeps_what_may_wait_for_it_and_no_longer_than_that_may() -> None:
     entropy = seeded("prekeys")
     held = rotate((), DEVICE, NOW, entropy)
-    (fresh,) = rotate(held, DEVICE, NOW + 30 * DAY, entropy)
-    assert fresh.created_at == NOW + 30 * DAY
+    last = int(NOW) + ROTATE_SECONDS + KEEP_SECONDS + KEEP_EXPIRED_SECONDS
+    fresh, old = rotate(held, DEVICE, last - 1, entropy)
+    assert (fresh.created_at, (old,)) == (last - 1, held)
+    (fresh,) = rotate(held, DEVICE, last, entropy)
+    assert fresh.created_at == last
+
+
+def test_what_was_stored_opens_with_any_prekey_that_is_held_expired_or_not() -> None:
+    entropy = seeded("prekeys")
+    held = rotate((), DEVICE, NOW, entropy)
+    both = rotate(held, DEVICE, NOW + 30 * DAY, entropy)
+    for prekey in both:
+        assert open_letter(both, sealed_to(prekey), b"use") == b"a ring"
+    with pytest.raises(VerificationError):
+        open_letter(without_expired(both, NOW + 30 * DAY), sealed_to(held[0]), b"use")
 
 
 def test_a_prekey_made_under_a_wrong_clock_is_replaced() -> None:
@@ -66,15 +91,17 @@ def test_a_prekey_made_under_a_wrong_clock_is_replaced() -> None:
     assert fresh.created_at == NOW
 
 
-@given(st.lists(st.integers(0, 4 * DAY), max_size=30))
+@given(st.lists(st.integers(0, 12 * DAY), max_size=30))
 def test_at_any_time_there_are_one_or_two_and_the_newest_is_under_a_week_old(pauses: Sequence[int]) -> None:
     entropy, now, held = seeded("prekeys"), NOW, rotate((), DEVICE, NOW, seeded("first"))
     for pause in pauses:
         now += pause
         held = rotate(held, DEVICE, now, entropy)
-        assert 1 <= len(held) <= 2
+        fresh = without_expired(held, now)
+        assert 1 <= len(fresh) <= 2
+        assert held[: len(fresh)] == fresh
         assert now - held[0].created_at < ROTATE_SECONDS
-        assert all(now < prekey.not_after for prekey in held)
+        assert len(held) <= 2 + MAX_EXPIRED
 
 
 def test_a_ring_to_either_prekey_opens_and_to_no_other() -> None:

@@ -27,7 +27,7 @@ def test_a_new_profile_is_whole() -> None:
     certificate = verify_certificate(ALICE.certificate, NOW, ALICE.identity.public_key)
     assert str(certificate.address) == ALICE.address
     assert certificate.device_key == ALICE.device.public_key
-    assert len(verify_prekeys(ALICE.device.public_key, ALICE.published_prekeys(), NOW)) == 1
+    assert len(verify_prekeys(ALICE.device.public_key, ALICE.published_prekeys(NOW), NOW)) == 1
     assert ALICE.credentials().certificate == certificate
 
 

@@ -101,7 +101,7 @@ def test_a_ring_under_another_call_id_than_the_wire_says_is_refused() -> None:
 
 def meant_for(target: Profile, sealed_to: Profile) -> VerifiedDevice:
     """What a dishonest forwarder makes: the certificate of one device, the prekey of another."""
-    return VerifiedDevice(target.credentials().certificate, SignedPrekey.parse(sealed_to.published_prekeys()[0]))
+    return VerifiedDevice(target.credentials().certificate, SignedPrekey.parse(sealed_to.prekeys[0].signed))
 
 
 @pytest.mark.parametrize("what", ["account", "device", "identity"])

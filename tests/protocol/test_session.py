@@ -16,6 +16,8 @@ from entrenous.protocol.session_outputs import (
     Arrived,
     CloseTransport,
     GaveUp,
+    LetterArrived,
+    NothingStored,
     OpenTransport,
     RequestAnswered,
     RequestFailed,
@@ -26,9 +28,12 @@ from entrenous.protocol.session_outputs import (
     SessionUp,
     Transmit,
 )
+from entrenous_wire.login import deletion_proof
 from entrenous_wire.messages import (
     Accepted,
     Ack,
+    DeleteAccount,
+    Deleted,
     Deliver,
     Delivered,
     Devices,
@@ -40,15 +45,18 @@ from entrenous_wire.messages import (
     Hello,
     Kind,
     Leave,
+    Letter,
     Live,
     LiveCall,
     Login,
+    NoLetters,
     Publish,
     Published,
     Register,
     RegistrationPolicy,
     Resume,
     Send,
+    Taken,
     TurnRequest,
     Welcome,
 )
@@ -646,6 +654,71 @@ def test_requests_are_bounded() -> None:
     assert last == RequestFailed(numbers[-1], ErrorCode.TOO_MANY, "Too many requests wait for the server.")
 
 
+# --- what is stored ---
+
+
+def stored(number: int) -> Send:
+    id_ = number.to_bytes(16)
+    return Send(id=id_, to="bob@x.example", device="b" * 16, call=id_, kind=Kind.MESSAGE, body=bytes(1024))
+
+
+def test_a_message_that_is_stored_is_done_when_it_is_accepted() -> None:
+    play = up()
+    play.session.send(stored(1), play.now)
+    play.expect(Transmit(stored(1)))
+    play.hear(Accepted(id=stored(1).id)).expect(SendDelivered(stored(1).id))
+    assert play.session.held == 0
+    play.reconnect(WELCOME).expect(SessionUp(resumed=False))
+
+
+def test_a_full_mailbox_is_the_end_of_a_message() -> None:
+    play = up()
+    play.session.send(stored(1), play.now)
+    play.session.drain()
+    play.hear(Error(code=ErrorCode.MAILBOX_FULL, message="Full.", id=stored(1).id))
+    play.expect(SendFailed(stored(1).id, ErrorCode.MAILBOX_FULL, "Full."))
+
+
+def test_a_stored_message_and_those_of_calls_do_not_wait_for_each_other() -> None:
+    play = up()
+    play.session.send(stored(1), play.now)
+    play.session.drain()
+    play.hear(Error(code=ErrorCode.UNAVAILABLE, message="Later.", id=stored(1).id, retry_after=5.0)).expect()
+    assert not play.session.holds_for("bob@x.example", "b" * 16)
+    play.session.send(send(2), play.now)
+    play.expect(Transmit(send(2)))
+    play.wait(5.0).expect(Transmit(stored(1)))
+
+
+def test_letters_come_as_often_as_the_server_says_them_and_are_taken_when_they_are_in_hand() -> None:
+    play, letter = up(), Letter(id=b"l" * 16, body=bytes(1024))
+    play.hear(letter, letter, NoLetters()).expect(LetterArrived(letter), LetterArrived(letter), NothingStored())
+    play.session.taken([letter.id])
+    play.expect(Transmit(Taken(ids=[letter.id])))
+    play.lose()
+    play.session.taken([letter.id])
+    play.expect()
+
+
+def test_the_wish_to_delete_the_account_is_signed_for_each_connection_and_is_the_end() -> None:
+    play = up()
+    signed: list[bytes] = []
+    number = play.session.delete_account(lambda proof: signed.append(proof) or b"d" * 64, play.now)
+    wish = Transmit(DeleteAccount(request=number, signature=b"d" * 64))
+    play.expect(wish)
+    play.reconnect(WELCOME).expect(SessionUp(resumed=False), wish)
+    assert signed == [deletion_proof(SERVER, HELLO.nonce, "anna@x.example")] * 2
+    play.hear(Deleted(request=number + 1)).expect()
+    assert (play.session.phase, play.session.dropped) == (Phase.UP, 1)
+    deleted = Deleted(request=number)
+    play.hear(deleted).expect(
+        RequestAnswered(number, deleted),
+        CloseTransport(),
+        GaveUp(ErrorCode.UNKNOWN_USER, "The account was deleted."),
+    )
+    assert play.session.phase is Phase.OVER
+
+
 # --- the end, and what does not belong ---
 
 
@@ -677,6 +750,9 @@ EVERYTHING: list[FromServer] = [
     WELCOME,
     Accepted(id=b"?" * 16, record=RECORD),
     Delivered(id=b"?" * 16),
+    Letter(id=b"?" * 16, body=bytes(1024)),
+    NoLetters(),
+    Deleted(request=9),
     deliver(1, 1),
     Published(request=9),
     Error(code=ErrorCode.MALFORMED, message="What?"),

@@ -343,7 +343,12 @@ async def test_after_calls_nothing_about_them_is_left_but_start_and_duration(tmp
         for needle in ("alice-the-caller", "bob-the-callee", alice.device, bob.device, server.name, "127.0.0.1"):
             assert not [name for name in ("usage", "log", "metrics") if needle.encode() in everywhere[name]], needle
         assert b"127.0.0.1" not in usage + log + page
-        assert {path.name for path in server.data.iterdir()} == {"accounts.sqlite3", "usage.sqlite3", "server.lock"}
+        assert {path.name for path in server.data.iterdir()} == {
+            "accounts.sqlite3",
+            "usage.sqlite3",
+            "server.lock",
+            "message-secret",
+        }
 
 
 # --- starting ---

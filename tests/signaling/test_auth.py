@@ -19,6 +19,7 @@ from entrenous_signaling.auth import (
 from entrenous_signaling.store.requests import Account as StoredAccount
 from entrenous_signaling.store.requests import DeviceOutcome, RegisterOutcome, StoredDevice
 from entrenous_wire.certificate import HYBRID_KEY_BYTES, SignedPrekey
+from entrenous_wire.limits import MAX_LETTER_DAYS
 from entrenous_wire.messages import ErrorCode, Hello, RegistrationPolicy
 from world.hubworld import SERVER, account
 
@@ -86,11 +87,20 @@ def test_devices_are_shown_while_certificate_and_prekey_hold() -> None:
     assert [entry.prekey for entry in reachable_devices(StoredAccount(KEY, (both,)), 60.0)] == [ALICE.prekey]
     for device, now in (
         (StoredDevice(ALICE.device, ALICE.certificate, ()), 1.0),
-        (StoredDevice(ALICE.device, ALICE.certificate, (expired,)), 60.0),
+        (StoredDevice(ALICE.device, ALICE.certificate, (expired,)), 50.0 + MAX_LETTER_DAYS * 86_400),
         (StoredDevice(EVE.device, EVE.certificate, (EVE.prekey,)), 1.0),
         (both, 2.0**34),
     ):
         assert reachable_devices(StoredAccount(KEY, (device,)), now) == []
+
+
+def test_a_device_that_is_away_for_long_is_shown_with_its_last_prekey() -> None:
+    """A ring is not sealed to it; what is stored for the device is."""
+    older, newer = (
+        SignedPrekey.issue(ALICE.device_key, number, number * 50, bytes(HYBRID_KEY_BYTES)).raw for number in (1, 2)
+    )
+    away = StoredDevice(ALICE.device, ALICE.certificate, (older, newer))
+    assert [entry.prekey for entry in reachable_devices(StoredAccount(KEY, (away,)), 1000.0)] == [newer]
 
 
 def test_every_outcome_of_the_store_has_its_error() -> None:

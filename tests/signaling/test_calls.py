@@ -495,7 +495,7 @@ def test_a_token_that_another_record_has_is_not_taken() -> None:
 
 
 def test_an_account_has_a_bounded_number_of_calls_open() -> None:
-    world = HubWorld(HubSettings(name=SERVER, bounds=Bounds(open_records=3)))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=Bounds(open_records=3)))
     alice, bob, eve = world.register(ALICE), world.register(BOB), world.register(EVE)
     calls = [bytes([number]) * 16 for number in range(4)]
     for call in calls[:3]:

@@ -12,6 +12,8 @@ from entrenous_signaling import sockets
 from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.meters import UpgradeRefusal
+from entrenous_signaling.outputs import CloseCode
+from entrenous_signaling.store.requests import Removed
 from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
 from entrenous_wire.messages import Accepted, Deliver, Kind, Welcome
 from world.edgeworld import SERVER, EdgeWorld, edge_world
@@ -113,3 +115,13 @@ async def test_a_mistake_inside_hurts_one_input_only(
             await wire.hear(Welcome)
     assert "internal-error" in caplog.text
     assert "alice" not in caplog.text
+
+
+async def test_an_account_that_the_operator_removes_is_sent_away(tmp_path: Path) -> None:
+    async with edge_world(tmp_path) as world, world.connected() as bob:
+        await bob.register(BOB)
+        removed, sessions = await world.edge.remove_account(BOB.username)
+        assert isinstance(removed, Removed)
+        assert (removed.devices, sessions) == (1, 1)
+        assert await bob.closed() == CloseCode.DELETED
+        assert await world.edge.remove_account(BOB.username) == (None, 0)

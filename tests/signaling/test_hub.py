@@ -63,7 +63,7 @@ def test_a_request_for_an_unknown_user_names_the_request() -> None:
 def test_relay_credentials_or_a_clear_no() -> None:
     _, alice, _ = two()
     assert refused(alice.say(TurnRequest(request=1))) is ErrorCode.NO_RELAY
-    world = HubWorld(HubSettings(name=SERVER, relay=Relay(("turn:192.0.2.1:3478",), b"secret")))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), relay=Relay(("turn:192.0.2.1:3478",), b"secret")))
     answer = world.register(ALICE).say(TurnRequest(request=2)).hear(Turn)
     assert answer.urls == ["turn:192.0.2.1:3478"]
     assert answer.username.startswith(f"{int(world.now) + 600}:")
@@ -72,7 +72,7 @@ def test_relay_credentials_or_a_clear_no() -> None:
 
 def test_who_goes_on_over_the_limits_is_cut_and_can_resume() -> None:
     bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=1.0), refusals=5)
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     world.register(ALICE).drop()
     world.advance(1)
     node, welcome = world.login(ALICE)
@@ -163,7 +163,7 @@ def test_nothing_that_happens_raises(steps: list[tuple[int, FromNode | str | byt
 
 def test_acknowledgements_that_answer_nothing_are_charged_like_any_message() -> None:
     bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=4.0), refusals=5)
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     alice, bob = world.register(ALICE), world.register(BOB)
     for number in range(1, 4):
         alice.say(ALICE.send(number, BOB))
@@ -178,7 +178,7 @@ def test_acknowledgements_that_answer_nothing_are_charged_like_any_message() -> 
 
 def test_leaving_and_coming_back_does_not_fill_the_bucket_of_the_account() -> None:
     bounds = Bounds(account_rate=Rate(per_second=1.0, burst=3.0), directory_rate=Rate(per_second=1.0, burst=1.0))
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     alice = world.register(ALICE)
     alice.say(TurnRequest(request=1), TurnRequest(request=2), Leave())
     again, _ = world.login(ALICE)
@@ -197,7 +197,7 @@ def test_leaving_and_coming_back_does_not_fill_the_bucket_of_the_account() -> No
 
 def test_what_an_account_looks_up_and_publishes_has_a_rate_of_its_own() -> None:
     bounds = Bounds(directory_rate=Rate(per_second=1.0, burst=2.0))
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     world.register(ALICE)
     bob = world.register(BOB)
     phone, _ = world.login(BOB_PHONE)
@@ -212,7 +212,9 @@ def test_what_an_account_looks_up_and_publishes_has_a_rate_of_its_own() -> None:
 
 def test_relay_credentials_have_a_rate_of_their_own_for_all_devices_of_an_account() -> None:
     bounds = Bounds(relay_rate=Rate(per_second=0.5, burst=2.0))
-    world = HubWorld(HubSettings(name=SERVER, relay=Relay(("turn:192.0.2.1:3478",), b"secret"), bounds=bounds))
+    world = HubWorld(
+        HubSettings(name=SERVER, message_key=bytes(32), relay=Relay(("turn:192.0.2.1:3478",), b"secret"), bounds=bounds)
+    )
     alice = world.register(ALICE)
     bob = world.register(BOB)
     phone, _ = world.login(BOB_PHONE)

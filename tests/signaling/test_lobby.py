@@ -132,7 +132,7 @@ def test_a_certified_device_comes_in_by_login_and_there_are_at_most_eight() -> N
 
 @pytest.mark.parametrize("policy", RegistrationPolicy)
 def test_the_policy_says_who_may_register(policy: RegistrationPolicy) -> None:
-    world = HubWorld(HubSettings(name=SERVER, registration=policy))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), registration=policy))
     node, hello = world.connect()
     node.say(ALICE.register(hello))
     match policy:
@@ -205,7 +205,7 @@ def test_wrong_keys_names_and_invites_count_as_failures_and_lost_sessions_do_not
 
 def test_an_address_registers_no_more_than_its_rate_and_takes_nothing_from_others() -> None:
     bounds = Bounds(registration_rate=Rate(per_second=1.0, burst=2.0))
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     where = origin(world)
     node, hello = world.connect(where)
     node.say(ALICE.register(hello)).hear(Welcome)

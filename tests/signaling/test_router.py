@@ -138,7 +138,7 @@ def test_what_became_of_messages_is_told_on_coming_back() -> None:
 
 def test_over_the_rate_nothing_overtakes_the_refused_message() -> None:
     bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=2.0))
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     world.register(ALICE).drop()
     bob = world.register(BOB)
     alice, _ = world.login(ALICE)
@@ -156,7 +156,7 @@ def test_over_the_rate_nothing_overtakes_the_refused_message() -> None:
 
 def test_a_refused_message_that_never_comes_again_blocks_only_for_a_while() -> None:
     bounds = Bounds(sender_messages=1)
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     alice, bob = world.register(ALICE), world.register(BOB)
     alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB), ALICE.send(3, BOB))
     alice.hear(Accepted)
@@ -170,7 +170,7 @@ def test_a_refused_message_that_never_comes_again_blocks_only_for_a_while() -> N
 
 def test_a_reader_that_acknowledges_nothing_gets_one_window_and_its_senders_a_full_queue() -> None:
     bounds = Bounds(window_bytes=4096, queue_messages=10)
-    world = HubWorld(HubSettings(name=SERVER, bounds=bounds))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     alice, bob = world.register(ALICE), world.register(BOB)
     alice.say(*(ALICE.send(number, BOB) for number in range(12)))
     assert len(bob.heard) == 4

@@ -73,7 +73,7 @@ class EdgeWorld:
 async def edge_world(folder: Path, max_connections: int = 100) -> AsyncIterator[EdgeWorld]:
     """Run an edge in `folder`, an empty directory."""
     clock, meters = SteadyClock(), Meters()
-    hub = Hub(HubSettings(name=SERVER), os.urandom, clock.now(), [])
+    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32)), os.urandom, clock.now(), [])
     store = Store(Databases(folder / "data"))
     access = StoreAccess(store, meters)
     admission = Admission(

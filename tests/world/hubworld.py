@@ -9,8 +9,8 @@ from entrenous_signaling.addresses import Origin
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.outputs import Close, Execute, Output, Transmit
 from entrenous_signaling.settings import HubSettings
-from entrenous_signaling.store.requests import StoreRequest
-from entrenous_wire.messages import Error, ErrorCode, FromNode, FromServer, Hello, Welcome
+from entrenous_signaling.store.requests import StoreMessage, StoreRequest
+from entrenous_wire.messages import Error, ErrorCode, FromNode, FromServer, Hello, NoLetters, Welcome
 
 from .memorystore import MemoryStore
 from .wirenode import Account
@@ -28,6 +28,8 @@ class HubNode:
         self.number = number
         self.heard: list[FromServer] = []
         self.closed: int | None = None
+        self.read_all = 0
+        """How often it was told that nothing is stored for it; kept apart, since it comes after every login."""
 
     def say(self, *messages: FromNode) -> HubNode:
         """Say messages, one after the other."""
@@ -61,7 +63,7 @@ class HubWorld:
     """
 
     def __init__(self, settings: HubSettings | None = None) -> None:
-        self.settings = settings or HubSettings(name=SERVER)
+        self.settings = settings or HubSettings(name=SERVER, message_key=bytes(32))
         self.now = START
         self.store = MemoryStore()
         self.store_fails = False
@@ -82,7 +84,10 @@ class HubWorld:
             match output:
                 case Transmit(number, message):
                     assert self.nodes[number].closed is None
-                    self.nodes[number].heard.append(message)
+                    if isinstance(message, NoLetters):
+                        self.nodes[number].read_all += 1
+                    else:
+                        self.nodes[number].heard.append(message)
                 case Close(number, code):
                     self.nodes[number].closed = code
                 case Execute(ticket, request):
@@ -140,6 +145,11 @@ def account(username: str, device: str = "00000000000000aa", identity: str = "")
 
 ALICE, BOB, BOB_PHONE, EVE = account("alice"), account("bob"), account("bob", "00000000000000bb"), account("eve")
 CALL = b"c" * 16
+
+
+def stored(world: HubWorld) -> list[StoreMessage]:
+    """All messages that wait in the store."""
+    return [message for messages in world.store.messages.values() for message in messages.values()]
 
 
 def refused(node: HubNode) -> ErrorCode:

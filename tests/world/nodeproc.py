@@ -24,6 +24,7 @@ from entrenous import (
     Ended,
     Node,
     NodeConfig,
+    Notice,
     Profile,
     Recorder,
     Sink,
@@ -65,7 +66,7 @@ class NodeProcess:
         return self._process.pid
 
     def tell(self, **command: object) -> None:
-        """Say what it is to do: `do` is `add`, `call`, `accept`, `hang-up`, `stats` or `heard`; see `_Talker`."""
+        """Say what it is to do, see `_Talker`: `do` is add, call, accept, hang-up, delete-account, stats or heard."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
@@ -180,6 +181,9 @@ class _Talker:
                 if self._call is not None:
                     await self._call.hang_up()
                 _say("Quiet")
+            elif command["do"] == "delete-account":
+                await self._node.delete_account()
+                _say("Deleted")
             else:
                 assert self._call is not None
                 await self._tell(self._call, command)
@@ -204,6 +208,11 @@ class _Talker:
             if not self._options["patient"]:
                 await call.accept(send=self._source(), receive=self._sink())
 
+    async def watch(self) -> None:
+        """Say what the node tells beside its calls."""
+        async for notice in self._node.notices():
+            _say(type(notice).__name__, **{name: str(value) for name, value in _details(notice).items()})
+
     def _follow(self, call: Call) -> None:
         self._call = call
         self._node.spawn(self._tell_of(call))
@@ -226,7 +235,7 @@ class _Talker:
         return None if self._options["record"] is None else Recorder(self._options["record"])
 
 
-def _details(event: CallEvent) -> dict[str, object]:
+def _details(event: CallEvent | Notice) -> dict[str, object]:
     of = event.outcome if isinstance(event, Ended) else event
     found = {field.name: getattr(of, field.name) for field in fields(of)}
     if "at" in found:
@@ -261,6 +270,7 @@ async def _main(server: str, username: str, options: dict[str, Any]) -> None:
     async with Node(config, profile=account, timeouts=timeouts) as node:
         talker = _Talker(node, options)
         node.spawn(talker.answer())
+        node.spawn(talker.watch())
         _say("Ready", card=str(node.card), address=str(node.address))
         await talker.obey(lines)
 

@@ -52,7 +52,10 @@ class SimServer:
     def start(self) -> None:
         """A process starts over what the store holds."""
         self._hub = Hub(
-            HubSettings(name=SERVER), self._draw.randbytes, self._clock.now, list(self.store.open_rows.values())
+            HubSettings(name=SERVER, message_key=bytes(32)),
+            self._draw.randbytes,
+            self._clock.now,
+            list(self.store.open_rows.values()),
         )
         self._arm()
 

@@ -17,13 +17,15 @@ from entrenous_wire.addresses import Address
 from entrenous_wire.certificate import HYBRID_KEY_BYTES, DeviceCertificate, SignedPrekey
 from entrenous_wire.codec import decode_from_server, encode
 from entrenous_wire.limits import SUBPROTOCOL
-from entrenous_wire.login import login_proof, registration_proof
+from entrenous_wire.login import deletion_proof, login_proof, registration_proof
 from entrenous_wire.messages import (
+    DeleteAccount,
     FromServer,
     Hello,
     Kind,
     Login,
     Message,
+    NoLetters,
     Register,
     Resume,
     Send,
@@ -108,6 +110,15 @@ class Account:
             id=number.to_bytes(16, "big"), to=to.address, device=to.device, call=call, kind=kind, body=bytes(size)
         )
 
+    def message(self, number: int, to: Account, size: int = 1024) -> Send:
+        """A message to be stored for another device; `number` becomes its id."""
+        return self.send(number, to, Kind.MESSAGE, call=number.to_bytes(16, "big"), size=size)
+
+    def delete(self, hello: Hello, request: int = 1) -> DeleteAccount:
+        """The wish to delete the account, on the connection of that greeting."""
+        proof = deletion_proof(self.server, hello.nonce, self.address)
+        return DeleteAccount(request=request, signature=self.identity_key.sign(proof).signature)
+
 
 class Wire:
     """A connection to a real server.
@@ -126,13 +137,18 @@ class Wire:
         await self.socket.send_str(encode(message))
 
     async def hear(self, kind: type[Answer]) -> Answer:
-        """The next message, which must be of that kind."""
+        """The next message, which must be of that kind; that nothing is stored is only heard when it is asked for."""
+        message = await self._next()
+        while isinstance(message, NoLetters) and kind is not NoLetters:
+            message = await self._next()
+        assert isinstance(message, kind), message
+        return message
+
+    async def _next(self) -> FromServer:
         async with asyncio.timeout(WAIT_SECONDS):
             frame = await self.socket.receive()
         assert frame.type is aiohttp.WSMsgType.TEXT, frame
-        message: FromServer = decode_from_server(frame.data)
-        assert isinstance(message, kind), message
-        return message
+        return decode_from_server(frame.data)
 
     async def closed(self) -> int:
         """Wait until the server closes, skipping what it says before; returns the close code."""

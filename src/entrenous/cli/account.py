@@ -1,4 +1,4 @@
-"""`entrenous register` and `entrenous whoami`: the account on this machine."""
+"""`entrenous register`, `entrenous whoami` and `entrenous account`: the account on this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from entrenous import Address, KeystoreError, register
+from entrenous import Address, KeystoreError, delete_account, register
 
 from .options import (
     NODE_FILE,
@@ -96,6 +96,8 @@ def whoami_command(output: Output, qr: bool, profile: Path, passphrase_file: Pat
     output.line(f"Server   {config.url}")
     output.line(f"Profile  {profile}")
     output.line(f"Contacts {len(account.contacts)}")
+    if account.deleted:
+        output.line("Deleted  This account was deleted at its server: nobody can log in with it.")
     if qr:
         output.qr(str(account.card))
     output.json(
@@ -106,5 +108,47 @@ def whoami_command(output: Output, qr: bool, profile: Path, passphrase_file: Pat
             "server": config.url,
             "profile": profile,
             "contacts": len(account.contacts),
+            "deleted": account.deleted,
         }
     )
+
+
+@click.group("account")
+def account_group() -> None:
+    """The account at its server.
+
+    \b
+    Examples:
+      entrenous account delete
+    """
+
+
+@account_group.command("delete")
+@click.option("--confirm", metavar="ADDRESS", help="Your own address, instead of being asked for it.")
+@profile_option
+@passphrase_option
+@json_option
+@click.pass_obj
+def delete_command(output: Output, confirm: str | None, profile: Path, passphrase_file: Path | None) -> None:
+    """Delete the account for good.
+
+    The server forgets the name, the public keys of all its devices, and everything that waits for them. Nobody can
+    reach you by this address any more, and anybody may register the name; who has you among their contacts is warned
+    that the key is another one then. The profile on this machine stays, and says that its account was deleted.
+
+    \b
+    Examples:
+      entrenous account delete
+      entrenous account delete --confirm bob@calls.example.org
+    """
+    config, account = open_account(profile, passphrase_file)
+    account.ensure_usable()
+    if confirm is None:
+        if not output.interactive:
+            raise click.UsageError("There is no terminal to ask on: repeat your address with --confirm.")
+        confirm = click.prompt(f"This deletes {account.address} for good. Type the address to confirm", err=True)
+    if confirm.strip() != str(account.address):
+        raise click.UsageError("That is not the address of this account: nothing was deleted.")
+    asyncio.run(delete_account(config, account))
+    output.line(f"{account.address} is deleted. Its keys are still in {profile}; remove the folder when you like.")
+    output.json({"address": account.address, "deleted": True, "profile": profile})

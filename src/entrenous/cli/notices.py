@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from entrenous import KeyChanged, MissedCall, Node, Notice, ServerBack, ServerLost
 
 from .output import Output, event_name, plain
@@ -15,6 +17,9 @@ def notice_sentence(notice: Notice) -> str:
                 f"The identity key of {address} has changed; calls with them are blocked. If they confirm it: "
                 f"entrenous contacts accept-new-key {address}"
             )
+        case MissedCall(address=address, called_at=float(then), video=video):
+            moment = time.strftime("%Y-%m-%d at %H:%M", time.localtime(then))
+            return f"While you were away {address} called{' with picture' if video else ''}, on {moment}."
         case MissedCall(address=address, sentence=why):
             return f"Missed a call of {address}." + (f" {why}" if why else "")
         case ServerLost(sentence=sentence):

@@ -13,7 +13,7 @@ import click
 
 from entrenous import EntrenousError
 
-from .account import register_command, whoami_command
+from .account import account_group, register_command, whoami_command
 from .calling import answer_command, call_command
 from .contacts import contacts_group
 from .demo import demo_command
@@ -56,6 +56,7 @@ for command in (
     demo_command,
     register_command,
     whoami_command,
+    account_group,
     contacts_group,
     call_command,
     answer_command,

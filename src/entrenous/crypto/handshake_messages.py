@@ -78,7 +78,8 @@ class MediaKinds(IntFlag):
     SCREEN = 4
 
 
-_ALL_KINDS: Final = MediaKinds.AUDIO | MediaKinds.VIDEO | MediaKinds.SCREEN
+ALL_KINDS: Final = MediaKinds.AUDIO | MediaKinds.VIDEO | MediaKinds.SCREEN
+"""Every kind there is."""
 
 
 def commitment(nonce: bytes) -> bytes:
@@ -144,7 +145,7 @@ class RingFields:
             raise RemoteProtocolError("A ring has an unknown version.")
         call_id, sent_at_ms = reader.take(CALL_ID_BYTES), reader.number(8)
         kinds = reader.number(1)
-        if not 0 < kinds <= _ALL_KINDS:
+        if not 0 < kinds <= ALL_KINDS:
             raise RemoteProtocolError("A ring names unknown media kinds, or none.")
         fields = cls(
             call_id=call_id,
@@ -155,7 +156,7 @@ class RingFields:
             answer_key=reader.take(HYBRID_KEY_BYTES),
             callee_identity=reader.take(32),
             callee_device=reader.take(8).hex(),
-            callee=_address(reader.text(MAX_ADDRESS_LENGTH)),
+            callee=parse_address(reader.text(MAX_ADDRESS_LENGTH)),
             certificate=reader.sized(MAX_CERTIFICATE_BYTES),
         )
         reader.take(SIGNATURE_BYTES)
@@ -267,11 +268,12 @@ def _leg_offer(data: bytes) -> LegOffer | None:
     return message
 
 
-def _address(text: str) -> Address:
+def parse_address(text: str) -> Address:
+    """The address in a signed message, in its one spelling; raises RemoteProtocolError."""
     try:
         address = Address.parse(text)
     except ValueError:
-        raise RemoteProtocolError("The address in a ring is none.") from None
+        raise RemoteProtocolError("The address in a signed message is none.") from None
     if str(address) != text:
-        raise RemoteProtocolError("The address in a ring is not written in its one spelling.")
+        raise RemoteProtocolError("The address in a signed message is not written in its one spelling.")
     return address

@@ -24,6 +24,7 @@ from entrenous_wire.certificate import (
     same_key,
     verify_signature,
 )
+from entrenous_wire.limits import MAX_LETTER_DAYS
 
 Entropy = Callable[[int], bytes]
 """Gives that many random bytes: `os.urandom`, or something reproducible in a test."""
@@ -31,6 +32,9 @@ Entropy = Callable[[int], bytes]
 SEED_BYTES: Final = 32
 CERTIFICATE_SECONDS: Final = 90 * 86_400
 """How long a device certificate holds."""
+
+KEEP_EXPIRED_SECONDS: Final = MAX_LETTER_DAYS * 86_400
+"""How long a device keeps the private half of an expired prekey at most, for what was stored while it was away."""
 
 RENEW_SECONDS: Final = 30 * 86_400
 """A certificate with less than this left is replaced."""
@@ -118,7 +122,7 @@ class VerifiedDevice:
     def verify(
         cls, address: Address, identity_key: bytes, certificate: bytes, prekey: bytes, now: float
     ) -> VerifiedDevice:
-        """Verify what a server says about a device.
+        """Verify what a server says about a device; its prekey may have expired, see `can_ring`.
 
         Args:
             address: who is to be called.
@@ -128,18 +132,27 @@ class VerifiedDevice:
             now: Unix seconds.
 
         Raises:
-            VerificationError: it is malformed, expired, someone else's, or not signed by whom it should be.
+            VerificationError: it is malformed, someone else's, or not signed by whom it should be; the certificate
+                has expired, or the prekey for so long that its device may have forgotten it.
         """
         try:
             parsed = DeviceCertificate.parse(certificate)
             parsed.verify(identity_key, now)
             signed = SignedPrekey.parse(prekey)
-            signed.verify(parsed.device_key, now)
+            signed.verify(parsed.device_key, now - KEEP_EXPIRED_SECONDS)
         except CertificateError as error:
             raise VerificationError(str(error)) from None
         if parsed.address != address:
             raise VerificationError("The device certificate is for another account.")
         return cls(parsed, signed)
+
+    def can_ring(self, now: float) -> bool:
+        """Whether a ring may be sealed to its prekey at `now` (Unix seconds).
+
+        A device that has not published a newer one is away: it can be left word, which it opens with what it has
+        kept (`prekeys`), and nothing that is alive shall hang on an old key.
+        """
+        return now < self.prekey.not_after
 
 
 def verify_certificate(certificate: bytes, now: float, identity_key: bytes | None = None) -> DeviceCertificate:

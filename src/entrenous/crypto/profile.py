@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -26,6 +26,31 @@ from entrenous_wire.certificate import CertificateError, DeviceCertificate
 Seed = Annotated[bytes, msgspec.Meta(min_length=SEED_BYTES, max_length=SEED_BYTES)]
 
 
+MAX_SEEN: Final = 1024
+"""Ids of calls and messages that are remembered: more than a server stores for one device."""
+
+MAX_UNTOLD: Final = 512
+"""Missed calls that nobody was told of yet."""
+
+
+class UntoldCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A missed call of which the person was not told yet.
+
+    Args:
+        address: who called.
+        at: Unix seconds, by the caller's clock.
+        video: whether with picture.
+    """
+
+    address: str
+    at: float
+    video: bool
+
+    def __repr__(self) -> str:
+        """Without the caller."""
+        return "UntoldCall()"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Credentials:
     """What a device needs to take part in a call.
@@ -33,7 +58,7 @@ class Credentials:
     Args:
         certificate: its certificate.
         device: its key.
-        prekeys: its prekeys with their private halves, newest first.
+        prekeys: its prekeys with their private halves, newest first, expired ones last.
     """
 
     certificate: DeviceCertificate
@@ -53,9 +78,12 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         device_seed: 32 bytes.
         device_id: 16 hexadecimal digits.
         certificate: `DeviceCertificate.raw`.
-        prekeys: newest first.
+        prekeys: newest first, expired ones last.
         contacts: by address; never changed in place.
         registered: whether the server is known to have the account; until then registering may be repeated.
+        deleted: whether the account was deleted at its server: nobody can log in with it any more.
+        seen: ids of messages that were taken and of calls that rang here, oldest first, so that each is told once.
+        untold: missed calls that the person is still to be told of, oldest first.
     """
 
     address: str
@@ -66,6 +94,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prekeys: tuple[Prekey, ...]
     contacts: dict[str, Contact] = {}
     registered: bool = False
+    deleted: bool = False
+    seen: tuple[bytes, ...] = ()
+    untold: tuple[UntoldCall, ...] = ()
 
     def __repr__(self) -> str:
         """Without keys and contacts."""
@@ -124,9 +155,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """What the call handshake needs."""
         return Credentials(DeviceCertificate.parse(self.certificate), self.device, self.prekeys)
 
-    def published_prekeys(self) -> list[bytes]:
-        """What is published at the server: `SignedPrekey.raw`, newest first."""
-        return [key.signed for key in self.prekeys]
+    def published_prekeys(self, now: float) -> list[bytes]:
+        """What is published at the server at `now` (Unix seconds): `SignedPrekey.raw`, newest first."""
+        return [key.signed for key in prekey_rules.without_expired(self.prekeys, now)]
 
     def refreshed(self, now: float, entropy: Entropy) -> Profile:
         """The same profile with prekeys rotated and the certificate renewed where due; itself when nothing is.
@@ -148,6 +179,28 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def as_registered(self) -> Profile:
         """The same profile, known to its server."""
         return msgspec.structs.replace(self, registered=True)
+
+    def as_deleted(self) -> Profile:
+        """The same profile after its account was deleted: nothing is kept that was of use with the server alone."""
+        return msgspec.structs.replace(self, deleted=True, prekeys=(), seen=(), untold=())
+
+    def without_expired_prekeys(self, now: float) -> Profile:
+        """The same profile after everything stored for it was taken; itself when no prekey has expired."""
+        return msgspec.structs.replace(self, prekeys=prekey_rules.without_expired(self.prekeys, now))
+
+    def having_seen(self, *ids: bytes) -> Profile:
+        """The same profile that remembers these ids, in place of the oldest when there are too many."""
+        kept = [known for known in self.seen if known not in ids]
+        return msgspec.structs.replace(self, seen=(*kept, *ids)[-MAX_SEEN:])
+
+    def with_untold(self, call: UntoldCall) -> Profile:
+        """The same profile with a missed call that the person is to be told of."""
+        return msgspec.structs.replace(self, untold=(*self.untold, call)[-MAX_UNTOLD:])
+
+    def having_told(self, address: Address, at: float) -> Profile:
+        """The same profile after the person was told that `address` called at `at`; who called is forgotten."""
+        kept = tuple(call for call in self.untold if (call.address, call.at) != (str(address), at))
+        return msgspec.structs.replace(self, untold=kept)
 
     def _certificate(self) -> DeviceCertificate:
         try:

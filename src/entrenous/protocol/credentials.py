@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from entrenous_wire.limits import PROTOCOL_VERSION
-from entrenous_wire.login import login_proof
+from entrenous_wire.login import deletion_proof, login_proof
 from entrenous_wire.messages import Error, ErrorCode, Hello, Login, Register
 
 MAX_SENTENCE: Final = 300
@@ -45,6 +45,10 @@ class Credentials:
         if PROTOCOL_VERSION not in hello.versions:
             return f"{self.server} does not speak version {PROTOCOL_VERSION} of the protocol."
         return None
+
+    def deletion_proof(self, hello: Hello) -> bytes:
+        """What the identity key signs to delete the account, on the connection of a greeting without objection."""
+        return deletion_proof(hello.server, hello.nonce, self.address)
 
     def login(self, hello: Hello) -> Login:
         """The login for a greeting without objection."""

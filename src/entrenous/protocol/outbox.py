@@ -3,7 +3,8 @@
 ::
 
     hold ──> waiting ──say──> said ──accepted──> queued at the server ──delivered──> forgotten
-                ^               │                         │
+                ^               │                         │                            ^
+                │               │ ──accepted, of a `message`: it is on disk there ─────┘
                 └─ new login, resume, or refused for now ─┘
 
 Everything that is not delivered is said again, in its order, after *every* login and resume, even what the server
@@ -31,6 +32,9 @@ MAX_REMEMBERED: Final = 4096
 Receiver = tuple[str, str]
 """Address and device id."""
 
+_Lane = tuple[str, str, bool]
+"""A receiver, and whether it is about what is stored for it: that is in no order with what belongs to calls."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -39,6 +43,11 @@ class _Held:
     said: bool = False
     confirmed: bool = False
     """Whether the server has accepted it once, so that its call record was on disk."""
+
+    @property
+    def lane(self) -> _Lane:
+        """Within which nothing overtakes."""
+        return self.message.to, self.message.device, self.message.kind is Kind.MESSAGE
 
 
 class Outbox:
@@ -51,7 +60,7 @@ class Outbox:
     def __init__(self, hold_seconds: float) -> None:
         self._hold_seconds = hold_seconds
         self._held: OrderedDict[bytes, _Held] = OrderedDict()
-        self._refused_until: dict[Receiver, float] = {}
+        self._refused_until: dict[_Lane, float] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -62,15 +71,15 @@ class Outbox:
         While a server is away, a live call whose network changes again and again fills much room with addresses.
         They must not keep out what calls begin and end with.
         """
-        room = MAX_HELD - RESERVED if message.kind is Kind.SIGNAL else MAX_HELD
+        room = MAX_HELD - RESERVED if message.kind in (Kind.SIGNAL, Kind.MESSAGE) else MAX_HELD
         if len(self._held) >= room:
             return False
         self._held[message.id] = _Held(message, now + self._hold_seconds)
         return True
 
     def holds_for(self, receiver: Receiver) -> bool:
-        """Whether a message to that device is still on its way."""
-        return any((held.message.to, held.message.device) == receiver for held in self._held.values())
+        """Whether a message of a call to that device is still on its way."""
+        return any(held.lane == (*receiver, False) for held in self._held.values())
 
     def holds_end(self, call: bytes) -> bool:
         """Whether an `end` of that call is still on its way."""
@@ -109,8 +118,7 @@ class Outbox:
         if held is None:
             return False
         held.said = False
-        receiver = (held.message.to, held.message.device)
-        self._refused_until[receiver] = max(until, self._refused_until.get(receiver, until))
+        self._refused_until[held.lane] = max(until, self._refused_until.get(held.lane, until))
         return True
 
     def rewind(self) -> None:
@@ -121,10 +129,10 @@ class Outbox:
 
     def take_sayable(self, now: float) -> list[Send]:
         """What may be said now and is not yet, in order; it counts as said from here on."""
-        self._refused_until = {receiver: until for receiver, until in self._refused_until.items() if until > now}
+        self._refused_until = {lane: until for lane, until in self._refused_until.items() if until > now}
         sayable = []
         for held in self._held.values():
-            if not held.said and (held.message.to, held.message.device) not in self._refused_until:
+            if not held.said and held.lane not in self._refused_until:
                 held.said = True
                 sayable.append(held.message)
         return sayable

@@ -5,12 +5,27 @@ A request is asked again after a new login or resume, and after a refusal for no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from entrenous_wire.messages import FetchDevices, Publish, TurnRequest
 
-Request = FetchDevices | Publish | TurnRequest
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The wish to delete the account; it is signed anew for each connection on which it is said.
+
+    Args:
+        request: its number.
+        sign: signs bytes with the identity key.
+    """
+
+    request: int
+    sign: Callable[[bytes], bytes] = field(repr=False)
+
+
+Request = FetchDevices | Publish | TurnRequest | Deletion
 
 MAX_REQUESTS: Final = 64
 """Requests that may wait for an answer at a time."""

@@ -21,6 +21,8 @@ from typing import assert_never
 from entrenous_wire.messages import (
     Accepted,
     Ack,
+    DeleteAccount,
+    Deleted,
     Deliver,
     Delivered,
     Devices,
@@ -32,12 +34,15 @@ from entrenous_wire.messages import (
     Hello,
     Kind,
     Leave,
+    Letter,
     Live,
     LiveCall,
+    NoLetters,
     Publish,
     Published,
     Resume,
     Send,
+    Taken,
     Turn,
     TurnRequest,
     Welcome,
@@ -48,12 +53,14 @@ from .credentials import Credentials, is_final, sentence_of
 from .deadlines import Deadlines, Timeouts
 from .outbox import Inbox, Outbox
 from .records import Records
-from .requests import Request, Requests
+from .requests import Deletion, Request, Requests
 from .session_outputs import (
     Answer,
     Arrived,
     CloseTransport,
     GaveUp,
+    LetterArrived,
+    NothingStored,
     OpenTransport,
     RequestAnswered,
     RequestFailed,
@@ -194,6 +201,20 @@ class Session:
         """Ask for relay credentials; the number comes back with the answer or the failure."""
         return self._ask(TurnRequest(request=self._requests.new_number()), now)
 
+    def delete_account(self, sign: Callable[[bytes], bytes], now: float) -> int:
+        """Delete the account for good; the number comes back with the answer or the failure, and then it is over.
+
+        Args:
+            sign: signs bytes with the identity key.
+            now: seconds on one monotonic clock.
+        """
+        return self._ask(Deletion(self._requests.new_number(), sign), now)
+
+    def taken(self, ids: Sequence[bytes]) -> None:
+        """Say which letters are in hand; without a session nothing is said, and they come again with the next."""
+        if self._phase is Phase.UP:
+            self._transmit(Taken(ids=list(ids)))
+
     def call_finished(self, call: bytes) -> None:
         """Stop claiming a call's record once its `end`, if there is one, is out. Any call id is fine.
 
@@ -270,8 +291,15 @@ class Session:
                 self._told_error(message, now)
             case Accepted() | Delivered() | Deliver() if self._phase is Phase.UP:
                 self._routed(message)
+            case Letter() if self._phase is Phase.UP:
+                self._outputs.append(LetterArrived(message))
+            case NoLetters() if self._phase is Phase.UP:
+                self._outputs.append(NothingStored())
             case Devices() | Published() | Turn() if self._phase is Phase.UP:
                 self._answered(message)
+            case Deleted() if self._phase is Phase.UP:
+                if self._answered(message):
+                    self._give_up(ErrorCode.UNKNOWN_USER, "The account was deleted.")
             case _:
                 self.dropped += 1
 
@@ -426,7 +454,9 @@ class Session:
         match message:
             case Accepted(id=message_id, record=record):
                 sent = self._outbox.confirm(message_id)
-                if sent is not None and record is not None:
+                if sent is not None and sent.kind is Kind.MESSAGE:
+                    self._settle(message_id)
+                elif sent is not None and record is not None:
                     self._records.open(LiveCall(call=sent.call, record=record, peer=sent.to, device=sent.device))
             case Delivered(id=message_id):
                 self._settle(message_id)
@@ -455,11 +485,12 @@ class Session:
         self._outputs.append(SendFailed(message_id, code, sentence))
         self._records.tidy(self._outbox)
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: Answer) -> bool:
         if self._requests.settle(answer.request) is None:
             self.dropped += 1
-        else:
-            self._outputs.append(RequestAnswered(answer.request, answer))
+            return False
+        self._outputs.append(RequestAnswered(answer.request, answer))
+        return True
 
     def _told_error(self, error: Error, now: float) -> None:
         pause = self._pause_asked_for(error)
@@ -497,9 +528,14 @@ class Session:
     def _say_all(self, now: float) -> None:
         if self._phase is Phase.UP:
             for request in self._requests.take_sayable(now):
-                self._transmit(request)
+                self._transmit(self._signed(request) if isinstance(request, Deletion) else request)
             for message in self._outbox.take_sayable(now):
                 self._transmit(message)
+
+    def _signed(self, deletion: Deletion) -> DeleteAccount:
+        assert self._hello is not None  # a session that is up was greeted
+        signature = deletion.sign(self._credentials.deletion_proof(self._hello))
+        return DeleteAccount(request=deletion.request, signature=signature)
 
     def _transmit(self, message: FromNode) -> None:
         self._outputs.append(Transmit(message))

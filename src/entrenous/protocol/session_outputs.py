@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from entrenous_wire.messages import Deliver, Devices, ErrorCode, FromNode, Published, Turn
+from entrenous_wire.messages import Deleted, Deliver, Devices, ErrorCode, FromNode, Letter, Published, Turn
 
-Answer = Devices | Published | Turn
+Answer = Devices | Published | Turn | Deleted
 """What the server answers to a request."""
 
 
@@ -44,8 +44,20 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class LetterArrived:
+    """A stored message, perhaps once more: say `taken` when it is in hand."""
+
+    letter: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class NothingStored:
+    """All that was stored for this device is taken."""
+
+
+@dataclass(frozen=True, slots=True)
 class SendDelivered:
-    """The receiver has the message."""
+    """The receiver has the message, or the server has stored one that is to be stored."""
 
     id: bytes
 
@@ -104,6 +116,8 @@ SessionOutput = (
     | CloseTransport
     | Transmit
     | Arrived
+    | LetterArrived
+    | NothingStored
     | SendDelivered
     | SendFailed
     | RequestAnswered

@@ -1,0 +1,86 @@
+"""What the devices of one account may still do together, as long as it has any here and until its buckets are full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from .limits import Bounds, TokenBucket
+from .mailbox import DeviceKey
+from .timers import Timers
+
+
+@dataclass(slots=True, eq=False)
+class AccountLimits:
+    """What all devices of one account may still do together.
+
+    Args:
+        username: whose.
+        frames: what they may say.
+        directory: what they may look up, publish and store for others.
+        relay: how often they may have relay credentials.
+        devices: those with a session.
+        active_week: the week that was noted as that of its last use, or None.
+    """
+
+    username: str
+    frames: TokenBucket
+    directory: TokenBucket
+    relay: TokenBucket
+    devices: set[DeviceKey] = field(default_factory=set)
+    active_week: int | None = None
+
+
+class Accounts:
+    """The accounts that have a device here, or had one a short while ago.
+
+    Args:
+        bounds: the rates.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._accounts: dict[str, AccountLimits] = {}
+        self._resting: Timers[str] = Timers()  # without a device, until their buckets are full again
+
+    def enter(self, key: DeviceKey, now: float) -> AccountLimits:
+        """A device has a session; returns what its account may do."""
+        account = self._accounts.get(key.username)
+        if account is None:
+            account = self._accounts[key.username] = AccountLimits(
+                username=key.username,
+                frames=TokenBucket(self._bounds.account_rate, now),
+                directory=TokenBucket(self._bounds.directory_rate, now),
+                relay=TokenBucket(self._bounds.relay_rate, now),
+            )
+        account.devices.add(key)
+        self._resting.cancel(key.username)
+        return account
+
+    def leave(self, key: DeviceKey, now: float) -> None:
+        """The session of a device is over; leaving and coming back fills no bucket."""
+        account = self._accounts.get(key.username)
+        if account is None:
+            return
+        account.devices.discard(key)
+        if not account.devices:
+            rates = (self._bounds.account_rate, self._bounds.directory_rate, self._bounds.relay_rate)
+            self._resting.set(key.username, now + max(rate.burst / rate.per_second for rate in rates))
+
+    def devices_of(self, username: str) -> tuple[DeviceKey, ...]:
+        """The devices of an account that have a session."""
+        account = self._accounts.get(username)
+        return () if account is None else tuple(account.devices)
+
+    def present(self) -> Iterator[AccountLimits]:
+        """Those that have a device here."""
+        return (account for account in self._accounts.values() if account.devices)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do, or None."""
+        return self._resting.next()
+
+    def tick(self, now: float) -> None:
+        """Forget the accounts that have rested."""
+        for username in self._resting.due(now):
+            del self._accounts[username]
