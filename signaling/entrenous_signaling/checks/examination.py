@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from entrenous_signaling.config import ServerConfig
@@ -14,7 +14,8 @@ from .database import check_database
 from .files import check_files
 from .findings import Finding, ok, warning
 from .machine import check_clock, check_data, check_open_files
-from .network import check_name, check_ports, check_relay
+from .network import check_name, check_ports
+from .relay import check_relay
 
 
 def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[Finding]:
@@ -33,9 +34,9 @@ def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[
     yield finding
     yield from check_ports(config, running=running)
     yield check_name(config)
-    yield check_clock(now.astimezone(UTC).timestamp())
+    yield check_clock(now.timestamp())
     yield check_open_files(config)
-    yield from check_relay(config)
+    yield from check_relay(config, now.timestamp())
 
 
 def _server(config: ServerConfig) -> tuple[bool, Finding]:

@@ -1,0 +1,295 @@
+"""The relay: whether each of its URLs answers, and takes credentials that the server mints.
+
+A TURN client as small as it can be (RFC 8656): it asks for an allocation, is challenged, asks again with credentials,
+and gives the allocation back. Nothing is relayed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import socket
+import ssl
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Protocol
+from urllib.parse import parse_qs
+
+from entrenous_signaling.config import ConfigError, ServerConfig
+from entrenous_signaling.turn import RelayCredentials, mint
+
+from .findings import Finding, error, ok, warning
+
+ANSWER_SECONDS: Final = 3.0
+_REQUESTS: Final = 3
+"""How often something is asked over UDP: datagrams get lost."""
+
+_MAGIC: Final = 0x2112A442
+_HEADER: Final = struct.Struct("!HHI12s")
+_FIELD: Final = struct.Struct("!HH")
+_INTEGRITY_BYTES: Final = 24
+_PORTS: Final = {"turn": 3478, "turns": 5349}
+"""Ports that a URL without one means (RFC 7065)."""
+
+_LOOK_AT_IT: Final = "Look whether it runs (systemctl status entrenous-turn) and what the firewall lets through."
+
+
+class _Kind(IntEnum):
+    """Message types (RFC 8489 §5, RFC 8656 §17)."""
+
+    ALLOCATE = 0x0003
+    ALLOCATE_SUCCESS = 0x0103
+    ALLOCATE_ERROR = 0x0113
+    REFRESH = 0x0004
+
+
+class _Attribute(IntEnum):
+    """Attributes (RFC 8489 §18.3, RFC 8656 §18)."""
+
+    USERNAME = 0x0006
+    MESSAGE_INTEGRITY = 0x0008
+    ERROR_CODE = 0x0009
+    LIFETIME = 0x000D
+    REALM = 0x0014
+    NONCE = 0x0015
+    REQUESTED_TRANSPORT = 0x0019
+
+
+_UDP: Final = {_Attribute.REQUESTED_TRANSPORT: b"\x11\x00\x00\x00"}
+_NO_LONGER: Final = {_Attribute.LIFETIME: b"\x00\x00\x00\x00"}
+_UNAUTHORIZED: Final = 401
+_STALE_NONCE: Final = 438
+_FULL: Final = (486, 508)
+
+
+@dataclass(frozen=True, slots=True)
+class RelayPlace:
+    """Where a relay is asked.
+
+    Args:
+        host, port: of it.
+        transport: `udp` or `tcp`.
+        tls: whether TLS is spoken over TCP.
+    """
+
+    host: str
+    port: int
+    transport: str
+    tls: bool
+
+    @classmethod
+    def parse(cls, url: str) -> RelayPlace:
+        """Take a URL of a relay apart.
+
+        Raises:
+            ValueError: it is none of RFC 7065.
+        """
+        scheme, _, rest = url.partition(":")
+        host, _, query = rest.partition("?")
+        port = ""
+        if ":" in host and not host.endswith("]"):
+            host, _, port = host.rpartition(":")
+        transport = parse_qs(query).get("transport", ["tcp" if scheme == "turns" else "udp"])[0]
+        if scheme not in _PORTS or not host or transport not in ("udp", "tcp") or not (port or "1").isdecimal():
+            raise ValueError("no URL of a relay")
+        number = int(port) if port else _PORTS[scheme]
+        if not 0 < number < 65536:
+            raise ValueError("no port")
+        return cls(host.strip("[]"), number, transport, scheme == "turns")
+
+
+def check_relay(config: ServerConfig, now: float) -> Iterator[Finding]:
+    """Look whether each URL of the relay answers and takes our credentials.
+
+    Args:
+        config: a checked configuration.
+        now: Unix seconds.
+    """
+    try:
+        relay = config.relay()
+    except ConfigError:
+        return  # which is told of the file with the secret
+    if relay is None:
+        return
+    credentials = mint(relay, now, secrets.token_bytes)
+    for url in relay.urls:
+        yield _ask(url, credentials)
+
+
+def _ask(url: str, credentials: RelayCredentials) -> Finding:
+    try:
+        with _connected(RelayPlace.parse(url)) as connection:
+            return _judge(url, _allocate(connection, credentials))
+    except ssl.SSLError as problem:
+        reason = getattr(problem, "verify_message", "") or problem.reason or "TLS failed"
+        return error("relay", f"{url} has no certificate that can be believed: {reason}.", "Renew that of the relay.")
+    except OSError as problem:
+        return error("relay", f"{url} cannot be reached: {problem.strerror or 'no answer in time'}.", _LOOK_AT_IT)
+    except ValueError:
+        return error("relay", f"{url} does not answer as a relay.", _LOOK_AT_IT)
+
+
+def _judge(url: str, code: int) -> Finding:
+    """What the relay's last answer means; 0 is success."""
+    if code == 0:
+        return ok("relay", f"{url} answers, and takes credentials of this server.")
+    if code in (_UNAUTHORIZED, _STALE_NONCE):
+        return error(
+            "relay",
+            f"{url} refuses the credentials of this server.",
+            "Do both have the same secret (turn-config --check FILE) and the same time (timedatectl)?",
+        )
+    if code in _FULL:
+        return warning(
+            "relay", f"{url} has no room for another allocation now.", "Raise total_quota, or look who uses it."
+        )
+    return warning(
+        "relay", f"{url} answers with error {code}.", "Look at its configuration (turn-config --check FILE)."
+    )
+
+
+class _Connection(Protocol):
+    def ask(self, request: bytes) -> bytes:
+        """Say a request and return the response to it, header and all.
+
+        Raises:
+            OSError: none comes in time.
+            ValueError: what comes is no STUN.
+        """
+        ...
+
+
+def _allocate(connection: _Connection, credentials: RelayCredentials) -> int:
+    """Ask for an allocation and give it back; returns the error code of the relay, 0 when it was given.
+
+    Raises:
+        OSError, ValueError: as `_Connection.ask`, or the relay gives without asking who we are.
+    """
+    kind, said = _read(connection.ask(_message(_Kind.ALLOCATE, _UDP)))
+    if kind != _Kind.ALLOCATE_ERROR:
+        raise ValueError("no challenge")
+    if _error_code(said) != _UNAUTHORIZED:
+        return _error_code(said)
+    realm = said[_Attribute.REALM]
+    key = hashlib.md5(  # as RFC 8489 §9.2.2 has it
+        b":".join((credentials.username.encode(), realm, credentials.password.encode())), usedforsecurity=False
+    ).digest()
+    who = {_Attribute.USERNAME: credentials.username.encode(), _Attribute.REALM: realm}
+    who[_Attribute.NONCE] = said[_Attribute.NONCE]
+    kind, said = _read(connection.ask(_message(_Kind.ALLOCATE, _UDP | who, key)))
+    if kind == _Kind.ALLOCATE_SUCCESS:
+        connection.ask(_message(_Kind.REFRESH, _NO_LONGER | who, key))
+        return 0
+    return _error_code(said)
+
+
+def _message(kind: _Kind, attributes: Mapping[_Attribute, bytes], key: bytes | None = None) -> bytes:
+    """A request; with a key its integrity is protected (RFC 8489 §14.5)."""
+    body = b"".join(
+        _FIELD.pack(attribute, len(value)) + value + bytes(-len(value) % 4) for attribute, value in attributes.items()
+    )
+    transaction = secrets.token_bytes(12)
+    if key is None:
+        return _HEADER.pack(kind, len(body), _MAGIC, transaction) + body
+    begin = _HEADER.pack(kind, len(body) + _INTEGRITY_BYTES, _MAGIC, transaction) + body
+    digest = hmac.new(key, begin, hashlib.sha1).digest()
+    return begin + _FIELD.pack(_Attribute.MESSAGE_INTEGRITY, len(digest)) + digest
+
+
+def _read(message: bytes) -> tuple[int, dict[int, bytes]]:
+    """The type and the attributes of a response.
+
+    Raises:
+        ValueError: it is no STUN, or lacks an attribute that an error has.
+    """
+    kind = _HEADER.unpack_from(message)[0]
+    attributes: dict[int, bytes] = {}
+    rest = message[_HEADER.size :]
+    while len(rest) >= _FIELD.size:
+        attribute, length = _FIELD.unpack_from(rest)
+        attributes.setdefault(attribute, rest[_FIELD.size : _FIELD.size + length])
+        rest = rest[_FIELD.size + length + -length % 4 :]
+    needed = {_Attribute.ERROR_CODE} if kind == _Kind.ALLOCATE_ERROR else set()
+    if kind == _Kind.ALLOCATE_ERROR and _error_code(attributes) == _UNAUTHORIZED:
+        needed = {_Attribute.ERROR_CODE, _Attribute.REALM, _Attribute.NONCE}
+    if needed - attributes.keys():
+        raise ValueError("an attribute is missing")
+    return kind, attributes
+
+
+def _error_code(attributes: Mapping[int, bytes]) -> int:
+    """The number in ERROR-CODE (RFC 8489 §14.8).
+
+    Raises:
+        ValueError: there is none.
+    """
+    value = attributes.get(_Attribute.ERROR_CODE, b"")
+    if len(value) < 4:
+        raise ValueError("no error code")
+    return (value[2] & 7) * 100 + value[3]
+
+
+@contextmanager
+def _connected(place: RelayPlace) -> Iterator[_Connection]:
+    if place.transport == "udp":
+        family, kind, protocol, _, address = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind, protocol) as datagrams:
+            datagrams.connect(address)
+            datagrams.settimeout(ANSWER_SECONDS / _REQUESTS)
+            yield _Datagrams(datagrams)
+        return
+    with socket.create_connection((place.host, place.port), ANSWER_SECONDS) as plain:
+        if not place.tls:
+            yield _Stream(plain)
+            return
+        with ssl.create_default_context().wrap_socket(plain, server_hostname=place.host) as secured:
+            yield _Stream(secured)
+
+
+class _Datagrams:
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def ask(self, request: bytes) -> bytes:
+        problem: Exception = TimeoutError()
+        for _ in range(_REQUESTS):
+            self._socket.send(request)
+            try:
+                return _response_to(request, self._socket.recv(2048))
+            except (TimeoutError, ValueError) as found:  # lost, or a second response to what was asked before
+                problem = found
+        raise problem
+
+
+class _Stream:
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+
+    def ask(self, request: bytes) -> bytes:
+        self._socket.sendall(request)
+        header = self._take(_HEADER.size)
+        return _response_to(request, header + self._take(_HEADER.unpack(header)[1]))
+
+    def _take(self, count: int) -> bytes:
+        taken = b""
+        while len(taken) < count:
+            more = self._socket.recv(count - len(taken))
+            if not more:
+                raise ValueError("the connection ended")
+            taken += more
+        return taken
+
+
+def _response_to(request: bytes, response: bytes) -> bytes:
+    """The response, if it is one to this request.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if len(response) < _HEADER.size or response[4:20] != request[4:20]:
+        raise ValueError("no response to what was asked")
+    return response
