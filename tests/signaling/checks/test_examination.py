@@ -8,6 +8,9 @@ from pathlib import Path
 from entrenous_signaling.checks.examination import examine
 from entrenous_signaling.checks.findings import Finding, Level
 from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.private_files import make_message_secret
+from entrenous_signaling.turn_secrets import add_secret
+from lab.certificates import self_signed, write
 from world.operator import answering
 
 
@@ -37,3 +40,23 @@ def test_a_running_server_is_asked_how_it_is(tmp_path: Path) -> None:
             assert of(config, "server").level is level
         assert asked == [{"command": "status"}]
         (tmp_path / "control").unlink()
+
+
+def test_everything_that_is_configured_is_looked_at(tmp_path: Path) -> None:
+    make_message_secret(tmp_path / "message-secret")
+    add_secret(tmp_path / "turn-secret")
+    cert, key = write(tmp_path, self_signed("127.0.0.1"))
+    config = ServerConfig(
+        listen="127.0.0.1:0",
+        admin_listen="127.0.0.1:0",
+        data=str(tmp_path),
+        tls_cert=str(cert),
+        tls_key=str(key),
+        turn_urls=("turn:127.0.0.1:1?transport=tcp",),
+        turn_secret_file=str(tmp_path / "turn-secret"),
+    )
+    subjects = [finding.subject for finding in examine(config, None, datetime.now(UTC))]
+    assert list(dict.fromkeys(subjects)) == [
+        *("secret_file", "turn_secret_file", "tls_key", "certificate", "data", "disk", "database", "server"),
+        *("listen", "admin_listen", "name", "clock", "open files", "relay"),
+    ]
