@@ -1,1 +1,1 @@
-"""What the server keeps on disk: `requests` says what may be asked of it, `database` and `writer` do it."""
+"""What the server keeps on disk: `requests` says what may be asked, `writer` does it, `database` says where."""

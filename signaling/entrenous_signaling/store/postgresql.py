@@ -52,6 +52,8 @@ _SETTINGS: Final = {
     "jit": "off",
 }
 
+_SET: Final = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS settings (name, value)"
+
 Answered = TypeVar("Answered")
 
 
@@ -95,11 +97,17 @@ class PostgresSchemas:
     def engine(self, part: Part, *, writes: bool) -> Engine:
         """An engine on one schema."""
         settings = {**_SETTINGS, "search_path": part.value, "default_transaction_read_only": "off" if writes else "on"}
-        return create_engine("postgresql+psycopg://", creator=lambda: self._connect(settings), poolclass=NullPool)
+        return create_engine(
+            "postgresql+psycopg://", creator=lambda: self._connect(settings), poolclass=NullPool, hide_parameters=True
+        )
 
     @contextmanager
     def migration(self, part: Part, connection: Connection) -> Iterator[None]:
-        """Make the schema, and let other processes wait that would take the same steps."""
+        """Make the schema, and let other processes wait that would take the same steps, however long those take."""
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, _Connection):
+            raise TypeError("this is no connection to PostgreSQL")
+        driver.patience = None
         connection.exec_driver_sql("SET statement_timeout = 0")
         connection.exec_driver_sql("SET lock_timeout = 0")
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({_MIGRATION_LOCK})")
@@ -158,9 +166,12 @@ class PostgresSchemas:
                 tcp_user_timeout=int(_ANSWER_SECONDS * 1000),
                 application_name="entrenous-signaling",
             )
-            for name, value in settings.items():
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-            connection.commit()
+            try:
+                connection.execute(_SET, (list(settings), list(settings.values())))
+                connection.commit()
+            except BaseException:
+                connection.close()
+                raise
         except psycopg.Error:
             self._not_before = time.monotonic() + _PAUSE_SECONDS
             raise

@@ -64,7 +64,7 @@ class SqliteFiles:
                 check_same_thread=False,  # opened in one thread and handed over to another, never shared
             )
 
-        engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
+        engine = create_engine("sqlite://", creator=connect, poolclass=NullPool, hide_parameters=True)
 
         @event.listens_for(engine, "connect")
         def prepare(connection: sqlite3.Connection, entry: ConnectionPoolEntry) -> None:

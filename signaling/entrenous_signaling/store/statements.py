@@ -72,10 +72,10 @@ def carry_out(connection: Connection, requests: Sequence[BatchRequest]) -> list[
 
 def _carry_out_stage(connection: Connection, stage: Sequence[Any]) -> Sequence[StoreResult]:
     """Carry out requests that are all of one class."""
-    together = _TOGETHER.get(type(stage[0]))
+    together = TOGETHER.get(type(stage[0]))
     if together is not None:
         return together(connection, stage)
-    alone = _ALONE[type(stage[0])]
+    alone = ALONE[type(stage[0])]
     return [alone(connection, request) for request in stage]
 
 
@@ -110,6 +110,7 @@ def _mark_active(connection: Connection, requests: Sequence[MarkActive]) -> list
 
 
 def count_accounts(connection: Connection, request: CountAccounts) -> AccountTotals:
+    """Count what is kept."""
     tables = (schema.account, schema.device, schema.message)
     accounts, devices, messages = (connection.scalar(select(func.count()).select_from(table)) for table in tables)
     return AccountTotals(accounts or 0, devices or 0, messages or 0)
@@ -179,7 +180,7 @@ def _replace_prekeys(connection: Connection, username: str, name: str, prekeys: 
         connection.execute(insert(prekey), rows)
 
 
-_TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], Sequence[StoreResult]]]] = {
+TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], Sequence[StoreResult]]]] = {
     ReadAccount: _read_accounts,
     MarkActive: _mark_active,
     StoreMessage: store_messages,
@@ -190,7 +191,7 @@ _TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], 
     DiscardRecord: discard_records,
 }
 """What many requests of a kind are carried out with at once."""
-_ALONE: Final[dict[type[BatchRequest], Callable[[Connection, Any], StoreResult]]] = {
+ALONE: Final[dict[type[BatchRequest], Callable[[Connection, Any], StoreResult]]] = {
     ReadMessages: read_messages,
     CountAccounts: count_accounts,
     RegisterAccount: _register,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from entrenous_signaling.store import schema
 from entrenous_signaling.store.backend import Part, explain
 from entrenous_signaling.store.database import Databases, migrate
 
@@ -12,9 +14,10 @@ from entrenous_signaling.store.database import Databases, migrate
 def test_a_refusal_is_explained_without_the_values(databases: Databases) -> None:
     migrate(databases)
     engine = databases.backend().engine(Part.ACCOUNTS, writes=True)
-    statement = "INSERT INTO device VALUES ('canary', 'd1', 'x', 1)"
     with pytest.raises(DBAPIError) as caught, engine.connect() as connection, connection.begin():
-        connection.exec_driver_sql(statement)
+        connection.execute(
+            insert(schema.device), {"username": "canary", "device": "d1", "certificate": b"", "not_after": 1}
+        )
     engine.dispose()
     assert "canary" not in explain(caught.value)
     assert "foreign key constraint" in explain(caught.value).lower()

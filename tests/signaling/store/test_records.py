@@ -16,11 +16,12 @@ def test_a_batch_closes_a_record_once(databases: Databases) -> None:
     migrate(databases)
     engine = databases.backend().engine(Part.USAGE, writes=True)
     with engine.begin() as connection:
-        open_records(connection, [OpenRecord(b"a", 1), OpenRecord(b"a", 1), OpenRecord(b"b", 2)])
-        closing = [CloseRecord(b"a", 1, 5), CloseRecord(b"a", 1, 6), CloseRecord(b"c", 3, 7)]
-        assert close_records(connection, closing) == [Done.DONE] * 3
+        open_records(connection, [OpenRecord(token, 1) for token in (b"a", b"a", b"b", b"c", b"d")])
+        closing = [CloseRecord(b"a", 1, 5), CloseRecord(b"a", 1, 6), CloseRecord(b"unknown", 1, 7)]
+        closing += [CloseRecord(b"c", 2, 8), CloseRecord(b"d", 3, 9)]
+        assert close_records(connection, closing) == [Done.DONE] * 5
     engine.dispose()
-    assert list(read_records(databases)) == [(1, 5)]
+    assert list(read_records(databases)) == [(1, 5), (2, 8), (3, 9)]
     assert [row.token for row in read_open_rows(databases)] == [b"b"]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from entrenous_signaling.store import sqlite
 from entrenous_signaling.store.backend import Part
@@ -75,3 +76,34 @@ def test_nothing_is_left_in_the_journal_after_folding_unless_somebody_reads(tmp_
     assert session.fold()
     assert (tmp_path / "usage.sqlite3-wal").stat().st_size == 0
     session.close()
+
+
+class _RefusedError(Exception):
+    def __init__(self, state: str) -> None:
+        self.sqlstate = state
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [
+        (OperationalError("statement", {}, _RefusedError("40P01")), 2),
+        (OperationalError("statement", {}, _RefusedError("40001")), 2),
+        (IntegrityError("statement", {}, _RefusedError("23505")), 2),
+        (OperationalError("statement", {}, _RefusedError("53100"), connection_invalidated=True), 2),
+        (OperationalError("statement", {}, _RefusedError("53100")), 1),
+        (IntegrityError("statement", {}, sqlite3.IntegrityError()), 1),
+    ],
+)
+def test_what_another_process_was_in_the_way_of_is_tried_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, times: int
+) -> None:
+    session = Session(Databases(tmp_path).backend(), Part.USAGE, writes=True)
+    tries = []
+
+    def refuse(work: object) -> None:
+        tries.append(work)
+        raise error
+
+    monkeypatch.setattr(session, "transact", refuse)
+    assert session.answer([(7, OpenRecord(b"a", 1))]) == [(7, Failed.FAILED)]
+    assert len(tries) == times

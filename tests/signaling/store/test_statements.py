@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -38,6 +39,8 @@ from entrenous_signaling.store.requests import (
     StoreRequest,
     TouchRecords,
 )
+from entrenous_signaling.store.stages import BatchRequest
+from entrenous_signaling.store.statements import ALONE, TOGETHER
 from lab.postgres import Cluster
 from world.memorystore import MemoryStore
 from world.storeworld import registration, running
@@ -83,6 +86,12 @@ def waiting(apply: Apply, username: str = "bob", device: str = "d1", after: int 
 
 def ids(*numbers: int) -> list[bytes]:
     return [b"id" + bytes([number]) for number in numbers]
+
+
+def test_every_request_is_carried_out_in_one_way() -> None:
+    assert {*TOGETHER, *ALONE} == set(get_args(BatchRequest))
+    assert not {*TOGETHER} & {*ALONE}
+    assert {*get_args(StoreRequest)} == {*get_args(BatchRequest), Expire}
 
 
 def test_an_account_is_created_found_and_kept_from_others(apply: Apply) -> None:
