@@ -4,6 +4,7 @@
 #   make bench   measures call set-up beside plain aiortc
 #   make bench-network   measures connecting and hand-off in a laboratory of namespaces (root)
 #   make bench-media     measures sound, pictures and cost of calls beside plain aiortc and libwebrtc (root)
+#   make bench-server    measures the signaling server beside bare ones, nats-server and PeerJS' (root)
 #   make bench-doctor    injects faults into that laboratory and counts how often the doctor names them (root)
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types bench bench-network bench-media bench-doctor clean system-run system-test
+.PHONY: demo test lint types bench bench-network bench-media bench-server bench-doctor clean system-run system-test
 
 demo: system-run $(STAMP)
 	$(BIN)/entrenous demo $(DEMO)
@@ -38,6 +39,10 @@ bench-media: system-test $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	PYTHONPATH=tests $(BIN)/python -m bench.media_all $(BENCH)
 
+bench-server: system-test $(STAMP)
+	@.ci/system-packages bench
+	PYTHONPATH=tests $(BIN)/python -m bench.server_all $(BENCH)
+
 bench-doctor: system-test $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m bench.doctor_faults $(BENCH)
 
@@ -51,7 +56,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "entrenous needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,processing,plot,test]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[server,postgresql,parquet,processing,plot,test]'
 	@touch $@
 
 clean:
