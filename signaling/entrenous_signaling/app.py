@@ -313,6 +313,7 @@ class Server:
             stored_messages=totals.messages,
             draining=self._started_edge().is_draining,
             certificate_expires=0 if self._certificate is None else self._certificate.expires,
+            began=self._began,
         )
         return metrics.render(self._started_hub(), self._meters, readings)
 

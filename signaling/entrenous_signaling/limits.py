@@ -82,8 +82,9 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         queue_messages, queue_bytes: what may wait for one device; bytes are those of the sealed bodies.
         sender_messages: how many of them may come from one account.
         window_bytes: bodies said to a device and not acknowledged yet; more of them wait in its queue.
-        remembered: message ids remembered per sending device, so that what it says again is routed once; of older
-            ones a repetition is delivered again and dropped by its receiver.
+        remembered: message ids remembered per sending device, so that what it says again is routed once and it is
+            told of each what became of it; of older ones a repetition is delivered again and dropped by its receiver.
+            Nodes hold 256 at most that they were told nothing of.
         open_records: calls that the devices of one account have accepted and that have not ended.
         held_devices: devices that are not back yet after a start of the server, and for which messages are held.
     """
@@ -104,7 +105,7 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queue_bytes: Count = 4 * 1024 * 1024
     sender_messages: Count = 256
     window_bytes: Count = 128 * 1024
-    remembered: Count = 128
+    remembered: Count = 256
     open_records: Count = 128
     held_devices: Count = 10_000
 

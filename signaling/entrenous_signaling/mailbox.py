@@ -179,10 +179,15 @@ class Mailbox:
         return items
 
     def remember(self, message_id: bytes, sent: Sent) -> None:
-        """Remember what the device sent, in place of the oldest when the memory is full."""
+        """Remember what the device sent, in place of something else when the memory is full.
+
+        That is the oldest whose outcome was told. What was not told is forgotten last: its sender would go on saying
+        it, and in the end believe it lost.
+        """
         self.sent[message_id] = sent
         if len(self.sent) > self._bounds.remembered:
-            self.sent.popitem(last=False)
+            oldest = next(iter(self.sent))
+            del self.sent[next((told for told, known in self.sent.items() if known.told), oldest)]
 
     def _forget(self, item: Queued) -> None:
         self._bytes -= item.size

@@ -20,6 +20,8 @@ from .meters import Access, Generation, Handshake, Meters, RecordStep, UpgradeRe
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
+_BEGAN: Final = "process_start_time_seconds"
+
 LabelValue = TypeVar("LabelValue", bound=Enum)
 
 
@@ -96,7 +98,7 @@ METRICS: Final[Mapping[str, Published]] = {
     ),
     "process_virtual_memory_bytes": Published(Shape.GAUGE, "Virtual memory size in bytes."),
     "process_resident_memory_bytes": Published(Shape.GAUGE, "Resident memory size in bytes."),
-    "process_start_time_seconds": Published(Shape.GAUGE, "Start time of the process since unix epoch in seconds."),
+    "process_start_time_seconds": Published(Shape.GAUGE, "Unix seconds at which the server was started."),
     "process_cpu_seconds": Published(Shape.COUNTER, "Total user and system CPU time spent in seconds."),
     "process_open_fds": Published(Shape.GAUGE, "Number of open file descriptors."),
     "process_max_fds": Published(Shape.GAUGE, "Maximum number of open file descriptors."),
@@ -113,6 +115,7 @@ class Readings:
         accounts, devices, stored_messages: what the database held at the last count.
         draining: whether nodes are sent away.
         certificate_expires: Unix seconds, or 0.
+        began: Unix seconds at which the server was started.
     """
 
     store_reads: int
@@ -122,6 +125,7 @@ class Readings:
     stored_messages: int
     draining: bool
     certificate_expires: int
+    began: float
 
 
 class ServerCollector(Collector):
@@ -138,7 +142,7 @@ class ServerCollector(Collector):
         self._readings = readings
 
     def collect(self) -> Iterator[Metric]:
-        """All of METRICS but what the process says of itself."""
+        """All of METRICS but what the process takes."""
         hub, readings, counters, meters = self._hub, self._readings, self._hub.counters, self._meters
         yield _gauge("entrenous_connections", hub.connections)
         yield _gauge("entrenous_sessions", hub.sessions)
@@ -173,13 +177,25 @@ class ServerCollector(Collector):
         yield _histogram("entrenous_store_seconds", _by_label(meters.store_seconds))
         yield _histogram("entrenous_loop_lag_seconds", [((), meters.lag_seconds)])
         yield _histogram("entrenous_gc_pause_seconds", _by_label(meters.pause_seconds))
+        # Not read off the process: a hardened unit (ProcSubset=pid) hides when the machine was started.
+        yield _gauge(_BEGAN, readings.began)
+
+
+class _Process(Collector):
+    """What the process takes."""
+
+    def __init__(self) -> None:
+        self._all = ProcessCollector(registry=None)
+
+    def collect(self) -> Iterator[Metric]:
+        return (metric for metric in self._all.collect() if metric.name != _BEGAN)
 
 
 def render(hub: Hub, meters: Meters, readings: Readings) -> bytes:
     """The whole page, in CONTENT_TYPE."""
     registry = CollectorRegistry()
     registry.register(ServerCollector(hub, meters, readings))
-    ProcessCollector(registry=registry)
+    registry.register(_Process())
     return generate_latest(registry)
 
 

@@ -93,3 +93,11 @@ def test_whatever_happens_order_is_kept_and_nothing_is_lost(steps: list[str], ch
         assert mailbox.count == put - acknowledged
     mailbox.rewind()
     assert [queued.message.seq for queued in mailbox.clear()] == list(range(acknowledged + 1, put + 1))
+
+
+def test_what_the_sender_was_told_nothing_of_is_forgotten_last() -> None:
+    mailbox = Mailbox(BOB, BOUNDS)
+    for number in range(5):
+        told = number in (1, 3)
+        mailbox.remember(bytes([number]), Sent(Delivery.DELIVERED, Durability.STORED, b"", told=told))
+    assert list(mailbox.sent) == [b"\0", b"\2", b"\4"]

@@ -25,6 +25,7 @@ READINGS = Readings(
     stored_messages=5,
     draining=True,
     certificate_expires=1_800_000_000,
+    began=1_700_000_000.0,
 )
 
 PUBLISHED = {
@@ -110,6 +111,7 @@ def test_what_happened_is_counted() -> None:
         'entrenous_store_seconds_count{access="read"} 0.0',
         "entrenous_loop_lag_seconds_sum 0.3",
         "entrenous_degraded 0.0",
+        "process_start_time_seconds 1.7e+09",
     ):
         assert line in page, line
 
