@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,7 +23,7 @@ from entrenous.errors import ConfigError
 from entrenous.link import Link
 from entrenous_wire import codec, limits
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deliver, Hello, Kind, Letter, RegistrationPolicy, Send
+from entrenous_wire.messages import Deliver, Hello, Kind, Letter, RegistrationPolicy, Send, Welcome
 from lab.calls import until
 from lab.certificates import self_signed, write
 from world.nodes import PATIENCE, config
@@ -187,6 +188,13 @@ async def odd_server(handler: Handler) -> AsyncIterator[NodeConfig]:
         await handler(socket)
         return socket
 
+    async with web_server(serve) as settings:
+        yield settings
+
+
+@asynccontextmanager
+async def web_server(serve: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[NodeConfig]:
+    """An HTTP server that answers the upgrade with `serve`."""
     app = web.Application()
     app.router.add_get(limits.SIGNAL_PATH, serve)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -304,7 +312,7 @@ async def test_a_connection_whose_first_packet_is_lost_does_not_wait_for_it(
 
 def link_to(settings: NodeConfig, *, name: str = "127.0.0.1") -> Link:
     profile = Profile.create(None, None, Address("alice", name))
-    timeouts = Timeouts(backoff=0.05, login=0.2)
+    timeouts = Timeouts(backoff=0.05, restart=0.05, login=0.2)
     return Link(settings, credentials_of(profile), User(), timeouts=timeouts)
 
 
@@ -354,6 +362,38 @@ async def test_a_web_server_that_is_something_else_is_named() -> None:
         link._url = link._url.replace(limits.SIGNAL_PATH, "/elsewhere")
         with pytest.raises(ServerUnreachable, match="no entrenous server"):
             await link.open(0.5)
+
+
+async def test_the_pause_that_a_busy_server_asks_for_is_kept() -> None:
+    upgrades = 0
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        nonlocal upgrades
+        upgrades += 1
+        if upgrades > 1:
+            return web.Response(status=503, headers={"Retry-After": "300"})
+        socket = web.WebSocketResponse(protocols=(limits.SUBPROTOCOL,))
+        await socket.prepare(request)
+        hello = Hello(server="127.0.0.1", nonce=bytes(32), versions=[1], registration=RegistrationPolicy.OPEN)
+        await socket.send_str(codec.encode(hello))
+        await socket.receive()
+        await socket.send_str(codec.encode(Welcome(token=bytes(32), address="alice@127.0.0.1")))
+        await socket.close(code=aiohttp.WSCloseCode.SERVICE_RESTART)
+        return socket
+
+    async with web_server(serve) as settings:
+        link = link_to(settings)
+        user = link._user
+        assert isinstance(user, User)
+        await link.open(PATIENCE)
+        assert await user.next() == "up"
+        assert await user.next() == ("lost", "The connection to 127.0.0.1 was closed.")
+        assert await user.next() == ("lost", "127.0.0.1 has too much to do now.")
+        due = link._session.next_deadline()
+        await link.close()
+    assert due is not None
+    assert due - time.monotonic() > 200
+    assert upgrades == 2
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from ipaddress import IPv4Address
 from typing import Final
 
-from .limits import Bounds, TokenBucket
+from .limits import Bounds, Rate, TokenBucket
 from .proxies import IPAddress, TrustedProxies
 
 CAPACITY: Final = 32_768
@@ -26,6 +26,12 @@ KEY_BYTES: Final = 32
 
 BUSY_SECONDS: Final = 10.0
 """When an address may try again that has as many connections as it may have."""
+
+SPARE_SOCKETS: Final = 64
+"""TCP connections from one address beside those that became WebSockets: handshakes, pages and refusals."""
+
+ANSWERS: Final = Rate(per_second=2.0, burst=20.0)
+"""Refusals that one address is told; whoever comes more often than that does not listen, and is only cut off."""
 
 _LOOKED_AT: Final = 8
 """How many are looked at to make place for one: the time that it takes is bounded as well."""
@@ -41,14 +47,29 @@ class Origin:
         now: Unix seconds.
     """
 
-    __slots__ = ("_arrivals", "_bounds", "_connections", "_failures", "_registrations")
+    __slots__ = ("_answers", "_arrivals", "_bounds", "_connections", "_failures", "_registrations", "_sockets")
 
     def __init__(self, bounds: Bounds, now: float) -> None:
         self._bounds = bounds
+        self._sockets = 0
         self._connections = 0
+        self._answers = TokenBucket(ANSWERS, now)
         self._arrivals = TokenBucket(bounds.address_connection_rate, now)
         self._registrations = TokenBucket(bounds.address_registration_rate, now)
         self._failures = TokenBucket(bounds.address_login_failures, now)
+
+    def open_socket(self, now: float) -> bool:
+        """Take a TCP connection, to be given back with `close_socket`; False when it may have none, not even to be told
+        why.
+        """
+        if self._sockets >= self._bounds.address_connections + SPARE_SOCKETS or self._answers.wait(now) > 0.0:
+            return False
+        self._sockets += 1
+        return True
+
+    def close_socket(self) -> None:
+        """A TCP connection that was taken is gone."""
+        self._sockets -= 1
 
     def connect(self, now: float) -> float:
         """Take a connection, to be given back with `disconnect`.
@@ -56,11 +77,13 @@ class Origin:
         Returns:
             0.0 when it may; otherwise nothing was taken, and it may be tried again after so many seconds.
         """
-        if self._connections >= self._bounds.address_connections:
-            return BUSY_SECONDS
-        wait = self._arrivals.take(now)
+        wait = BUSY_SECONDS
+        if self._connections < self._bounds.address_connections:
+            wait = self._arrivals.take(now)
         if wait == 0.0:
             self._connections += 1
+        else:
+            self._answers.take(now)
         return wait
 
     def disconnect(self) -> None:
@@ -81,13 +104,15 @@ class Origin:
 
     def is_like_new(self, now: float) -> bool:
         """Whether forgetting it changes nothing."""
-        buckets = (self._arrivals, self._registrations, self._failures)
-        return self._connections == 0 and all(bucket.is_full(now) for bucket in buckets)
+        return self._sockets == self._connections == 0 and all(bucket.is_full(now) for bucket in self._buckets())
 
     def is_limited(self, now: float) -> bool:
         """Whether it has connections, or is over a limit: then forgetting it would let it off."""
-        buckets = (self._arrivals, self._registrations, self._failures)
-        return self._connections > 0 or any(bucket.wait(now) > 0.0 for bucket in buckets)
+        there = self._sockets > 0 or self._connections > 0
+        return there or any(bucket.wait(now) > 0.0 for bucket in self._buckets())
+
+    def _buckets(self) -> tuple[TokenBucket, ...]:
+        return self._answers, self._arrivals, self._registrations, self._failures
 
 
 class Addresses:

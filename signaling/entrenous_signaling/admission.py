@@ -18,6 +18,9 @@ from .proxies import TrustedProxies
 RETRY_SECONDS: Final = 5.0
 """When a node may come again at the earliest that found the server full; or, after the drain, going down."""
 
+SPARE_SOCKETS: Final = 1000
+"""TCP connections beside those of nodes: handshakes, pages and refusals."""
+
 SPREAD_SECONDS: Final = 15
 """Over how many seconds those who are turned away in one moment are told to come again."""
 
@@ -81,6 +84,27 @@ class Admission:
     def has_place(self, connections: int) -> bool:
         """Whether there is place for one more beside so many."""
         return self._drained_at is None and connections < self._max_connections
+
+    def open_socket(self, peer: str, sockets: int, now: float) -> Origin | None:
+        """Let a TCP connection be opened, before it has said anything.
+
+        Args:
+            peer: the address at its other end; empty for a Unix socket.
+            sockets: how many there are.
+            now: Unix seconds.
+
+        Returns:
+            where it comes from, to be told when it is closed; None when that is not limited.
+
+        Raises:
+            TurnedAway: it is to be cut off.
+        """
+        if sockets >= self._max_connections + SPARE_SOCKETS:
+            raise self._turned_away(UpgradeRefusal.FULL, RETRY_SECONDS)
+        origin = self._addresses.find(self._proxies.client(peer, ()), now)
+        if origin is not None and not origin.open_socket(now):
+            raise self._turned_away(UpgradeRefusal.ADDRESS, RETRY_SECONDS)
+        return origin
 
     def admit(self, peer: str, forwarded_for: Iterable[str], connections: int, now: float) -> Origin | None:
         """Let a connection in.

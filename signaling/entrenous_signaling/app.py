@@ -49,6 +49,7 @@ from .store.database import Databases
 from .store.requests import AccountTotals, CountAccounts, Failed, Removed
 from .store.writer import Store
 from .store_access import StoreAccess
+from .visitors import Visitors
 
 _GC_THRESHOLDS: Final = (50_000, 20, 100)
 
@@ -161,7 +162,8 @@ class Server:
             grace_seconds=config.grace_seconds,
         )
         self._hub = hub = Hub(settings, secrets.token_bytes, self._began, self._store.open_rows())
-        self._edge = edge = Edge(hub, self._access, self._clock, self._admission(), self._meters)
+        admission = self._admission()
+        self._edge = edge = Edge(hub, self._access, self._clock, admission, self._meters)
         self._store.start(edge.store_answered)
         edge.start()
         pages = Pages(edge, config.registration, self._render_metrics)
@@ -170,9 +172,11 @@ class Server:
             admin = Listen.parse(config.admin_listen)
             admin_socket = bind(admin)
             admin = Listen(admin.host, admin_socket.getsockname()[1])
-            await self._listen(pages.admin(), admin_socket, None)
+            await self._listen(await self._serving(pages.admin()), admin_socket, None)
         await self._control.start()
-        await self._listen(pages.public(), signal_socket, self._certificate)
+        public = await self._serving(pages.public())
+        visitors = Visitors(admission, self._clock, self._meters, public, config.login_seconds)
+        await self._listen(visitors, signal_socket, self._certificate)
         self._pulse.start()
         self._spawn(self._watch())
         tls = self._certificate is not None
@@ -350,18 +354,28 @@ class Server:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _listen(self, app: web.Application, listener: socket.socket, certificate: Certificate | None) -> None:
-        login = self._config.login_seconds
+    async def _serving(self, app: web.Application) -> web.Server:
         runner = web.AppRunner(
             app,
             access_log=None,  # it would hold addresses
-            keepalive_timeout=login,  # ends connections that ask for nothing
+            keepalive_timeout=self._config.login_seconds,  # ends connections that ask for nothing
             shutdown_timeout=CLOSE_SECONDS,
         )
         await runner.setup()
         self._runners.append(runner)
+        assert runner.server is not None  # it was set up just now
+        return runner.server
+
+    async def _listen(self, protocols: Any, listener: socket.socket, certificate: Certificate | None) -> None:
+        """Take connections.
+
+        Args:
+            protocols: makes the protocol of each; aiohttp's servers are such, which their type does not say.
+            listener: a bound socket.
+            certificate: for TLS, or None without.
+        """
+        login = self._config.login_seconds
         loop = asyncio.get_running_loop()
-        protocols: Any = runner.server  # a protocol factory, which its type does not say
         if certificate is None:
             server = await loop.create_server(protocols, sock=listener, backlog=BACKLOG)
         else:

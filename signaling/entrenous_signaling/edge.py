@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from http import HTTPStatus
 from itertools import islice
 from typing import Final, assert_never
 
@@ -137,8 +138,10 @@ class Edge:
                 elif message.type is WSMsgType.BINARY:
                     error = WireError(ErrorCode.MALFORMED, "Messages are text frames.")
                     self._put(self._hub.bad_frame_received, number, error)
-                elif message.type is WSMsgType.PING and (here := self._sockets.get(number)) is not None:
-                    here.pong(message.data)
+                elif message.type is WSMsgType.PING:
+                    self._put(self._hub.ping_received, number)
+                    if (here := self._sockets.get(number)) is not None:
+                        here.pong(message.data)
         finally:
             self._sockets.pop(number, None)
             self._put(self._hub.disconnected, number)
@@ -185,22 +188,19 @@ class Edge:
     def _refuse(self, turned_away: TurnedAway) -> web.Response:
         self._meters.upgrades_refused[turned_away.reason] += 1
         match turned_away.reason:
-            case UpgradeRefusal.DRAINING:
-                status, text = 503, "The server goes down and comes back: try again then."
             case UpgradeRefusal.FULL:
-                status, text = 503, "The server has as many connections as it may have: try again later."
+                status = HTTPStatus.SERVICE_UNAVAILABLE
                 if not self._was_full:  # whoever is turned away comes again, and the log does not grow by it
                     self._was_full = True
                     log(Event.FULL)
-            case UpgradeRefusal.CROWD:
-                status, text = 503, "Too many come at a time: try again later."
+            case UpgradeRefusal.DRAINING | UpgradeRefusal.CROWD:
+                status = HTTPStatus.SERVICE_UNAVAILABLE
             case UpgradeRefusal.ADDRESS:
-                status, text = 429, "Too many come from this network: try again later."
+                status = HTTPStatus.TOO_MANY_REQUESTS
             case _:
                 assert_never(turned_away.reason)
-        response = web.Response(status=status, text=text, headers={"Retry-After": str(turned_away.retry_after)})
-        response.force_close()
-        return response
+        headers = {"Retry-After": str(turned_away.retry_after)}
+        return web.json_response({"error": turned_away.reason.value}, status=status, headers=headers)
 
     def _say_goodbye(self, there: NodeSocket, code: CloseCode) -> None:
         task = self._loop.create_task(there.close(code))

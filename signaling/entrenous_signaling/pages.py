@@ -1,12 +1,15 @@
 """The HTTP around the WebSocket: what it is, how it does, and its numbers.
 
 `/healthz` and `/readyz` are on both listeners, since a proxy in front asks the one and the operator the other; they say
-a word and no more.
+a word and no more. So do refusals: `{"error": "not-found"}`. What every path answers is in `openapi.yaml`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from http import HTTPStatus
+from typing import Final
 
 from aiohttp import web
 
@@ -15,6 +18,28 @@ from entrenous_wire.messages import RegistrationPolicy
 
 from . import metrics
 from .edge import Edge
+from .logs import log_internal_error
+
+_SERVER: Final = "entrenous"
+"""What the answers name as the software, rather than the versions of all its parts."""
+
+
+class Refusal(Enum):
+    """Why a request gets no answer, beside `UpgradeRefusal`."""
+
+    BAD_REQUEST = "bad-request"
+    """No HTTP of the kind that is served here, or no WebSocket where there is one."""
+    NOT_FOUND = "not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    INTERNAL = "internal"
+    """A mistake in the server, which its log tells of."""
+
+
+_REFUSALS: Final = {
+    HTTPStatus.NOT_FOUND: Refusal.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: Refusal.METHOD_NOT_ALLOWED,
+    HTTPStatus.INTERNAL_SERVER_ERROR: Refusal.INTERNAL,
+}
 
 
 class Pages:
@@ -33,15 +58,15 @@ class Pages:
 
     def public(self) -> web.Application:
         """What nodes see."""
-        app = web.Application()
-        app.router.add_get(SIGNAL_PATH, self._edge.handle)
+        app = web.Application(middlewares=[_answer])
+        app.router.add_get(SIGNAL_PATH, self._edge.handle, allow_head=False)
         app.router.add_get("/v1/info", self._info)
         self._add_states(app)
         return app
 
     def admin(self) -> web.Application:
         """What the operator sees."""
-        app = web.Application()
+        app = web.Application(middlewares=[_answer])
         app.router.add_get("/metrics", self._metrics)
         self._add_states(app)
         return app
@@ -63,6 +88,28 @@ class Pages:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=self._render(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+
+@web.middleware
+async def _answer(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Refuse with a word, and end the connection behind each answer: asking again and again keeps none open."""
+    response: web.StreamResponse
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        refusal = _REFUSALS.get(HTTPStatus(error.status), Refusal.BAD_REQUEST)
+        response = web.json_response({"error": refusal.value}, status=error.status)
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+    except Exception as error:  # the boundary: one request goes wrong, the others go on
+        log_internal_error(error)
+        response = web.json_response({"error": Refusal.INTERNAL.value}, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    if not response.prepared:
+        response.headers["Server"] = _SERVER
+        response.force_close()
+    return response
 
 
 def _state(word: str, good: bool) -> web.Response:

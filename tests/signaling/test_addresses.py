@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous_signaling.addresses import BUSY_SECONDS, KEY_BYTES, Addresses, Origin
+from entrenous_signaling.addresses import ANSWERS, BUSY_SECONDS, KEY_BYTES, SPARE_SOCKETS, Addresses, Origin
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.proxies import TrustedProxies
 
@@ -41,6 +41,26 @@ def test_an_address_connects_so_often_and_so_many_times_at_once() -> None:
     assert origin.connect(1.0) == 0.0
 
 
+def test_an_address_has_so_many_sockets_beside_its_connections() -> None:
+    origin = find(table(), "192.0.2.1")
+    most = BOUNDS.address_connections + SPARE_SOCKETS
+    assert [origin.open_socket(0.0) for _ in range(most + 1)] == [True] * most + [False]
+    origin.close_socket()
+    assert origin.open_socket(0.0)
+
+
+def test_who_does_not_listen_to_refusals_is_not_told_any_more() -> None:
+    origin = find(table(), "192.0.2.1")
+    for _ in range(2):
+        origin.connect(0.0)
+    for _ in range(int(ANSWERS.burst)):
+        assert origin.open_socket(0.0)
+        assert origin.connect(0.0) > 0.0
+        origin.close_socket()
+    assert not origin.open_socket(0.0)
+    assert origin.open_socket(1.0 / ANSWERS.per_second)
+
+
 def test_registrations_and_failed_logins_have_rates_of_their_own() -> None:
     origin = find(table(), "192.0.2.1")
     assert [origin.register(0.0) for _ in range(2)] == [0.0, 10.0]
@@ -71,11 +91,11 @@ def test_proxies_sockets_of_this_machine_and_loopback_have_no_limits_unless_loop
 
 def test_who_is_like_new_is_forgotten_and_nobody_else_while_there_is_place() -> None:
     addresses = table(capacity=4)
-    find(addresses, "192.0.2.1").connect(0.0)
+    find(addresses, "192.0.2.1").open_socket(0.0)
     find(addresses, "192.0.2.2").failed_to_log_in(0.0)
     find(addresses, "192.0.2.3")
     assert len(addresses) == 3
-    find(addresses, "192.0.2.1").disconnect()
+    find(addresses, "192.0.2.1").close_socket()
     find(addresses, "192.0.2.4", now=100.0)
     assert len(addresses) == 1
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from entrenous_signaling.addresses import BUSY_SECONDS, KEY_BYTES
-from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS, Admission, TurnedAway
+from entrenous_signaling.admission import RETRY_SECONDS, SPARE_SOCKETS, SPREAD_SECONDS, Admission, TurnedAway
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import UpgradeRefusal
 from entrenous_signaling.proxies import TrustedProxies
@@ -58,6 +58,21 @@ def test_behind_a_proxy_the_client_counts_and_nobody_else_is_believed() -> None:
     assert doors.admit("198.51.100.7", ["192.0.2.2"], 0, 0.0) is not None
     assert doors.admit("192.0.2.2", (), 0, 0.0) is not None
     assert doors.admit("::1", (), 0, 0.0) is doors.admit("", (), 0, 0.0) is None
+
+
+def test_sockets_are_bounded_in_all_and_by_address() -> None:
+    doors = admission(Bounds(address_connections=1), most=10)
+    assert doors.open_socket("", 10 + SPARE_SOCKETS - 1, 0.0) is None
+    with pytest.raises(TurnedAway) as full:
+        doors.open_socket("", 10 + SPARE_SOCKETS, 0.0)
+    assert full.value.reason is UpgradeRefusal.FULL
+    origin = doors.open_socket("192.0.2.1", 0, 0.0)
+    assert origin is doors.admit("192.0.2.1", (), 0, 0.0)
+    with pytest.raises(TurnedAway) as deaf:
+        for _ in range(1000):
+            doors.open_socket("192.0.2.1", 0, 0.0)
+    assert deaf.value.reason is UpgradeRefusal.ADDRESS
+    assert doors.open_socket("192.0.2.2", 0, 0.0) is not None
 
 
 def test_a_crowd_takes_nothing_from_the_addresses_it_comes_from() -> None:

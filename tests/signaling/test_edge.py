@@ -11,6 +11,7 @@ import pytest
 from entrenous_signaling import sockets
 from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS
 from entrenous_signaling.hub import Hub
+from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import UpgradeRefusal
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.store.requests import Removed
@@ -88,6 +89,14 @@ async def test_connections_that_are_cut_are_not_waited_for(tmp_path: Path, monke
         world.edge.abort()
         async with asyncio.timeout(60):
             await world.edge.close()
+
+
+async def test_pings_without_end_are_answered_up_to_the_limit_of_messages(tmp_path: Path) -> None:
+    bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=5.0), refusals=3)
+    async with edge_world(tmp_path, bounds=bounds) as world, world.connected() as wire:
+        for number in range(20):
+            await wire.socket.ping(b"%d" % number)
+        assert await wire.closed() == 1008
 
 
 async def test_without_the_subprotocol_nobody_is_let_in_and_nothing_is_compressed(tmp_path: Path) -> None:

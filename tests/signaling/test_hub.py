@@ -84,6 +84,18 @@ def test_who_goes_on_over_the_limits_is_cut_and_can_resume() -> None:
     assert back.say(Resume(token=welcome.token, last_seq=0)).hear(Welcome).resumed
 
 
+def test_pings_without_end_are_cut_like_messages() -> None:
+    bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=4.0), refusals=5)
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
+    alice = world.register(ALICE)
+    for _ in range(7):
+        world.run(world.hub.ping_received(alice.number, world.now))
+        assert alice.closed is None
+    world.run(world.hub.ping_received(alice.number, world.now))
+    assert alice.closed is CloseCode.POLICY
+    assert world.hub.ping_received(alice.number, world.now) == []
+
+
 def test_too_large_and_malformed_frames_get_their_errors() -> None:
     world, alice, _ = two()
     for frame, code in (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenous_signaling.edge import Edge
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.store_access import StoreAccess
 from world.edgeworld import EdgeWorld, edge_world
@@ -63,3 +64,32 @@ async def test_numbers_are_for_the_operator_alone(tmp_path: Path) -> None:
         assert (await world.get("/metrics"))[0] == 404
         assert await world.get("/admin/metrics") == (200, "entrenous_sessions 0.0\n")
         assert (await world.get("/admin/v1/info"))[0] == 404
+
+
+async def test_what_is_not_there_is_refused_with_a_word_that_tells_nothing(tmp_path: Path) -> None:
+    async with edge_world(tmp_path) as world:
+        for method, path, expected in (
+            ("GET", "/", (404, "not-found")),
+            ("GET", "/../etc/passwd", (404, "not-found")),
+            ("POST", "/healthz", (405, "method-not-allowed")),
+            ("DELETE", "/v1/info", (405, "method-not-allowed")),
+            ("GET", "/v1/signal", (400, "bad-request")),
+        ):
+            async with world.http.request(method, f"http://edge{path}", data=b"x" * 100) as answer:
+                assert (answer.status, json.loads(await answer.read())) == (expected[0], {"error": expected[1]})
+                assert answer.headers["Server"] == "entrenous"
+                assert answer.headers["Connection"] == "close"
+                assert (answer.headers.get("Allow") is not None) is (expected[0] == 405)
+
+
+async def test_a_mistake_inside_is_a_word_and_a_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(edge: object) -> bool:
+        raise RuntimeError("alice")
+
+    async with edge_world(tmp_path) as world:
+        monkeypatch.setattr(Edge, "is_healthy", property(broken))
+        assert await world.get("/healthz") == (500, '{"error": "internal"}')
+    assert "internal-error" in caplog.text
+    assert "alice" not in caplog.text

@@ -70,14 +70,17 @@ class EdgeWorld:
 
 
 @asynccontextmanager
-async def edge_world(folder: Path, max_connections: int = 100) -> AsyncIterator[EdgeWorld]:
+async def edge_world(
+    folder: Path, max_connections: int = 100, bounds: Bounds | None = None
+) -> AsyncIterator[EdgeWorld]:
     """Run an edge in `folder`, an empty directory."""
+    bounds = bounds or Bounds()
     clock, meters = SteadyClock(), Meters()
-    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32)), os.urandom, clock.now(), [])
+    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds), os.urandom, clock.now(), [])
     store = Store(Databases(folder / "data"))
     access = StoreAccess(store, meters)
     admission = Admission(
-        Bounds(), max_connections, proxies=TrustedProxies(), key=bytes(KEY_BYTES), draw=lambda: 0.5, now=clock.now()
+        bounds, max_connections, proxies=TrustedProxies(), key=bytes(KEY_BYTES), draw=lambda: 0.5, now=clock.now()
     )
     edge = Edge(hub, access, clock, admission, meters)
     store.start(edge.store_answered)

@@ -1,0 +1,97 @@
+"""TCP connections before they say anything, over real sockets of loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from entrenous_signaling.addresses import KEY_BYTES, SPARE_SOCKETS
+from entrenous_signaling.admission import Admission
+from entrenous_signaling.clock import SteadyClock
+from entrenous_signaling.limits import Bounds
+from entrenous_signaling.meters import Meters, UpgradeRefusal
+from entrenous_signaling.proxies import TrustedProxies
+from entrenous_signaling.visitors import Visitors
+from world.wirenode import WAIT_SECONDS
+
+MOST = 3 + SPARE_SOCKETS
+
+
+@dataclass
+class Door:
+    """A listener behind Visitors."""
+
+    port: int
+    meters: Meters
+    visitors: Visitors
+
+    async def come(self, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(f"127.0.1.{number}", 0))
+
+    async def ask(self, number: int) -> bytes:
+        reader, writer = await self.come(number)
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            async with asyncio.timeout(WAIT_SECONDS):
+                return await reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            writer.close()
+
+    async def emptied(self) -> None:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while self.visitors._open:  # noqa: ASYNC110 - what transports do has no event
+                await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def door() -> AsyncIterator[Door]:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="here")
+
+    app = web.Application()
+    app.router.add_get("/", page)
+    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    await runner.setup()
+    assert runner.server is not None
+    clock, meters = SteadyClock(), Meters()
+    admission = Admission(
+        Bounds(address_connections=3, limit_loopback=True),
+        10_000,
+        proxies=TrustedProxies(),
+        key=bytes(KEY_BYTES),
+        draw=lambda: 0.0,
+        now=clock.now(),
+    )
+    visitors = Visitors(admission, clock, meters, runner.server, 60.0)
+    server = await asyncio.get_running_loop().create_server(visitors, "127.0.0.1", 0)
+    try:
+        yield Door(server.sockets[0].getsockname()[1], meters, visitors)
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+async def test_one_address_holds_so_many_sockets_and_others_are_served() -> None:
+    async with door() as there:
+        held = [await there.come(1) for _ in range(MOST)]
+        assert await there.ask(1) == b""
+        assert there.meters.upgrades_refused[UpgradeRefusal.ADDRESS] == 1
+        assert (await there.ask(2)).endswith(b"here")
+        for _, writer in held:
+            writer.close()
+        await there.emptied()
+        assert (await there.ask(1)).endswith(b"here")
+
+
+async def test_each_visitor_is_counted_until_it_is_gone() -> None:
+    async with door() as there:
+        for _ in range(3):
+            assert (await there.ask(1)).endswith(b"here")
+        await there.emptied()
+        assert there.meters.upgrades_refused.total() == 0
