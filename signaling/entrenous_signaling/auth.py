@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final, assert_never
 
-from entrenous_wire.addresses import Address
+from entrenous_wire.addresses import MAX_ADDRESS_LENGTH, Address, is_username
 from entrenous_wire.certificate import CertificateError, DeviceCertificate, SignedPrekey
 from entrenous_wire.limits import MAX_LETTER_DAYS
 from entrenous_wire.login import verify_deletion, verify_login, verify_prekeys, verify_registration
@@ -42,6 +42,9 @@ def local_user(address: str, server: str) -> str:
     Raises:
         Refused: it is no address (`malformed`), or one of another server (`unknown-user`).
     """
+    user, at, host = address.partition("@")
+    if host == server and at and is_username(user) and len(address) <= MAX_ADDRESS_LENGTH:
+        return user  # the way of nearly all: `server` is spelled as `canonical_host` spells it
     try:
         parsed = Address.parse(address)
     except ValueError as error:

@@ -15,7 +15,7 @@ from typing import Final, assert_never
 
 from aiohttp import WSMsgType, web
 
-from entrenous_wire.codec import WireError, encode
+from entrenous_wire.codec import WireError, encode_bytes
 from entrenous_wire.limits import HEARTBEAT_SECONDS, MAX_FRAME_BYTES, SUBPROTOCOL
 from entrenous_wire.messages import ErrorCode
 
@@ -236,7 +236,7 @@ class Edge:
             case Transmit(number, message):
                 there = self._sockets.get(number)
                 if there is not None:
-                    there.send(encode(message))
+                    there.send(encode_bytes(message))
             case Close(number, code):
                 there = self._sockets.pop(number, None)
                 if there is not None:

@@ -55,6 +55,7 @@ from .outputs import CloseCode, Outbox, Output
 from .router import Router
 from .settings import HubSettings
 from .store.requests import Account, Failed, OpenRow, ReadAccount, RemoveAccount, Removed, ReplacePrekeys, StoreResult
+from .timers import earliest
 from .turn import TTL_SECONDS, mint
 
 
@@ -119,9 +120,12 @@ class Hub:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        parts = (self._lobby, self._router, self._letters, self._housekeeping)
-        times = [when for when in (part.next_deadline() for part in parts) if when is not None]
-        return min(times, default=None)
+        return earliest(
+            self._lobby.next_deadline(),
+            self._router.next_deadline(),
+            self._letters.next_deadline(),
+            self._housekeeping.next_deadline(),
+        )
 
     def connected(self, connection: int, now: float, origin: Origin | None = None) -> list[Output]:
         """A connection is there.
@@ -164,14 +168,6 @@ class Hub:
                 self._dispatch(here, message, now)
             except Refused as refusal:
                 self._lobby.refuse(here, refusal, now, message)
-            self._close_offender(here, now)
-        return self._outbox.take()
-
-    def ping_received(self, connection: int, now: float) -> list[Output]:
-        """A ping has come, which costs what a message does; the shell answers it if the connection is still there."""
-        here = self._lobby.find(connection)
-        if here is not None:
-            here.refusals = here.refusals + 1 if here.bucket.take(now) > 0.0 else 0
             self._close_offender(here, now)
         return self._outbox.take()
 
@@ -292,20 +288,20 @@ class Hub:
 
     def _serve(self, here: Connection, mailbox: Mailbox, message: FromNode, now: float) -> None:
         match message:
-            case Login() | Register() | Resume():
-                raise Refused(ErrorCode.OUT_OF_ORDER, "This connection is logged in already.")
             case Send(kind=Kind.MESSAGE):
                 self._store_message(here, mailbox, message, now)
-            case Taken():
-                self._letters.taken(mailbox.key, message)
-            case DeleteAccount():
-                self._delete_account(here, mailbox, message)
             case Send():
                 self._router.send(mailbox, message, now)
             case Ack(seq=seq):
                 if not self._router.acknowledge(mailbox, seq):
                     here.refusals += 1
                     raise Refused(ErrorCode.OUT_OF_ORDER, "That sequence number was never sent.")
+            case Taken():
+                self._letters.taken(mailbox.key, message)
+            case Login() | Register() | Resume():
+                raise Refused(ErrorCode.OUT_OF_ORDER, "This connection is logged in already.")
+            case DeleteAccount():
+                self._delete_account(here, mailbox, message)
             case Live():
                 self._router.claim(mailbox, message, now)
             case Leave():
@@ -393,10 +389,10 @@ class Hub:
 def _costs_directory(message: FromNode) -> bool:
     """Whether a message costs signature checks or the disk."""
     match message:
-        case FetchDevices() | Publish() | DeleteAccount():
-            return True
         case Send():
             return message.kind is Kind.MESSAGE
+        case FetchDevices() | Publish() | DeleteAccount():
+            return True
         case Login() | Register() | Resume() | Leave() | Ack() | Live() | Taken() | TurnRequest():
             return False
         case _:

@@ -39,10 +39,11 @@ class TokenBucket:
         Returns:
             0.0 when it was taken; otherwise nothing was taken, and so many seconds pass until there is one.
         """
-        wait = self.wait(now)
-        if wait == 0.0:
-            self._tokens -= 1.0
-        return wait
+        self._fill(now)
+        if self._tokens < 1.0:
+            return (1.0 - self._tokens) / self._rate.per_second
+        self._tokens -= 1.0
+        return 0.0
 
     def wait(self, now: float) -> float:
         """The seconds until there is a token: 0.0 when there is one, which stays where it is."""
@@ -55,7 +56,11 @@ class TokenBucket:
         return self._tokens >= self._rate.burst
 
     def _fill(self, now: float) -> None:
-        self._tokens = min(self._rate.burst, self._tokens + max(0.0, now - self._filled_at) * self._rate.per_second)
+        elapsed = now - self._filled_at
+        if elapsed <= 0.0:
+            return
+        tokens = self._tokens + elapsed * self._rate.per_second
+        self._tokens = tokens if tokens < self._rate.burst else self._rate.burst
         self._filled_at = now
 
 

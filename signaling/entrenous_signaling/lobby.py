@@ -69,7 +69,7 @@ from .store.requests import (
     StoreResult,
     expect,
 )
-from .timers import Timers
+from .timers import Timers, earliest
 
 STRANGER_REFUSALS: Final = 16
 """What may be refused on a connection before it is logged in; a node that means well needs one or two of them."""
@@ -246,8 +246,7 @@ class Lobby:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        times = [when for when in (self._deadlines.next(), self._accounts.next_deadline()) if when is not None]
-        return min(times, default=None)
+        return earliest(self._deadlines.next(), self._accounts.next_deadline())
 
     def tick(self, now: float) -> None:
         """Close the connections that have not logged in in time, and forget accounts that have rested."""

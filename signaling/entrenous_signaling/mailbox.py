@@ -10,11 +10,11 @@ back in front of what waits, in order. Nothing here is ever written to disk.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import OrderedDict, deque
 from enum import Enum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from entrenous_wire.messages import Deliver
 
@@ -47,8 +47,7 @@ class Durability(Enum):
     """The sender was told `unavailable` and will say the message again."""
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(Struct, gc=False):
     """A message that a device has sent, remembered so that it is routed once and answered as often as it is said.
 
     Args:
@@ -66,8 +65,7 @@ class Sent:
     told: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(Struct, frozen=True, gc=False):
     """A message on its way to a device."""
 
     message: Deliver
@@ -84,11 +82,13 @@ class Mailbox:
 
     Args:
         key: the device.
+        address: of its account, as others see it.
         bounds: how much it may hold.
     """
 
-    def __init__(self, key: DeviceKey, bounds: Bounds) -> None:
+    def __init__(self, key: DeviceKey, address: str, bounds: Bounds) -> None:
         self.key = key
+        self.address = address
         self.connection: int | None = None
         self.session: bytes | None = None
         """The hash of the session token, when there is a session."""
@@ -106,7 +106,7 @@ class Mailbox:
         self._in_flight: deque[Queued] = deque()
         self._in_flight_bytes = 0
         self._bytes = 0
-        self._by_sender: Counter[str] = Counter()
+        self._by_sender: dict[str, int] = {}
         self._next_seq = 1
 
     @property
@@ -116,10 +116,11 @@ class Mailbox:
 
     def has_room(self, sender: DeviceKey, size: int) -> bool:
         """Whether a body of `size` bytes from `sender` fits the bounds."""
+        bounds = self._bounds
         return (
-            self.count < self._bounds.queue_messages
-            and self._bytes + size <= self._bounds.queue_bytes
-            and self._by_sender[sender.username] < self._bounds.sender_messages
+            self.count < bounds.queue_messages
+            and self._bytes + size <= bounds.queue_bytes
+            and self._by_sender.get(sender.username, 0) < bounds.sender_messages
         )
 
     def next_seq(self) -> int:
@@ -130,20 +131,26 @@ class Mailbox:
 
     def put(self, item: Queued) -> None:
         """Queue a message that `has_room` allowed."""
+        username = item.sender.username
         self._waiting.append(item)
-        self._bytes += item.size
-        self._by_sender[item.sender.username] += 1
+        self._bytes += len(item.message.body)
+        self._by_sender[username] = self._by_sender.get(username, 0) + 1
 
-    def take_for_transmission(self) -> Iterator[Deliver]:
+    def take_for_transmission(self) -> list[Deliver]:
         """The waiting messages that the window lets out now; each counts as in flight from then on."""
-        while self._waiting:
-            item = self._waiting[0]
-            if self._in_flight and self._in_flight_bytes + item.size > self._bounds.window_bytes:
-                return
-            self._in_flight.append(self._waiting.popleft())
-            self._in_flight_bytes += item.size
-            self.last_transmitted = max(self.last_transmitted, item.message.seq)
-            yield item.message
+        waiting, in_flight = self._waiting, self._in_flight
+        taken: list[Deliver] = []
+        while waiting:
+            message = waiting[0].message
+            in_flight_bytes = self._in_flight_bytes + len(message.body)
+            if in_flight and in_flight_bytes > self._bounds.window_bytes:
+                break
+            in_flight.append(waiting.popleft())
+            self._in_flight_bytes = in_flight_bytes
+            if message.seq > self.last_transmitted:
+                self.last_transmitted = message.seq
+            taken.append(message)
+        return taken
 
     def is_settled_by(self, seq: int) -> bool:
         """Whether anything that waits for an acknowledgement has it by `seq`."""
@@ -152,13 +159,14 @@ class Mailbox:
 
     def acknowledge(self, seq: int) -> list[Queued]:
         """Take out everything up to and including `seq`, whether it is in flight or was put back by `rewind`."""
+        waiting, in_flight = self._waiting, self._in_flight
         done = []
-        while self._in_flight and self._in_flight[0].message.seq <= seq:
-            item = self._in_flight.popleft()
+        while in_flight and in_flight[0].message.seq <= seq:
+            item = in_flight.popleft()
             self._in_flight_bytes -= item.size
             done.append(item)
-        while not self._in_flight and self._waiting and self._waiting[0].message.seq <= seq:
-            done.append(self._waiting.popleft())
+        while not in_flight and waiting and waiting[0].message.seq <= seq:
+            done.append(waiting.popleft())
         for item in done:
             self._forget(item)
         return done
@@ -192,6 +200,8 @@ class Mailbox:
     def _forget(self, item: Queued) -> None:
         self._bytes -= item.size
         username = item.sender.username
-        self._by_sender[username] -= 1
-        if not self._by_sender[username]:
+        left = self._by_sender[username] - 1
+        if left:
+            self._by_sender[username] = left
+        else:
             del self._by_sender[username]

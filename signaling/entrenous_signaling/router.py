@@ -27,7 +27,7 @@ from .limits import Bounds
 from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
 from .outputs import Outbox
 from .store.requests import Account, Failed, OpenRow, ReadAccount, StoreResult
-from .timers import Timers
+from .timers import Timers, earliest
 
 _PATIENCE_SECONDS: Final = 5.0
 """How long after its time a refused message is waited for before others may overtake it."""
@@ -95,7 +95,7 @@ class Router:
         """A device has logged in afresh: give it its mailbox; what waits in it comes with `catch_up`."""
         mailbox = self._mailboxes.get(key)
         if mailbox is None:
-            mailbox = self._mailboxes[key] = Mailbox(key, self._bounds)
+            mailbox = self._mailboxes[key] = self._new_mailbox(key)
         self._timers.cancel(key)
         self._left.discard(key)
         mailbox.rewind()
@@ -202,8 +202,7 @@ class Router:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        times = [when for when in (self._timers.next(), self._calls.next_deadline()) if when is not None]
-        return min(times, default=None)
+        return earliest(self._timers.next(), self._calls.next_deadline())
 
     def tick(self, now: float) -> list[Mailbox]:
         """Do what is due; returns the mailboxes that are given up."""
@@ -227,10 +226,13 @@ class Router:
             return None
         if key in self._left or len(self._mailboxes) >= self._bounds.held_devices:
             return None
-        mailbox = self._mailboxes[key] = Mailbox(key, self._bounds)
+        mailbox = self._mailboxes[key] = self._new_mailbox(key)
         self._timers.set(key, self._expected_until)
         self._outbox.execute(ReadAccount(key.username), lambda result, at: self._looked_up(mailbox, result))
         return mailbox
+
+    def _new_mailbox(self, key: DeviceKey) -> Mailbox:
+        return Mailbox(key, f"{key.username}@{self._server}", self._bounds)
 
     def _looked_up(self, mailbox: Mailbox, result: StoreResult | Failed) -> None:
         registered = isinstance(result, Failed) or (
@@ -280,23 +282,32 @@ class Router:
         """Open or close the call record, as the kind of the message asks."""
         delivery = Delivery.LOST if receiver is None else Delivery.QUEUED
         sent = Sent(delivery, Durability.STORED, message.call)
-        waiter: Waiter = (sender.key, message.id)
-        if message.kind is Kind.ACCEPT and receiver is not None:
-            connected = receiver.connection is not None
-            sent.record = self._calls.accepted(
-                message.call, sender.key, receiver_key, message.record, connected=connected, waiter=waiter, now=now
-            )
-            if sent.record is not None:
-                sent.durability = Durability.STORING
-        elif message.kind is Kind.END and self._calls.ended(message.call, sender.key, receiver_key, waiter, now):
-            sent.durability = Durability.STORING
+        match message.kind:
+            case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
+                pass
+            case Kind.ACCEPT:
+                if receiver is not None:
+                    connected, waiter = receiver.connection is not None, (sender.key, message.id)
+                    sent.record = self._calls.accepted(
+                        *(message.call, sender.key, receiver_key, message.record),
+                        connected=connected,
+                        waiter=waiter,
+                        now=now,
+                    )
+                    if sent.record is not None:
+                        sent.durability = Durability.STORING
+            case Kind.END:
+                if self._calls.ended(message.call, sender.key, receiver_key, (sender.key, message.id), now):
+                    sent.durability = Durability.STORING
+            case _:
+                assert_never(message.kind)
         return sent
 
     def _deliverable(self, sender: Mailbox, receiver: Mailbox, message: Send, sent: Sent) -> Queued:
         deliver = Deliver(
             seq=receiver.next_seq(),
             id=message.id,
-            sender=f"{sender.key.username}@{self._server}",
+            sender=sender.address,
             device=sender.key.device,
             call=message.call,
             kind=message.kind,

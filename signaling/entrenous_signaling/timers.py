@@ -9,6 +9,15 @@ from typing import Generic, TypeVar
 Name = TypeVar("Name", bound=Hashable)
 
 
+def earliest(*deadlines: float | None) -> float | None:
+    """The earliest of deadlines, of which any may be none."""
+    first = None
+    for deadline in deadlines:
+        if deadline is not None and (first is None or deadline < first):
+            first = deadline
+    return first
+
+
 class Timers(Generic[Name]):
     """At most one deadline per name; setting it again replaces it."""
 
@@ -29,6 +38,8 @@ class Timers(Generic[Name]):
 
     def next(self) -> float | None:
         """The earliest deadline, or None."""
+        if not self._heap:
+            return None
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 

@@ -42,7 +42,7 @@ class Address:
     host: str
 
     def __post_init__(self) -> None:
-        if not _USER.fullmatch(self.user):
+        if not is_username(self.user):
             raise ValueError(
                 "A username has 1 to 64 characters, and only lower-case letters a-z, digits, dots, hyphens and "
                 "underscores."
@@ -78,6 +78,11 @@ class Address:
     def port(self) -> int:
         """The TCP port of the host's signaling server."""
         return _split(self.host)[1] or DEFAULT_PORT
+
+
+def is_username(text: str) -> bool:
+    """Whether an account may have this name."""
+    return _USER.fullmatch(text) is not None
 
 
 def canonical_host(host: str) -> str:

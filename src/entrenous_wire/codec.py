@@ -34,10 +34,15 @@ class WireError(ValueError):
 
 def encode(message: Message) -> str:
     """The text frame of a message; raises WireError when it would be above MAX_FRAME_BYTES."""
-    frame = _encoder.encode(message)
-    if len(frame) > MAX_FRAME_BYTES:
+    return encode_bytes(message).decode()
+
+
+def encode_bytes(message: Message) -> bytes:
+    """The payload of a message's text frame, in UTF-8; raises WireError when it would be above MAX_FRAME_BYTES."""
+    payload = _encoder.encode(message)
+    if len(payload) > MAX_FRAME_BYTES:
         raise WireError(ErrorCode.TOO_LARGE, f"A message may have at most {MAX_FRAME_BYTES} bytes.")
-    return frame.decode()
+    return payload
 
 
 def decode_from_node(frame: str | bytes) -> FromNode:

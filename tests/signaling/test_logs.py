@@ -43,7 +43,7 @@ def test_of_what_libraries_log_only_the_library_is_left(caplog: pytest.LogCaptur
 
 
 def test_of_an_error_inside_the_place_is_left(caplog: pytest.LogCaptureFixture) -> None:
-    mailbox = Mailbox(DeviceKey("alice", "a" * 16), None)  # type: ignore[arg-type]  # goes wrong on purpose
+    mailbox = Mailbox(DeviceKey("alice", "a" * 16), "a@b", None)  # type: ignore[arg-type]  # goes wrong on purpose
     try:
         mailbox.has_room(DeviceKey(SECRET, "b" * 16), 1)
     except AttributeError as error:

@@ -32,7 +32,7 @@ def transmitted(mailbox: Mailbox) -> list[int]:
 
 
 def test_the_window_lets_out_so_much_and_acknowledgements_the_rest() -> None:
-    mailbox = Mailbox(BOB, BOUNDS)
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
     for _ in range(4):
         mailbox.put(item(mailbox))
     assert transmitted(mailbox) == [1, 2]
@@ -43,14 +43,14 @@ def test_the_window_lets_out_so_much_and_acknowledgements_the_rest() -> None:
 
 
 def test_a_message_larger_than_the_window_goes_alone() -> None:
-    mailbox = Mailbox(BOB, BOUNDS)
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
     mailbox.put(item(mailbox, size=4096))
     mailbox.put(item(mailbox))
     assert transmitted(mailbox) == [1]
 
 
 def test_the_bounds_are_in_messages_bytes_and_per_sender() -> None:
-    mailbox = Mailbox(BOB, BOUNDS)
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
     for _ in range(4):
         assert mailbox.has_room(ALICE, 1024)
         mailbox.put(item(mailbox))
@@ -65,7 +65,7 @@ def test_the_bounds_are_in_messages_bytes_and_per_sender() -> None:
 
 
 def test_the_memory_of_what_was_sent_is_bounded() -> None:
-    mailbox = Mailbox(BOB, BOUNDS)
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
     for number in range(5):
         mailbox.remember(bytes([number]), Sent(Delivery.QUEUED, Durability.STORED, b""))
     assert list(mailbox.sent) == [b"\2", b"\3", b"\4"]
@@ -73,7 +73,7 @@ def test_the_memory_of_what_was_sent_is_bounded() -> None:
 
 @given(st.lists(st.sampled_from(["put", "pump", "ack", "cut"]), max_size=60), st.randoms())
 def test_whatever_happens_order_is_kept_and_nothing_is_lost(steps: list[str], chance: object) -> None:
-    mailbox = Mailbox(BOB, Bounds())
+    mailbox = Mailbox(BOB, "bob@calls.example.org", Bounds())
     put, acknowledged = 0, 0
     for step in steps:
         match step:

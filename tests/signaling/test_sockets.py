@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.outputs import CloseCode
-from entrenous_signaling.sockets import SLOW_READER_BYTES, NodeSocket
+from entrenous_signaling.sockets import SLOW_READER_BYTES, NodeSocket, text_frame
 from world.edgeworld import edge_world
 
 
 async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    bounds = Bounds(connection_rate=Rate(per_second=1e6, burst=1e6))
-    async with edge_world(tmp_path, bounds=bounds) as world, world.connected() as stuck:
+    async with edge_world(tmp_path) as world, world.connected() as stuck:
         connection = stuck.socket._response.connection
         assert connection is not None
         assert connection.transport is not None
@@ -42,23 +40,25 @@ class Transport:
     def is_closing(self) -> bool:
         return self.aborted
 
+    def write(self, data: bytes) -> None:
+        self.size += len(data)
+
     def abort(self) -> None:
         self.aborted = True
 
 
 class Response:
-    """A WebSocket whose sends and closes end as the test says."""
+    """A WebSocket whose pongs and closes end as the test says."""
 
     def __init__(self, transport: Transport, fails: type[Exception] | None = None, waits: bool = False) -> None:
         self.transport, self.fails, self.waits = transport, fails, waits
         self.closed = False
 
-    async def send_str(self, text: str) -> None:
+    async def pong(self, payload: bytes) -> None:
         if self.fails is not None:
             raise self.fails
         if self.waits:
             await asyncio.sleep(0)
-        self.transport.size += len(text)
 
     async def close(self, code: int) -> None:
         if self.fails is not None:
@@ -73,18 +73,32 @@ def node_socket(fails: type[Exception] | None = None, waits: bool = False) -> tu
 
 def test_a_connection_is_cut_above_the_bound_and_not_at_it() -> None:
     socket, transport, meters = node_socket()
-    socket.send("x" * SLOW_READER_BYTES)
+    socket.send(b"x" * (SLOW_READER_BYTES - 10))  # and ten bytes in front of it
     assert not transport.aborted
-    socket.send("x")
+    socket.send(b"x")
     assert transport.aborted
-    socket.send("x")
-    assert (meters.cuts, transport.size) == (1, SLOW_READER_BYTES + 1)
+    socket.send(b"x")
+    assert (meters.cuts, transport.size) == (1, SLOW_READER_BYTES + 3)
 
 
-def test_a_connection_that_goes_down_under_a_send_is_no_mistake_but_waiting_is() -> None:
-    node_socket(fails=ConnectionResetError)[0].send("x")
+def test_a_connection_that_goes_down_under_a_pong_is_no_mistake_but_waiting_is() -> None:
+    node_socket(fails=ConnectionResetError)[0].pong(b"x")
     with pytest.raises(RuntimeError, match="waited"):
-        node_socket(waits=True)[0].send("x")
+        node_socket(waits=True)[0].pong(b"x")
+
+
+@pytest.mark.parametrize(
+    ("size", "header"),
+    [
+        (0, "8100"),
+        (125, "817d"),
+        (126, "817e007e"),
+        (65_535, "817effff"),
+        (65_536, "817f0000000000010000"),
+    ],
+)
+def test_frames_of_every_length_have_the_header_of_rfc_6455(size: int, header: str) -> None:
+    assert text_frame(b"x" * size) == bytes.fromhex(header) + b"x" * size
 
 
 @pytest.mark.parametrize("fails", [ConnectionResetError, TimeoutError])

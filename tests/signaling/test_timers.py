@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from entrenous_signaling.timers import Timers
+from entrenous_signaling.timers import Timers, earliest
 
 
 def test_what_is_due_comes_in_order_and_once() -> None:
@@ -46,3 +46,9 @@ def test_what_is_set_on_the_way_is_taken_when_due() -> None:
         if len(seen) < 3:
             timers.set("a", 2.0 * len(seen))
     assert seen == ["a"] * 3
+
+
+def test_the_earliest_of_deadlines_is_none_only_when_all_are() -> None:
+    assert earliest(None, 3.0, 2.0, None, 2.5) == 2.0
+    assert earliest(0.0, None) == 0.0
+    assert earliest(None, None) is None
