@@ -171,6 +171,14 @@ class Hub:
             self._close_offender(here, now)
         return self._outbox.take()
 
+    def ping_received(self, connection: int, now: float) -> list[Output]:
+        """A ping has come, which costs what a message does; the shell answers it if the connection is still there."""
+        here = self._lobby.find(connection)
+        if here is not None:
+            here.refusals = here.refusals + 1 if here.bucket.take(now) > 0.0 else 0
+            self._close_offender(here, now)
+        return self._outbox.take()
+
     def disconnected(self, connection: int, now: float) -> list[Output]:
         """A connection is gone; its session may be resumed."""
         here = self._lobby.find(connection)

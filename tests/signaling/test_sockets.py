@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.sockets import SLOW_READER_BYTES, NodeSocket, text_frame
@@ -14,7 +15,8 @@ from world.edgeworld import edge_world
 
 
 async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with edge_world(tmp_path) as world, world.connected() as stuck:
+    bounds = Bounds(connection_rate=Rate(per_second=1e6, burst=1e6))
+    async with edge_world(tmp_path, bounds=bounds) as world, world.connected() as stuck:
         connection = stuck.socket._response.connection
         assert connection is not None
         assert connection.transport is not None
