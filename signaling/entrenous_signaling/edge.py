@@ -26,7 +26,7 @@ from .hub import Hub
 from .logs import Event, log, log_internal_error
 from .meters import Meters, UpgradeRefusal
 from .outputs import Close, CloseCode, Execute, Output, Transmit
-from .sockets import CLOSE_SECONDS, NodeSocket
+from .sockets import CLOSE_SECONDS, Departures, NodeSocket
 from .store.requests import Failed, Removed
 from .store_access import Answer, StoreAccess
 
@@ -55,6 +55,7 @@ class Edge:
         self._admission = admission
         self._meters = meters
         self._loop = asyncio.get_running_loop()
+        self._departures = Departures(self._loop.call_soon)
         self._sockets: dict[int, NodeSocket] = {}
         self._next_number = 1
         self._timer: asyncio.TimerHandle | None = None
@@ -129,7 +130,7 @@ class Edge:
         self._was_full = False
         number = self._next_number
         self._next_number += 1
-        self._sockets[number] = NodeSocket(response, request.transport, self._meters)
+        self._sockets[number] = NodeSocket(response, request.transport, self._meters, self._departures)
         try:
             self._put(partial(self._hub.connected, origin=origin), number)
             async for message in response:

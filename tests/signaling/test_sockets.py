@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.outputs import CloseCode
-from entrenous_signaling.sockets import SLOW_READER_BYTES, NodeSocket, text_frame
+from entrenous_signaling.sockets import SLOW_READER_BYTES, Departures, NodeSocket, text_frame
 from world.edgeworld import edge_world
 
 
@@ -34,6 +35,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.size = 0
+        self.writes: list[bytes] = []
         self.aborted = False
 
     def get_write_buffer_size(self) -> int:
@@ -44,6 +46,7 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         self.size += len(data)
+        self.writes.append(data)
 
     def abort(self) -> None:
         self.aborted = True
@@ -67,19 +70,71 @@ class Response:
             raise self.fails
 
 
-def node_socket(fails: type[Exception] | None = None, waits: bool = False) -> tuple[NodeSocket, Transport, Meters]:
+class Turns:
+    """A loop whose turns the test makes."""
+
+    def __init__(self) -> None:
+        self._due: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._due.append(callback)
+
+    def turn(self) -> int:
+        """Do what is due; how much it was."""
+        due, self._due = self._due, []
+        for callback in due:
+            callback()
+        return len(due)
+
+
+def node_socket(
+    fails: type[Exception] | None = None, waits: bool = False, turns: Turns | None = None
+) -> tuple[NodeSocket, Transport, Meters]:
     transport, meters = Transport(), Meters()
-    made = NodeSocket(Response(transport, fails, waits), transport, meters)  # type: ignore[arg-type]
+    departures = Departures((turns or Turns()).call_soon)
+    made = NodeSocket(Response(transport, fails, waits), transport, meters, departures)  # type: ignore[arg-type]
     return made, transport, meters
 
 
+def test_what_is_said_in_a_turn_leaves_together_and_in_order() -> None:
+    turns = Turns()
+    departures = Departures(turns.call_soon)
+    ends = [Transport(), Transport()]
+    one, other = (NodeSocket(Response(end), end, Meters(), departures) for end in ends)  # type: ignore[arg-type]
+    one.send(b"a")
+    other.send(b"b")
+    one.send(b"c")
+    assert [end.writes for end in ends] == [[], []]
+    assert turns.turn() == 1
+    assert [end.writes for end in ends] == [[b"\x81\x01a\x81\x01c"], [b"\x81\x01b"]]
+    one.send(b"d")
+    assert (turns.turn(), turns.turn()) == (1, 0)
+    assert ends[0].writes[1:] == [b"\x81\x01d"]
+
+
+async def test_what_was_said_goes_before_a_goodbye_and_nothing_behind_it() -> None:
+    turns = Turns()
+    socket, transport, _ = node_socket(turns=turns)
+    socket.send(b"a")
+    await socket.close(CloseCode.RESTART)
+    assert transport.writes == [b"\x81\x01a"]
+    transport.abort()
+    socket.send(b"b")
+    turns.turn()
+    assert transport.writes == [b"\x81\x01a"]
+
+
 def test_a_connection_is_cut_above_the_bound_and_not_at_it() -> None:
-    socket, transport, meters = node_socket()
+    turns = Turns()
+    socket, transport, meters = node_socket(turns=turns)
     socket.send(b"x" * (SLOW_READER_BYTES - 10))  # and ten bytes in front of it
+    turns.turn()
     assert not transport.aborted
     socket.send(b"x")
+    turns.turn()
     assert transport.aborted
     socket.send(b"x")
+    turns.turn()
     assert (meters.cuts, transport.size) == (1, SLOW_READER_BYTES + 3)
 
 
