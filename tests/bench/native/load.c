@@ -213,7 +213,7 @@ static void hear_entrenous(struct load *load, struct state *state, int side, con
             come(load, state, ACCEPTED);
     } else if (begins(text, length, "{\"type\":\"devices\"")) {
         come(load, state, ANSWERED);
-    } else if (!begins(text, length, "{\"type\":\"delivered\"")) {
+    } else if (!begins(text, length, "{\"type\":\"delivered\"") && !begins(text, length, "{\"type\":\"no-letters\"")) {
         fail(load, REFUSED, text, length);
     }
 }
