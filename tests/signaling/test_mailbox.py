@@ -96,7 +96,7 @@ def test_whatever_happens_order_is_kept_and_nothing_is_lost(steps: list[str], ch
 
 
 def test_what_the_sender_was_told_nothing_of_is_forgotten_last() -> None:
-    mailbox = Mailbox(BOB, BOUNDS)
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
     for number in range(5):
         told = number in (1, 3)
         mailbox.remember(bytes([number]), Sent(Delivery.DELIVERED, Durability.STORED, b"", told=told))
