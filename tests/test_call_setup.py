@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
+from crypto.people import device_of, profile
 from entrenous.call import Call
 from entrenous.call_legs import CallLegs
 from entrenous.call_setup import CallSetup
 from entrenous.crypto.identity import VerifiedDevice
+from entrenous.crypto.prekeys import KEEP_SECONDS, ROTATE_SECONDS
 from entrenous.errors import IdentityChanged, RequestRefused, ServerUnreachable, VerificationError
 from entrenous.protocol.causes import Cause
 from entrenous.protocol.inputs import Device, Input, KeysFailed, KeysReady, LocalFailure
@@ -49,6 +52,10 @@ class User:
         self.call = Call(CALL, BOB, outgoing=True, has_video=False, contact=None)
         self.peers: dict[Device, Any] = {}
         self.over = False
+        self.away: list[VerifiedDevice] = []
+
+    def could_not_ring(self, device: VerifiedDevice) -> None:
+        self.away.append(device)
 
 
 async def setup_with(answer: Sequence[VerifiedDevice] | Exception) -> list[Input]:
@@ -60,6 +67,15 @@ async def setup_with(answer: Sequence[VerifiedDevice] | Exception) -> list[Input
 
 async def test_nobody_to_ring_is_reported_as_no_devices() -> None:
     assert await setup_with([]) == [KeysReady(CALL, ())]
+
+
+async def test_a_device_whose_prekey_has_expired_is_not_rung_and_noted_as_away() -> None:
+    away = device_of(profile("bob", time.time() - ROTATE_SECONDS - KEEP_SECONDS), time.time())
+    around, user = Around([away]), User()
+    setup = CallSetup(cast(Any, user), cast(CallLegs, None), cast(Surroundings, around))
+    await setup.fetch_keys(str(BOB))
+    assert around.reported == [KeysReady(CALL, ())]
+    assert user.away == [away]
 
 
 @pytest.mark.parametrize(

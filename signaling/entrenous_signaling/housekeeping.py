@@ -7,6 +7,7 @@ one of its devices comes or while one stays.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from .accounts import AccountLimits
@@ -21,6 +22,10 @@ AGAIN_SECONDS: Final = 60.0
 """When it is tried again after a failure."""
 
 _DAY_SECONDS: Final = 86_400
+_NOTED_AT_ONCE: Final = 256
+"""Accounts whose week is noted in one go: in a new week it is that of everybody who has stayed."""
+
+_NEXT_NOTES_SECONDS: Final = 1.0
 
 
 class Housekeeping:
@@ -50,9 +55,14 @@ class Housekeeping:
         """
         if self._due is None or now < self._due:
             return
-        self._due = None
-        for account in present:
+        week = int(now) // WEEK_SECONDS
+        to_note = list(islice((account for account in present if account.active_week != week), _NOTED_AT_ONCE))
+        for account in to_note:
             self.note(account, now)
+        if len(to_note) == _NOTED_AT_ONCE:
+            self._due = now + _NEXT_NOTES_SECONDS
+            return
+        self._due = None
 
         def expired(result: StoreResult | Failed, now: float) -> None:
             self._due = now + (AGAIN_SECONDS if isinstance(result, Failed) else EXPIRE_SECONDS)

@@ -485,6 +485,7 @@ class Node:
                 return
 
     async def _log_in(self) -> None:
+        self._letters_read = False
         self._link = link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
         await link.open(CONNECT_SECONDS)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import Protocol, assert_never
@@ -12,8 +13,11 @@ from .conversation import Conversation
 from .crypto.handshake import MediaKinds
 from .crypto.notices import seal_notice
 from .crypto.profile import Credentials
+from .errors import VerificationError
 from .protocol import outputs
 from .protocol.states import CallState, EndReason, Role
+
+log = logging.getLogger(__name__)
 
 
 class Carrier(Protocol):
@@ -58,7 +62,11 @@ def leave_word(conversation: Conversation, credentials: Credentials, carrier: Ca
     kinds = kinds_of(video=call.has_video)
     for device in conversation.unreached():
         message_id = os.urandom(MESSAGE_ID_BYTES)
-        body = seal_notice(credentials, device, message_id, conversation.id, kinds, started_at)
+        try:
+            body = seal_notice(credentials, device, message_id, conversation.id, kinds, started_at)
+        except VerificationError as error:
+            log.info("no word was left for a device: %s", type(error).__name__)  # it has signed a key that is none
+            continue
         carrier.store(str(device.certificate.address), device.certificate.device_id, message_id, body)
 
 

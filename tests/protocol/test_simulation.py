@@ -53,7 +53,7 @@ def test_devices_that_lose_their_memory_leave_no_call_half_open() -> None:
 
 
 def test_stormy_weather() -> None:
-    world = simulate(11, 300, habits=STORM, weather=GALE)
+    world = simulate(12, 300, habits=STORM, weather=GALE)
     world.check_records()
     assert world.seen_states[CallState.RECONNECTING] > 20
 

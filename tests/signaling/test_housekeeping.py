@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from entrenous_signaling.housekeeping import EXPIRE_SECONDS
+from entrenous_signaling.accounts import Accounts
+from entrenous_signaling.housekeeping import EXPIRE_SECONDS, Housekeeping
+from entrenous_signaling.limits import Bounds
+from entrenous_signaling.mailbox import DeviceKey
+from entrenous_signaling.outputs import Execute, Outbox
 from entrenous_signaling.retention import Retention
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import WEEK_SECONDS, Expire, MarkActive
@@ -108,3 +112,17 @@ def test_accounts_stay_for_ever_when_the_operator_wants_it() -> None:
     world.register(ALICE).drop()
     world.advance(EXPIRE_SECONDS)
     assert {request.inactive_before_week for request in rounds(world)} == {0}
+
+
+def test_in_a_new_week_everybody_who_stays_is_noted_a_part_at_a_time_before_anything_goes() -> None:
+    outbox = Outbox()
+    accounts = Accounts(Bounds())
+    for number in range(600):
+        accounts.enter(DeviceKey(f"user-{number}", "0" * 16), 0.0)
+    keeping = Housekeeping(Retention(), outbox, 0.0)
+    asked = []
+    while (due := keeping.next_deadline()) is not None:
+        keeping.tick(due, accounts.present())
+        asked.append([type(output.request) for output in outbox.take() if isinstance(output, Execute)])
+    assert [requests.count(MarkActive) for requests in asked] == [256, 256, 88]
+    assert [requests.count(Expire) for requests in asked] == [0, 0, 1]

@@ -123,19 +123,21 @@ async def look_at_peer(link: Link | None, profile: Profile, peer: Address) -> Pe
         check_identity(peer, pin, answer.identity_key)
     except IdentityChanged:
         return found(PeerProblem.KEY_CHANGED)
-    verified = _verified(peer, answer, time.time())
+    now = time.time()
+    verified = _verified(peer, answer, now)
     if answer.devices and not verified:
         return found(PeerProblem.UNVERIFIABLE)
-    return found(None if verified else PeerProblem.NO_DEVICE, devices=verified)
+    ringable = sum(device.can_ring(now) for device in verified)
+    return found(None if ringable else PeerProblem.NO_DEVICE, devices=ringable)
 
 
-def _verified(peer: Address, answer: Devices, now: float) -> int:
-    """How many of the devices verify."""
-    count = 0
+def _verified(peer: Address, answer: Devices, now: float) -> list[VerifiedDevice]:
+    """The devices that verify."""
+    verified = []
     for entry in answer.devices:
         try:
-            VerifiedDevice.verify(peer, answer.identity_key, entry.certificate, entry.prekey, now)
+            device = VerifiedDevice.verify(peer, answer.identity_key, entry.certificate, entry.prekey, now)
         except VerificationError:
             continue
-        count += 1
-    return count
+        verified.append(device)
+    return verified

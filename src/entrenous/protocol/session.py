@@ -20,7 +20,6 @@ from typing import assert_never
 
 from entrenous_wire.messages import (
     Accepted,
-    Ack,
     DeleteAccount,
     Deleted,
     Deliver,
@@ -32,11 +31,8 @@ from entrenous_wire.messages import (
     FromNode,
     FromServer,
     Hello,
-    Kind,
     Leave,
     Letter,
-    Live,
-    LiveCall,
     NoLetters,
     Publish,
     Published,
@@ -51,20 +47,15 @@ from entrenous_wire.messages import (
 from ..errors import LocalProtocolError
 from .credentials import Credentials, is_final, sentence_of
 from .deadlines import Deadlines, Timeouts
-from .outbox import Inbox, Outbox
-from .records import Records
+from .mail import Mail
 from .requests import Deletion, Request, Requests
 from .session_outputs import (
     Answer,
-    Arrived,
     CloseTransport,
     GaveUp,
-    LetterArrived,
-    NothingStored,
     OpenTransport,
     RequestAnswered,
     RequestFailed,
-    SendDelivered,
     SendFailed,
     SessionLost,
     SessionOutput,
@@ -119,10 +110,8 @@ class Session:
         self._given_up = 0
         """Attempts since the last session that were cut short because the network changed."""
         self._because = ""
-        self._outbox = Outbox(self._timeouts.hold)
-        self._inbox = Inbox()
+        self._mail = Mail(self._timeouts.hold, lambda output: self._outputs.append(output))
         self._requests = Requests(self._timeouts.request)
-        self._records = Records()
         self._deadlines: Deadlines[_Wait] = Deadlines()
         self._outputs: list[SessionOutput] = []
         self.dropped = 0
@@ -136,11 +125,11 @@ class Session:
     @property
     def held(self) -> int:
         """Messages that are not delivered yet."""
-        return len(self._outbox)
+        return self._mail.held
 
     def holds_for(self, to: str, device: str) -> bool:
-        """Whether a message to that device is not delivered yet."""
-        return self._outbox.holds_for((to, device))
+        """Whether a message of a call to that device is not delivered yet."""
+        return self._mail.holds_for(to, device)
 
     def drain(self) -> list[SessionOutput]:
         """Everything asked for and told since the last call, in order."""
@@ -150,7 +139,7 @@ class Session:
     def next_deadline(self) -> float | None:
         """When `handle_timeout` is due next, on the clock of `now`; None when nothing is waited for."""
         requests = self._requests.next_deadline(may_ask=self._phase is Phase.UP)
-        times = (self._deadlines.next(), requests, self._outbox.next_deadline())
+        times = (self._deadlines.next(), requests, self._mail.next_deadline())
         return min((at for at in times if at is not None), default=None)
 
     # --- what the user of the session wants ---
@@ -178,9 +167,8 @@ class Session:
         """
         if self._phase is Phase.OVER:
             self._outputs.append(SendFailed(message.id, ErrorCode.UNAVAILABLE, "The session with the server is over."))
-        elif not self._outbox.hold(message, now):
-            self._outputs.append(SendFailed(message.id, ErrorCode.TOO_MANY, "Too many messages wait for the server."))
         else:
+            self._mail.hold(message, now)
             self._say_all(now)
 
     def fetch_devices(self, address: str, now: float) -> int:
@@ -222,10 +210,7 @@ class Session:
         and would open a second record. Only one that no server has seen goes out before our own end, so that a call
         which lived and died while the server was away is counted.
         """
-        for accept in self._outbox.take_accepts(call, confirmed_only=self._outbox.holds_end(call)):
-            self._outputs.append(SendFailed(accept.id, ErrorCode.OFFLINE, "The call is over."))
-        self._records.finish(call)
-        self._records.tidy(self._outbox)
+        self._mail.call_finished(call)
 
     def reconnect(self, sentence: str, now: float) -> None:
         """The network is another one: give up what is open and connect anew at once, as if nothing had failed yet.
@@ -289,12 +274,8 @@ class Session:
                 self._refused(message, now)
             case Error() if self._phase is Phase.UP:
                 self._told_error(message, now)
-            case Accepted() | Delivered() | Deliver() if self._phase is Phase.UP:
-                self._routed(message)
-            case Letter() if self._phase is Phase.UP:
-                self._outputs.append(LetterArrived(message))
-            case NoLetters() if self._phase is Phase.UP:
-                self._outputs.append(NothingStored())
+            case Accepted() | Delivered() | Deliver() | Letter() | NoLetters() if self._phase is Phase.UP:
+                self._mail.take(message)
             case Devices() | Published() | Turn() if self._phase is Phase.UP:
                 self._answered(message)
             case Deleted() if self._phase is Phase.UP:
@@ -317,7 +298,7 @@ class Session:
                     self._outputs.append(CloseTransport())
                     self._pause(f"{self._credentials.server} did not let us in in time.", now)
                 case _Wait.ACK:
-                    self._transmit(Ack(seq=self._inbox.last_seq))
+                    self._mail.acknowledge()
                 case _Wait.ANEW:
                     self._open_anew(now)
                 case _:
@@ -327,8 +308,7 @@ class Session:
                 number, ErrorCode.UNAVAILABLE, f"{self._credentials.server} did not answer in time."
             )
             self._outputs.append(failure)
-        for message in self._outbox.take_expired(now):
-            self._fail(message.id, ErrorCode.UNAVAILABLE, "The message could not be handed over in time.")
+        self._mail.fail_expired(now, "The message could not be handed over in time.")
         self._say_all(now)
 
     # --- connecting ---
@@ -375,7 +355,7 @@ class Session:
         """Enter PAUSED: everything that was said on the transport that is gone is to be said again on the next."""
         self._phase = Phase.PAUSED
         self._hello = None
-        self._outbox.rewind()
+        self._mail.rewind()
         self._requests.rewind()
         fresh: Deadlines[_Wait] = Deadlines()
         self._deadlines = fresh.set(_Wait.PAUSE, retry_at)
@@ -391,8 +371,7 @@ class Session:
         self._deadlines = Deadlines()
         for number in self._requests.take_expired(math.inf):
             self._outputs.append(RequestFailed(number, ErrorCode.UNAVAILABLE, sentence))
-        for message in self._outbox.take_expired(math.inf):
-            self._outputs.append(SendFailed(message.id, ErrorCode.UNAVAILABLE, sentence))
+        self._mail.fail_expired(math.inf, sentence)
 
     def _greeted(self, hello: Hello) -> None:
         objection = self._credentials.objection(hello)
@@ -405,7 +384,7 @@ class Session:
 
     def _say_who(self, hello: Hello) -> None:
         if self._token is not None:
-            self._transmit(Resume(token=self._token, last_seq=self._inbox.last_seq))
+            self._transmit(Resume(token=self._token, last_seq=self._mail.last_seq))
         elif self._make_register is not None:
             self._transmit(self._make_register(hello))
         else:
@@ -418,12 +397,7 @@ class Session:
         self._deadlines = self._deadlines.cancel(_Wait.LOGIN, _Wait.ANEW)
         self._make_register = None
         self._token = welcome.token
-        if not welcome.resumed:
-            self._inbox.start_afresh()
-        # Also after a resume: nothing tells whether the claim after the login before it got through.
-        live = self._records.live()
-        if live:
-            self._transmit(Live(calls=live))
+        self._mail.welcomed(resumed=welcome.resumed)
         self._outputs.append(SessionUp(welcome.resumed))
         self._say_all(now)
 
@@ -449,42 +423,6 @@ class Session:
 
     # --- while the session stands ---
 
-    def _routed(self, message: Accepted | Delivered | Deliver) -> None:
-        """What the server says of messages; it may say it twice of those that were said twice."""
-        match message:
-            case Accepted(id=message_id, record=record):
-                sent = self._outbox.confirm(message_id)
-                if sent is not None and sent.kind is Kind.MESSAGE:
-                    self._settle(message_id)
-                elif sent is not None and record is not None:
-                    self._records.open(LiveCall(call=sent.call, record=record, peer=sent.to, device=sent.device))
-            case Delivered(id=message_id):
-                self._settle(message_id)
-            case Deliver():
-                self._deliver(message)
-            case _:
-                assert_never(message)
-
-    def _deliver(self, message: Deliver) -> None:
-        if self._inbox.arrive(message.id, message.seq):
-            if message.record is not None:
-                self._records.open(
-                    LiveCall(call=message.call, record=message.record, peer=message.sender, device=message.device)
-                )
-            if message.kind is Kind.END:
-                self._records.ended_by(message.call, message.sender, message.device)
-            self._outputs.append(Arrived(message))
-        self._transmit(Ack(seq=self._inbox.last_seq))
-
-    def _settle(self, message_id: bytes) -> None:
-        if self._outbox.settle(message_id):
-            self._outputs.append(SendDelivered(message_id))
-            self._records.tidy(self._outbox)
-
-    def _fail(self, message_id: bytes, code: ErrorCode, sentence: str) -> None:
-        self._outputs.append(SendFailed(message_id, code, sentence))
-        self._records.tidy(self._outbox)
-
     def _answered(self, answer: Answer) -> bool:
         if self._requests.settle(answer.request) is None:
             self.dropped += 1
@@ -498,10 +436,7 @@ class Session:
         if error.code is ErrorCode.REPLACED:
             self._give_up(error.code, sentence_of(error))
         elif error.id is not None:
-            if again_at is not None and self._outbox.refuse(error.id, again_at):
-                return
-            if self._outbox.settle(error.id):
-                self._fail(error.id, error.code, sentence_of(error))
+            self._mail.refused(error.id, error, again_at)
         elif error.request is not None:
             if again_at is not None and self._requests.refuse(error.request, again_at):
                 return
@@ -529,8 +464,7 @@ class Session:
         if self._phase is Phase.UP:
             for request in self._requests.take_sayable(now):
                 self._transmit(self._signed(request) if isinstance(request, Deletion) else request)
-            for message in self._outbox.take_sayable(now):
-                self._transmit(message)
+            self._mail.say(now)
 
     def _signed(self, deletion: Deletion) -> DeleteAccount:
         assert self._hello is not None  # a session that is up was greeted
