@@ -13,6 +13,7 @@ from entrenous.doctor.facts import AccountFacts, AccountProblem, PeerProblem
 from entrenous.doctor.look_account import ask_for_relays, log_in, look_at_account, look_at_peer
 from entrenous_signaling.app import Listening, Server
 from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.notify import Notifier
 from entrenous_wire.messages import ErrorCode, Turn
 
 RELAY = "turn:192.0.2.20:3478"
@@ -30,7 +31,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Listening]:
         turn_urls=(RELAY,),
         turn_secret_file=str(secret),
     )
-    running = Server(config)
+    running = Server(config, Notifier({}))
     try:
         yield await running.start()
     finally:
