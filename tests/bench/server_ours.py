@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from entrenous_wire.codec import decode_from_server, encode
 from entrenous_wire.limits import BODY_SIZES, SIGNAL_PATH, SUBPROTOCOL
@@ -42,6 +42,7 @@ class Ours(System):
     name = "entrenous"
     dialect = Dialect.ENTRENOUS
     subprotocol = SUBPROTOCOL
+    limits: ClassVar[str] = _LIMITS
 
     def __init__(self, folder: Path, tls: Tls | None = None) -> None:
         super().__init__(folder, tls)
@@ -50,7 +51,7 @@ class Ours(System):
     async def start(self) -> None:
         """Start it on the data of its last run."""
         config = self.folder / "config.toml"
-        config.write_text(_LIMITS)
+        config.write_text(self.limits)
         arguments = [
             *(f"--config={config}", f"--listen=127.0.0.1:{self.port}", f"--name={SERVER}", "--json"),
             f"--data={self.folder / 'data'}",

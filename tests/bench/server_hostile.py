@@ -1,0 +1,135 @@
+"""How long honest messages take while twenty clients do their worst, beside a quiet run of the same load.
+
+SESSIONS honest sessions route messages at a fixed rate; what is measured is the time from when one was due until it
+has come. Then `world.hostile` joins, from addresses that are limited as those of strangers are: it has the core of the
+load, behind the load itself, and never waits. All limits are as they come; the honest share one address, which the
+server is told to trust.
+
+Run it with `python -m bench.server_hostile` in `tests/`, on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ClassVar, Final
+
+from .media_report import Row, run
+from .server_clients import cut_all
+from .server_load import CORE_OF_LOAD, CORE_OF_SERVER, Driver, Load, LoadError, Pair, pin_to
+from .server_ours import Ours
+from .server_report import line, median_of
+
+SESSIONS: Final = 1_000
+HOSTILE: Final = 20
+RATE: Final = 2_000.0
+FACTOR: Final = 2.0
+"""By how much the 99th percentile may rise."""
+
+_TESTS: Final = Path(__file__).parent.parent
+
+
+class Strict(Ours):
+    """Our server with the limits that operators have, on strangers from loopback as well."""
+
+    limits: ClassVar[str] = 'trusted_proxies = ["127.0.0.1"]\n[limits]\nlimit_loopback = true\n'
+
+
+async def measure(folder: Path, seconds: float, rounds: int) -> AsyncIterator[Row]:
+    """Quiet and attacked runs by turns."""
+    ours = Ours(folder)
+    await ours.start()
+    await ours.prepare(SESSIONS)
+    await ours.program.stop()
+    server = Strict(folder)
+    await server.start()
+    try:
+        clients = [await server.enter(number) for number in range(SESSIONS)]
+        files = [client.hand_over() for client in clients]
+        pairs = [
+            Pair((files[number], files[number + 1]), [server.routed(number, number + 1)])
+            for number in range(0, SESSIONS, 2)
+        ]
+        driver = server.driver()
+        for _ in range(rounds):
+            yield {"case": "quiet", **await _drive(server, driver, pairs, seconds)}
+            async with _attacked(server.port) as tried:
+                row = await _drive(server, driver, pairs, seconds)
+            yield {"case": "hostile", **row, "tried": sum(tried.values()), **tried}
+        cut_all(clients)
+    finally:
+        await server.program.stop()
+
+
+async def _drive(server: Ours, driver: Driver, pairs: Sequence[Pair], seconds: float) -> Row:
+    cpu = server.program.cpu_seconds()
+    try:
+        outcome = await driver.drive(pairs, Load(rate=RATE, seconds=seconds))
+    except LoadError as trouble:
+        return {"trouble": str(trouble)}
+    cpu = server.program.cpu_seconds() - cpu
+    return {
+        "p50_ms": outcome.p50_ms,
+        "p99_ms": outcome.p99_ms,
+        "longest_ms": outcome.longest_ms,
+        "busy": round(cpu / (seconds + 1.0), 2),
+        "load_busy": round(outcome.load_busy, 3),
+    }
+
+
+@asynccontextmanager
+async def _attacked(port: int) -> AsyncIterator[dict[str, int]]:
+    """Hostile clients at work; afterwards what they have tried."""
+    process = await asyncio.create_subprocess_exec(
+        *("nice", "-n", "10", sys.executable, "-m", "world.hostile", str(port), f"--clients={HOSTILE}"),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=_TESTS,
+        env={**os.environ, "PYTHONPATH": str(_TESTS)},
+    )
+    tried: dict[str, int] = {}
+    try:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        yield tried
+    finally:
+        process.terminate()
+        said, _ = await process.communicate()
+    tried.update(json.loads(said))
+
+
+def summary(rows: Sequence[Row]) -> list[str]:
+    """The table."""
+    lines = [line("1,000 honest sessions, 2,000/s", "p50 ms", "p99 ms", "longest ms", "core busy")]
+    for case in ("quiet", "hostile"):
+        cells = [median_of(rows, name, case=case) for name in ("p50_ms", "p99_ms", "longest_ms", "busy")]
+        lines.append(line(case if case == "quiet" else f"{HOSTILE} hostile beside them", *cells))
+    troubles = [str(row["trouble"]) for row in rows if "trouble" in row]
+    return [*lines, *troubles, f"  goal: p99 within {FACTOR} of the quiet one"]
+
+
+def main() -> int:
+    """Measure and print; exits with 77 where there is one core only."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if len(os.sched_getaffinity(0)) <= max(CORE_OF_LOAD, CORE_OF_SERVER):
+        print("skipped: two cores are needed", file=sys.stderr)
+        return 77
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    pin_to(CORE_OF_LOAD)
+    with tempfile.TemporaryDirectory(prefix="entrenous-hostile-") as folder:
+        return run("server_hostile", measure(Path(folder), options.seconds, options.rounds), summary)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
