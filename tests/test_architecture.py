@@ -67,6 +67,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
         "entrenous_signaling.edge",
         "entrenous_signaling.pages",
         "entrenous_signaling.sockets",
+        "entrenous_signaling.visitors",
     ),
     "prometheus_client": ("entrenous_signaling.metrics",),
     "sounddevice": ("entrenous.media.devices",),

@@ -19,8 +19,8 @@ CONTRACT = """
     Rekeyed RemoteProtocolError RequestRefused Samples ScreenSource SendingEnded ServerBack ServerError ServerLost
     ServerUnreachable Side Sink SoundBlock SoundCard SoundCheck SoundDevice SoundFinding Source SpeakerSink Stage
     Strangers StreamKind Switch TeeSink TestCardSource Timeouts ToneSource TransportError VerificationError
-    VideoSource VideoStats WordsKnown WrongPassphrase asset_path check_sound delete_account examine list_cameras list_sound_devices
-    main_finding missing_processing register
+    VideoSource VideoStats WordsKnown WrongPassphrase asset_path check_sound delete_account examine list_cameras
+    list_sound_devices main_finding missing_processing register
 """
 
 

@@ -413,14 +413,14 @@ class Link:
                 outgoing = self._outgoing
                 writer = asyncio.ensure_future(self._write(used, outgoing))
                 try:
-                    await self._read(used)
+                    goodbye = await self._read(used)
                 finally:
                     writer.cancel()
                     # What the writer broke on is what the reader saw too: the connection is gone.
                     await asyncio.gather(writer, return_exceptions=True)
                     await self._say_last_words(used, outgoing)
             sentence = f"The connection to {self._server} was closed."
-            pause, restarting = 0.0, used.close_code == aiohttp.WSCloseCode.SERVICE_RESTART
+            pause, restarting = 0.0, goodbye == aiohttp.WSCloseCode.SERVICE_RESTART
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             sentence = why_not_connected(error, self._server)
             pause, restarting = retry_after(error), False
@@ -432,8 +432,15 @@ class Link:
         self._session.transport_lost(sentence, time.monotonic(), retry_after=pause, restarting=restarting)
         self._drain()
 
-    async def _read(self, used: aiohttp.ClientWebSocketResponse) -> None:
-        async for frame in used:
+    async def _read(self, used: aiohttp.ClientWebSocketResponse) -> int | None:
+        """Hand on what comes until the connection ends.
+
+        Returns:
+            The code that the server closed it with, None when it did not say goodbye. `used.close_code` is not it: where
+            the server does not wait for our answer, that says only that the answer could not be given.
+        """
+        while True:
+            frame = await used.receive()
             if frame.type is aiohttp.WSMsgType.PING:
                 await used.pong(frame.data)
                 continue
@@ -441,8 +448,10 @@ class Link:
                 if frame.data == b"%d" % self._probe:
                     self._probe_answered.set()
                 continue
+            if frame.type is aiohttp.WSMsgType.CLOSE:
+                return int(frame.data)
             if frame.type is not aiohttp.WSMsgType.TEXT:
-                return
+                return None
             try:
                 message = codec.decode_from_server(frame.data)
             except codec.WireError as error:
