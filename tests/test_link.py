@@ -364,6 +364,40 @@ async def test_a_web_server_that_is_something_else_is_named() -> None:
             await link.open(0.5)
 
 
+async def test_a_restart_is_heard_where_the_goodbye_cannot_be_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(used: aiohttp.ClientWebSocketResponse, **_: object) -> bool:
+        # Over TLS the transport is closed before the answer can be written, and aiohttp notes that instead.
+        used._closed, used._close_code = True, aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+        used._response.close()
+        return True
+
+    async def restart(socket: web.WebSocketResponse) -> None:
+        hello = Hello(server="127.0.0.1", nonce=bytes(32), versions=[1], registration=RegistrationPolicy.OPEN)
+        await socket.send_str(codec.encode(hello))
+        await socket.receive()
+        await socket.send_str(codec.encode(Welcome(token=bytes(32), address="alice@127.0.0.1")))
+        await socket.close(code=aiohttp.WSCloseCode.SERVICE_RESTART)
+
+    monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "close", gone)
+    async with odd_server(restart) as settings:
+        link = link_to(settings)
+        user = link._user
+        assert isinstance(user, User)
+        restarts: list[bool] = []
+        lose = link._session.transport_lost
+
+        def lost(sentence: str, now: float, *, retry_after: float, restarting: bool) -> None:
+            restarts.append(restarting)
+            lose(sentence, now, retry_after=retry_after, restarting=restarting)
+
+        monkeypatch.setattr(link._session, "transport_lost", lost)
+        await link.open(PATIENCE)
+        assert await user.next() == "up"
+        assert isinstance(await user.next(), tuple)
+        await link.close()
+    assert restarts[0]
+
+
 async def test_the_pause_that_a_busy_server_asks_for_is_kept() -> None:
     upgrades = 0
 
