@@ -116,6 +116,16 @@ def test_letters_come_in_order_sixteen_at_a_time() -> None:
     assert world.hub.counters.delivered == 50
 
 
+def test_only_what_is_taken_is_deleted() -> None:
+    world, _ = stored_and_away(3)
+    bob, _ = world.login(BOB)
+    assert letters(bob) == [1, 2, 3]
+    bob.say(taken(2))
+    bob.drop()
+    bob, _ = world.login(BOB)
+    assert letters(bob) == [1, 3]
+
+
 def test_a_window_is_bounded_in_bytes_and_one_letter_always_fits() -> None:
     bounds = Bounds(window_bytes=5000)
     world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
@@ -361,10 +371,12 @@ class Receiver:
     node: HubNode | None = None
     application: list[bytes] = field(default_factory=list)
 
-    def listen(self) -> None:
+    def listen(self, count: int = 1000) -> None:
+        """Take the first so many of what was said; the rest is still in the socket, and lost with it."""
         if self.node is None:
             return
-        for message in self.node.hear_all():
+        heard, self.node.heard = self.node.heard[:count], self.node.heard[count:]
+        for message in heard:
             if isinstance(message, Letter) and message.id not in self.application:
                 self.application.append(message.id)
 
@@ -406,17 +418,21 @@ class StoredMessages(RuleBasedStateMachine):
                     self.accepted[message.id] = (self.world.now, receiver)
                 elif isinstance(message, Error) and message.id is not None and message.retry_after is None:
                     self.unanswered.pop(message.id, None)
-        for receiver in self.receivers:
-            receiver.listen()
 
-    @rule(sender=st.sampled_from(SENDERS), to=st.sampled_from(RECEIVERS), size=st.sampled_from([1024, 49152]))
-    def say(self, sender: Account, to: Account, size: int) -> None:
-        self.count += 1
-        message = sender.message(self.count, to, size)
-        self.unanswered[message.id] = (sender, self.count, to)
+    @rule(
+        sender=st.sampled_from(SENDERS),
+        to=st.sampled_from(RECEIVERS),
+        size=st.sampled_from([1024, 49152]),
+        many=st.integers(1, 12),
+    )
+    def say(self, sender: Account, to: Account, size: int, many: int) -> None:
         node = self._sender(sender)
-        if node is not None:
-            node.say(message)
+        for _ in range(many):
+            self.count += 1
+            message = sender.message(self.count, to, size)
+            self.unanswered[message.id] = (sender, self.count, to)
+            if node is not None:
+                node.say(message)
 
     @rule()
     def say_again(self) -> None:
@@ -445,8 +461,9 @@ class StoredMessages(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), share=st.integers(1, 20))
     def take(self, which: int, share: int) -> None:
+        """The application hears some of what has come, and says that it has it."""
         receiver = self.receivers[which]
-        receiver.listen()
+        receiver.listen(share)
         if receiver.node is None or receiver.node.closed is not None:
             return
         waiting = {message.id for message in stored(self.world)}
@@ -503,4 +520,4 @@ class StoredMessages(RuleBasedStateMachine):
 
 
 TestStoredMessages = StoredMessages.TestCase
-TestStoredMessages.settings = hypothesis_settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestStoredMessages.settings = hypothesis_settings(max_examples=80, stateful_step_count=40, deadline=None)
