@@ -51,7 +51,10 @@ from .store.writer import Store
 from .store_access import StoreAccess
 from .visitors import Visitors
 
-_GC_THRESHOLDS: Final = (50_000, 20, 100)
+_GC_THRESHOLDS: Final = (10_000, 4, 200)
+"""A pass over the youngest looks at 10,000 objects, one over the younger at 50,000, for some milliseconds each. A
+session is up to a hundred objects: when 10,000 nodes come back at once a million are new, which would be one pass for a
+second if the younger ones might become as many. One over all comes after ten million at the earliest."""
 
 
 @dataclass(frozen=True, slots=True)

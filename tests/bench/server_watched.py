@@ -2,9 +2,10 @@
 
     server_watched.py FILE serve OPTIONS…
 
-At the end FILE holds one JSON object: `collection_ms`, the longest pass of the garbage collector, and `pause_ms`, by
-how much a timer of the loop was late at most, both since the server has set its own thresholds for the collector,
-which it does when it is ready (what stood still before that stopped nobody).
+At the end FILE holds one JSON object: `collection_ms`, the longest pass of the garbage collector; `collection_cpu_ms`,
+the most that one has used of the processor, which does not depend on who else uses it; and `pause_ms`, by how much a
+timer of the loop was late at most. All count from when the server has set its own thresholds for the collector, which
+it does when it is ready: what stood still before that stopped nobody.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ class Watch:
 
     def __init__(self) -> None:
         self.collection = 0.0
+        self.collection_cpu = 0.0
         self.pause = 0.0
         self._began = 0.0
+        self._began_cpu = 0.0
         self._before = gc.get_threshold()
 
     @property
@@ -42,9 +45,10 @@ class Watch:
     def collecting(self, phase: Literal["start", "stop"], info: dict[str, int]) -> None:
         """A collection begins or ends (`gc.callbacks`)."""
         if phase == "start":
-            self._began = time.perf_counter()
+            self._began, self._began_cpu = time.perf_counter(), time.thread_time()
         elif self.is_ready:
             self.collection = max(self.collection, time.perf_counter() - self._began)
+            self.collection_cpu = max(self.collection_cpu, time.thread_time() - self._began_cpu)
 
     async def serve(self, config: ServerConfig, ready: Callable[[Listening], None]) -> None:
         """`app.serve`, with a timer beside it."""
@@ -70,7 +74,8 @@ def run(file: Path, arguments: list[str]) -> None:
     try:
         main(arguments)
     finally:
-        file.write_text(json.dumps({"collection_ms": watch.collection * 1000, "pause_ms": watch.pause * 1000}))
+        seconds = {"collection": watch.collection, "collection_cpu": watch.collection_cpu, "pause": watch.pause}
+        file.write_text(json.dumps({f"{name}_ms": value * 1000 for name, value in seconds.items()}))
 
 
 if __name__ == "__main__":
