@@ -436,8 +436,8 @@ class Link:
         """Hand on what comes until the connection ends.
 
         Returns:
-            The code that the server closed it with, None when it did not say goodbye. `used.close_code` is not it: where
-            the server does not wait for our answer, that says only that the answer could not be given.
+            The code that the server closed it with, None when it did not say goodbye. `used.close_code` is not it:
+            where the server does not wait for our answer, that says only that the answer could not be given.
         """
         while True:
             frame = await used.receive()
