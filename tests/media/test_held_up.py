@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import threading
 import time
@@ -96,11 +97,11 @@ class PlainEncoder:
 class Sent:
     """What leaves a sender, by the clock: the value of each block, the time and the RTP timestamp."""
 
-    def __init__(self, source: AudioSource) -> None:
+    def __init__(self, source: AudioSource, encoder: PlainEncoder | None = None) -> None:
         self.blocks: list[tuple[float, int, int]] = []
         self._opener = FrameOpener(0, KEY)
         self.sender = AudioSender(
-            AUDIO, FrameSealer(0, KEY), PlainEncoder(), source, self._take, EventLog(), AudioPlan(32_000)
+            AUDIO, FrameSealer(0, KEY), encoder or PlainEncoder(), source, self._take, EventLog(), AudioPlan(32_000)
         )
 
     def _take(self, packet: bytearray) -> None:
@@ -214,6 +215,85 @@ async def stop(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+
+
+STREAMS = 20
+
+
+def assert_whole(sent: Sent, since: float) -> None:
+    """Assert that from monotonic time `since` on nothing was left out, nor silence sent in its place."""
+    values = [value for at, value, _ in sent.blocks if at >= since]
+    assert len(values) >= 50
+    assert values == list(range(values[0], values[0] + len(values)))
+
+
+@MODERATE
+@given(st.integers(0, 9), st.lists(st.tuples(st.floats(0.005, 0.030), st.floats(0.005, 0.025)), min_size=1, max_size=9))
+@example(5, [(0.030, 0.010)])
+@example(2, [(0.015625, 0.015625)])
+def test_a_loop_that_is_always_late_and_not_too_busy_leaves_nothing_out(
+    phase: int, steps: list[tuple[float, float]]
+) -> None:
+    """Steps: seconds for which nothing runs, and then everything does; again and again."""
+    virtual = VirtualTime()
+
+    async def play() -> None:
+        streams = []
+        for number in range(5):
+            device = Device(0.010)
+            device.begin += (number * phase % 10) * BLOCK_SECONDS / 10
+            streams.append(Sent(device))
+        tasks = [asyncio.create_task(sent.sender.run()) for sent in streams]
+        begin = at = time.monotonic()
+        for held, free in itertools.cycle(steps):
+            if at >= begin + 4.0:
+                break
+            virtual.hold_up(at, held)
+            at += held + free
+        await asyncio.sleep(begin + 4.0 - time.monotonic())
+        await stop(*tasks)
+        for sent in streams:
+            assert_whole(sent, begin + 2.0)
+
+    virtual.run(play)
+
+
+class DearEncoder(PlainEncoder):
+    """Takes its time."""
+
+    def __init__(self, virtual: VirtualTime) -> None:
+        self._virtual = virtual
+        self.seconds = 0.0
+
+    def encode(self, samples: Samples, size: int) -> bytes:
+        self._virtual.now += self.seconds
+        return super().encode(samples, size)
+
+
+@pytest.mark.parametrize("overload", [1.2, 2.0, 4.0])
+def test_many_streams_that_are_too_much_at_first_are_in_time_a_second_after_that(overload: float) -> None:
+    """The first second takes so many times the time that there is; from then on four fifths of it."""
+    virtual = VirtualTime()
+    share = BLOCK_SECONDS / STREAMS
+
+    async def play() -> None:
+        encoder = DearEncoder(virtual)
+        encoder.seconds = overload * share
+        streams = [Sent(Device(0.010), encoder) for _ in range(STREAMS)]
+        tasks = [asyncio.create_task(sent.sender.run()) for sent in streams]
+        await asyncio.sleep(1.0)
+        encoder.seconds = 0.8 * share
+        relieved = time.monotonic()
+        await asyncio.sleep(relieved + 3.5 - time.monotonic())
+        await stop(*tasks)
+        for sent in streams:
+            assert_whole(sent, relieved + 1.0)
+            begin = sent.blocks[0][0] - (sent.blocks[0][1] or 1) * BLOCK_SECONDS
+            assert (
+                max(at - begin - value * BLOCK_SECONDS for at, value, _ in sent.blocks if at >= relieved + 1.5) <= 0.1
+            )
+
+    virtual.run(play)
 
 
 class LaterForGood:

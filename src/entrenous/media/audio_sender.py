@@ -35,7 +35,11 @@ MOST_TURNS = 4
 that is always late does not wait for a source that is gone."""
 
 BEHIND_FOR = 10
-"""Beats in a row in which a source had only what is past, after which it is taken as it comes: it lags for good."""
+"""Beats that may find what is past before the source is taken as it comes: it lags for good, or the beat began too
+early for it in a loop whose every turn is late, which excuses that."""
+
+_FORGIVEN = BLOCK_SECONDS
+"""How many of them a beat makes good that finds nothing but its own block: one a second."""
 
 _SMOOTHING = 0.02
 """The weight of one frame in the mean time of encoding."""
@@ -91,12 +95,14 @@ class AudioSender:
         self._awake_at = 0.0
         """When this beat had its first turn, or the first one after the loop was held up."""
         self._turns_left = 0
+        self._gave_way = False
+        """Whether the source had a turn after this beat ran out of patience."""
         self._frame: list[SoundBlock] = []
         self._timestamp = self.stream.timestamp_offset
         self._lag: float | None = None
         """Seconds from the capture of a block of this source to its beat; None before the first."""
-        self._behind = 0
-        """Beats in a row that have found nothing but blocks of beats before."""
+        self._behind = 0.0
+        """Beats that have found blocks of beats before, less those that are forgiven."""
         self._found_past = False
         """Whether this one has found such a block."""
         self._frame_ends_at: float | None = None
@@ -120,7 +126,7 @@ class AudioSender:
         self._source = source
         # The new one may lie further back than the old one did: what it yields is not late for that.
         self._lag = None
-        self._behind = 0
+        self._behind = 0.0
         if self._running and source is not None:
             self._intake = AudioIntake(source, self._source_moved)
 
@@ -143,6 +149,7 @@ class AudioSender:
             self.beats_left_out += beat.catch_up(now)
             self._deadline = beat.due + self._patience
             self._awake_at, self._turns_left, self._found_past = now, MOST_TURNS, False
+            self._gave_way = False
         if now - self._deadline > HELD_UP and self._turns_left:
             self._turns_left -= 1
             self._awake_at, self._deadline = now, now + HELD_UP
@@ -152,17 +159,21 @@ class AudioSender:
             block, arrived_at = came
             beat.follow(arrived_at, self._awake_at)
             self.beats_left_out += beat.reach(self._earliest(block, now))
-            self._lag, self._behind = beat.due - block.captured_at, 0
+            self._behind = self._behind + 1 if self._found_past else max(0.0, self._behind - _FORGIVEN)
+            self._lag = beat.due - block.captured_at
             self._add(block)
         elif self._intake is not None and now < self._deadline:
             return self._deadline
+        elif self._intake is not None and not self._gave_way:
+            self._gave_way = True  # the block may be due since the loop last had time: its source goes first
+            return now
         else:
             # Once the source has missed its turn, silence keeps the beat until it is back.
             self._patience = 0.0
             self._add(SoundBlock(silence(), self._slot(beat.due)))
             self._behind += self._found_past
             if self._behind >= BEHIND_FOR:
-                self._lag = None
+                self._lag, self._behind = None, 0.0
         self._deadline = None
         beat.advance()
         return beat.due
