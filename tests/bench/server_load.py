@@ -6,9 +6,11 @@ The C parts are compiled when a benchmark starts. The load runs on CORE_OF_LOAD,
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ctypes
 import os
 import secrets
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -244,9 +246,14 @@ def pin_to(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
-@cache
-def _build_folder() -> Path:
-    return Path(mkdtemp(prefix="entrenous-bench-"))
+def folder_of_run() -> Path:
+    """A new folder that is removed when this process ends."""
+    folder = Path(mkdtemp(prefix="entrenous-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+_build_folder = cache(folder_of_run)
 
 
 @cache

@@ -24,13 +24,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import ClassVar, Final
 
 from lab.network import Unavailable
 
 from .server_clients import Client, ClientError, Place, connect
-from .server_load import Dialect, Driver, Step, build
+from .server_load import Dialect, Driver, Step, build, folder_of_run
 from .server_programs import Program, free_port, wait_for_port
 
 BODY_BYTES: Final = 1024
@@ -236,7 +235,7 @@ def _reference() -> Path:
 def _peerjs() -> Path:
     if shutil.which("npm") is None or shutil.which("node") is None:
         raise Unavailable("node and npm are not installed")
-    folder = Path(mkdtemp(prefix="entrenous-peerjs-"))
+    folder = folder_of_run()
     subprocess.run(
         ["npm", "install", "--prefix", folder, "--silent", "--no-fund", "--no-audit", "peer@1"],
         check=True,
