@@ -258,6 +258,24 @@ def test_a_loop_that_is_always_late_and_not_too_busy_leaves_nothing_out(
     virtual.run(play)
 
 
+def test_a_source_has_its_turn_before_a_late_loop_gives_it_up() -> None:
+    virtual = VirtualTime()
+
+    async def play() -> int:
+        device = Device(0.010)
+        device.begin += BLOCK_SECONDS / 2
+        sent = Sent(device)
+        task = asyncio.create_task(sent.sender.run())
+        begin = time.monotonic()
+        for turn in range(50):
+            virtual.hold_up(begin + turn * 0.040, 0.030)
+        await asyncio.sleep(2.0)
+        await stop(task)
+        return sent.sender.blocks_missed
+
+    assert virtual.run(play) == 0
+
+
 class DearEncoder(PlainEncoder):
     """Takes its time."""
 
