@@ -52,9 +52,9 @@ from .store_access import StoreAccess
 from .visitors import Visitors
 
 _GC_THRESHOLDS: Final = (10_000, 4, 200)
-"""A pass over the youngest looks at 10,000 objects, one over the younger at 50,000, for some milliseconds each. A
-session is up to a hundred objects: when 10,000 nodes come back at once a million are new, which would be one pass for a
-second if the younger ones might become as many. One over all comes after ten million at the earliest."""
+"""A pass over the youngest looks at 10,000 objects, one over the younger at 50,000. A session is up to a hundred
+objects, so that a million are new when 10,000 nodes come back at once: the younger ones must not become as many, or one
+pass over them takes as long as one over all. That one comes after ten million at the earliest."""
 
 
 @dataclass(frozen=True, slots=True)
