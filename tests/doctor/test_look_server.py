@@ -18,6 +18,7 @@ from entrenous.doctor.look_server import clock_ahead, leads_elsewhere, look_at_s
 from entrenous.doctor.names import NameUnresolved
 from entrenous_signaling.app import Listening, Server
 from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.notify import Notifier
 from entrenous_wire.messages import RegistrationPolicy
 
 
@@ -51,7 +52,7 @@ async def look(url: str) -> ServerFacts:
 async def serving(folder: Path, **settings: object) -> AsyncIterator[Listening]:
     """A real signaling server in this process."""
     config = {"listen": "127.0.0.1:0", "data": str(folder / "data"), "insecure_loopback": True, **settings}
-    server = Server(ServerConfig(**config))  # type: ignore[arg-type]  # names and values come from the test
+    server = Server(ServerConfig(**config), Notifier({}))  # type: ignore[arg-type]  # names and values come from the test
     try:
         yield await server.start()
     finally:
