@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from entrenous import events
+from entrenous import DeviceChange, events
 
 
 @pytest.mark.parametrize("union", [events.CallEvent, events.Notice])
@@ -22,6 +22,7 @@ def test_every_event_is_a_frozen_value(union: object) -> None:
 
 def test_every_event_of_the_module_is_in_a_union() -> None:
     told = {*typing.get_args(events.CallEvent), *typing.get_args(events.Notice), events.CallOutcome}
+    told.remove(DeviceChange)  # comes from the sound card as it is
     defined = {
         kind for kind in vars(events).values() if dataclasses.is_dataclass(kind) and kind.__module__ == events.__name__
     }

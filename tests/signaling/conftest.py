@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,3 +17,12 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("PostgreSQL or psycopg is not installed")
     with running_cluster() as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def own_umask() -> Iterator[None]:
+    """Commands run in this process change which rights new files get, for all tests that come after."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    yield
+    os.umask(mask)

@@ -35,7 +35,7 @@ MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_BODY_BYTES: Final = 2 * 1024
 
 _WEB_PORT: Final = 80
-_FULL = b"as many connections as it may have"
+_FULL = b'{"error": "full"}'  # as a server says it in one word, for programs
 _NETWORK_LOGIN_REQUIRED: Final = 511  # RFC 6585 §6
 
 _NO_ANSWER = (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, http.client.HTTPException)
