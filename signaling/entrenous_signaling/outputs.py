@@ -1,4 +1,4 @@
-"""What the hub asks of the world: transmit, close, execute.
+"""What the hub asks of the world: transmit, close, execute, publish.
 
 `Outbox` collects them while one input is handled, and remembers who waits for which store request. Several are made
 for each message that is routed, so they are structs of msgspec, which are made in C and which the garbage collector
@@ -58,7 +58,19 @@ class Execute(Struct, frozen=True, gc=False):
     request: StoreRequest
 
 
-Output = Transmit | Close | Execute
+class Publish(Struct, frozen=True, gc=False):
+    """Hand a payload to the other nodes of the cluster; that it is lost, repeated or overtaken does no harm.
+
+    Args:
+        node: which of them, or None for all.
+        payload: what their `Hub.bus_received` takes; not secret from them, and from everybody else.
+    """
+
+    node: bytes | None
+    payload: bytes
+
+
+Output = Transmit | Close | Execute | Publish
 
 
 class Outbox:
@@ -76,6 +88,10 @@ class Outbox:
     def close(self, connection: int, code: CloseCode) -> None:
         """Close `connection`."""
         self._outputs.append(Close(connection, code))
+
+    def publish(self, node: bytes | None, payload: bytes) -> None:
+        """Hand `payload` to a node, or to all others."""
+        self._outputs.append(Publish(node, payload))
 
     def execute(self, request: StoreRequest, then: Continuation) -> None:
         """Carry out `request` and call `then` with what came of it."""

@@ -26,6 +26,7 @@ class HubSettings:
         retention: how long records and unused accounts are kept.
         login_seconds: how long a connection may take to log in, and how long its nonce is good for.
         grace_seconds: how long a dropped session, and the ends of a call, are expected back.
+        node: names this start of this server among the nodes of a cluster: random, NODE_BYTES long. None: it is alone.
     """
 
     name: str
@@ -37,3 +38,4 @@ class HubSettings:
     retention: Retention = field(default_factory=Retention)
     login_seconds: float = LOGIN_SECONDS
     grace_seconds: float = SESSION_GRACE_SECONDS
+    node: bytes | None = None

@@ -1,0 +1,1 @@
+"""Several servers as one: who is where, and what they say to each other."""

@@ -1,0 +1,242 @@
+"""What the nodes of a cluster say to each other: frames of MessagePack, and the envelopes in them.
+
+::
+
+    to all      Frame without contents: "I am alive", once a second
+    to a node   Frame: the numbers of its lane (see `lane`), and what it carries, each packed by itself
+
+An envelope that is not understood is dropped alone, so that a node may say something new to an older one. A frame is
+dropped whole when it is of another version, too large, or made too long ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from entrenous_wire.messages import (
+    Body,
+    CallId,
+    DeviceId,
+    Ed25519Key,
+    Kind,
+    MessageId,
+    RecordToken,
+    Username,
+)
+
+VERSION: Final = 1
+"""Of frames; nodes of different versions do not hear each other."""
+
+NODE_BYTES: Final = 8
+"""The name of a start of a node: random."""
+
+MAX_FRAME_BYTES: Final = 320 * 1024
+"""The longest frame that is looked at."""
+
+FILL_BYTES: Final = 192 * 1024
+"""A frame that carries so much is closed; the largest envelope fits on top of it."""
+
+MAX_PRESENT: Final = 256
+"""Sessions in one envelope."""
+
+MAX_AGE_SECONDS: Final = 30.0
+"""How far the clock of a frame may be from ours."""
+
+NodeId = Annotated[bytes, Meta(min_length=NODE_BYTES, max_length=NODE_BYTES)]
+Number = Annotated[int, Meta(ge=0, le=2**53)]
+SessionHash = Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class EnvelopeError(Exception):
+    """Bytes that are no frame, or no envelope, of this version."""
+
+
+class Frame(Struct, frozen=True, array_like=True, gc=False):
+    """What travels over the bus.
+
+    Args:
+        version: `VERSION`.
+        sender: who made it.
+        made: Unix seconds.
+        lane: the number of the sender's side of the lane; 0 in a frame to all.
+        heard: that of the receiver's side, as far as the sender knows it; 0 before it does.
+        number: of this frame in its lane; 0 when it carries nothing.
+        ack: the highest number up to which the sender has everything of the receiver's side.
+        envelopes: what it carries.
+    """
+
+    version: int
+    sender: NodeId
+    made: float
+    lane: Number = 0
+    heard: Number = 0
+    number: Number = 0
+    ack: Number = 0
+    envelopes: list[Raw] = []  # noqa: RUF012  # msgspec makes a new one for each
+
+
+class Session(Struct, frozen=True, array_like=True, gc=False):
+    """A session of the node that says so.
+
+    Args:
+        username, device: whose.
+        stamp: of two sessions of a device, the one with the higher stamp is newer.
+        hash: of its token.
+        expires: Unix seconds at which the certificate of the device expires.
+        device_key: the Ed25519 key of the device.
+    """
+
+    username: Username
+    device: DeviceId
+    stamp: Number
+    hash: SessionHash
+    expires: Number
+    device_key: Ed25519Key
+
+
+class Envelope(Struct, frozen=True, array_like=True, gc=False):
+    """Base of what a frame carries."""
+
+
+class Here(Envelope, frozen=True, gc=False, tag=1):
+    """These devices have their sessions at the sender."""
+
+    sessions: Annotated[list[Session], Meta(max_length=MAX_PRESENT)]
+
+
+class Gone(Envelope, frozen=True, gc=False, tag=2):
+    """The session that a device had at the sender is over."""
+
+    username: Username
+    device: DeviceId
+
+
+class Forward(Envelope, frozen=True, gc=False, tag=3):
+    """A message for a device of the receiver, which stays with the sender until `Settled` names it.
+
+    Args:
+        username, device: whom it is for.
+        box: the sender's queue for that device.
+        seq: its place there.
+        id, call, kind, body, record: as it was said.
+        start: Unix seconds, of the record that an accept opened.
+        from_username, from_device: who said it.
+    """
+
+    username: Username
+    device: DeviceId
+    box: Number
+    seq: Number
+    id: MessageId
+    call: CallId
+    kind: Kind
+    body: Body
+    record: RecordToken | None
+    start: Number | None
+    from_username: Username
+    from_device: DeviceId
+
+
+class Settled(Envelope, frozen=True, gc=False, tag=4):
+    """A device has everything of a queue up to and including `seq`."""
+
+    username: Username
+    device: DeviceId
+    box: Number
+    seq: Number
+
+
+class NotHere(Envelope, frozen=True, gc=False, tag=5):
+    """A message was forwarded for a device that has no session at the sender (any more)."""
+
+    username: Username
+    device: DeviceId
+
+
+class Bell(Envelope, frozen=True, gc=False, tag=6):
+    """Something was stored for a device of the receiver."""
+
+    username: Username
+    device: DeviceId
+
+
+class Expelled(Envelope, frozen=True, gc=False, tag=7):
+    """An account was deleted."""
+
+    username: Username
+
+
+class SameCall(Envelope, frozen=True, gc=False, tag=8):
+    """Two devices have accepted a call at two nodes: the record that the receiver opened is not needed.
+
+    Args:
+        call: the call id.
+        record, start: of the record that stands for the call.
+    """
+
+    call: CallId
+    record: RecordToken
+    start: Number
+
+
+AnyEnvelope = Here | Gone | Forward | Settled | NotHere | Bell | Expelled | SameCall
+
+_Decoded = TypeVar("_Decoded")
+_encoder = msgspec.msgpack.Encoder()
+_frames = msgspec.msgpack.Decoder(Frame)
+_envelopes: msgspec.msgpack.Decoder[AnyEnvelope] = msgspec.msgpack.Decoder(AnyEnvelope)
+
+
+def pack(envelope: AnyEnvelope) -> bytes:
+    """An envelope as it travels."""
+    return _encoder.encode(envelope)
+
+
+def unpack(raw: Raw | bytes) -> AnyEnvelope:
+    """What a frame carried.
+
+    Raises:
+        EnvelopeError: it is unknown, or of the wrong shape.
+    """
+    return _decode(_envelopes, raw)
+
+
+def pack_frame(frame: Frame) -> bytes:
+    """A frame as it travels."""
+    return _encoder.encode(frame)
+
+
+def unpack_frame(payload: bytes, now: float) -> Frame:
+    """A frame that came over the bus.
+
+    Args:
+        payload: the bytes.
+        now: Unix seconds.
+
+    Raises:
+        EnvelopeError: it is of another version or shape, too large, or its time is too far from `now`.
+    """
+    if len(payload) > MAX_FRAME_BYTES:
+        raise EnvelopeError("the frame is too large")
+    frame = _decode(_frames, payload)
+    if frame.version != VERSION:
+        raise EnvelopeError("the frame is of another version")
+    if not abs(frame.made - now) <= MAX_AGE_SECONDS:  # which is false for what is no number too
+        raise EnvelopeError("the frame was made too long ago, or by a clock that is wrong")
+    return frame
+
+
+def as_raw(packed: Iterable[bytes]) -> list[Raw]:
+    """Packed envelopes, to be put into a frame as they are."""
+    return [Raw(envelope) for envelope in packed]
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[_Decoded], data: Raw | bytes) -> _Decoded:
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise EnvelopeError("not understood") from error

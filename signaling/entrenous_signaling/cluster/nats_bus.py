@@ -1,0 +1,402 @@
+"""Parcels over NATS: one connection at a time, made anew for ever, to whichever of the servers answers.
+
+It is spoken directly over asyncio, which takes a page, since of the bus little is wanted and some of it strictly: nothing is
+said without TLS where TLS was asked for, whatever the server says of itself; a parcel is written to the connection at
+once or dropped, and nobody waits; a server that falls silent is given up; and what comes is handed on as it is read, so
+that a busy node makes NATS wait, and no queue grows here. When NATS cuts a node that reads too slowly, that is a loss like
+any other: lanes say again what was in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, assert_never, cast
+
+from entrenous_signaling.logs import Event, log, log_internal_error
+
+from .bus import ClusterError, Received
+from .nats_protocol import (
+    LARGEST_PARCEL,
+    PING,
+    PONG,
+    Arrived,
+    Credentials,
+    Info,
+    Parser,
+    Ping,
+    Pong,
+    Refused,
+    greeting,
+    message,
+)
+from .settings import NatsPlace
+
+CONNECT_SECONDS: Final = 5.0
+"""How long a server may take until it has let this node in."""
+BEAT_SECONDS: Final = 1.0
+SILENT_BEATS: Final = 4
+"""A server that has not answered for so many beats is given up."""
+PENDING_BYTES: Final = 8 * 1024 * 1024
+"""What may wait to be read by NATS; the parcel above it is dropped."""
+CLOSE_SECONDS: Final = 1.0
+
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+
+
+class Trouble(Enum):
+    """Why there is no connection."""
+
+    UNREACHABLE = "unreachable"
+    """Nobody answers, or not in time."""
+    NO_NATS = "no-nats"
+    """Who answers is no NATS server."""
+    NO_TLS = "no-tls"
+    """It speaks no TLS, and nothing was said to it."""
+    UNTRUSTED = "untrusted"
+    """Its certificate does not fit its name, or nobody that is known here stands behind it."""
+    CREDENTIALS = "credentials"
+    """It does not know this node."""
+    PERMISSIONS = "permissions"
+    """It does not let this node use the subjects of the cluster."""
+    TOO_SMALL = "too-small"
+    """It takes no messages as large as parcels are."""
+
+
+class NatsError(Exception):
+    """There is no connection to a NATS server.
+
+    Args:
+        trouble: why.
+    """
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.value)
+        self.trouble = trouble
+
+
+@dataclass(frozen=True, slots=True)
+class NatsAccess:
+    """How NATS is reached.
+
+    Args:
+        places: of its servers, of which one will do.
+        credentials: who this node is.
+        tls: how their certificates are judged.
+    """
+
+    places: Sequence[NatsPlace]
+    credentials: Credentials = field(default_factory=Credentials)
+    tls: ssl.SSLContext | None = None
+
+
+class NatsBus:
+    """A `Bus` over NATS.
+
+    Args:
+        access: how it is reached.
+        draw: a number from 0 to 1, so that nodes do not all come at the same moment.
+    """
+
+    def __init__(self, access: NatsAccess, draw: Callable[[], float]) -> None:
+        self._access = access
+        self._draw = draw
+        self._connection: NatsConnection | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether parcels go out and come in."""
+        return self._connection is not None
+
+    async def start(
+        self, subjects: Sequence[str], received: Received, connected: Callable[[], None], lost: Callable[[], None]
+    ) -> None:
+        """Begin to connect; see `Bus.start`."""
+        keeping = self._keep_connected(subjects, received, connected, lost)
+        self._keeper = asyncio.get_running_loop().create_task(keeping)
+
+    def publish(self, subject: str, parcel: bytes) -> bool:
+        """Send a parcel, or drop it; see `Bus.publish`."""
+        return self._connection is not None and self._connection.publish(subject, parcel)
+
+    async def close(self) -> None:
+        """Send what waits and let go."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _keep_connected(
+        self, subjects: Sequence[str], received: Received, connected: Callable[[], None], lost: Callable[[], None]
+    ) -> None:
+        failures = 0
+        while True:
+            place = self._access.places[failures % len(self._access.places)]
+            try:
+                connection = await connect(place, self._access, subjects, received)
+            except NatsError as error:
+                if failures == 0:
+                    log(_event_of(error.trouble))
+                failures += 1
+            except Exception as error:  # whatever it is, the next attempt may do better
+                log_internal_error(error)
+                failures += 1
+            else:
+                failures = 0
+                self._connection = connection
+                log(Event.BUS_CONNECTED)
+                connected()
+                await connection.lost.wait()
+                self._connection = None
+                log(Event.BUS_LOST)
+                lost()
+            await asyncio.sleep(pause(failures, self._draw()))
+
+
+def pause(failures: int, drawn: float) -> float:
+    """Seconds until the next attempt.
+
+    Args:
+        failures: attempts that failed, one after the other.
+        drawn: a number from 0 to 1.
+    """
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10)) * (0.5 + drawn / 2)
+
+
+async def connect(
+    place: NatsPlace, access: NatsAccess, subjects: Sequence[str], received: Received
+) -> NatsConnection:
+    """Connect to one server, and be let in and subscribed.
+
+    Args:
+        place: of the server.
+        access: who this node is, and how the certificate is judged.
+        subjects: to listen on.
+        received: called with what comes on them.
+
+    Raises:
+        NatsError: it cannot be reached or does not let this node in.
+    """
+    loop = asyncio.get_running_loop()
+    connection = NatsConnection(received)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await loop.create_connection(lambda: connection, place.host, place.port)
+            info = await connection.greeted
+            if info.max_payload < LARGEST_PARCEL:
+                raise NatsError(Trouble.TOO_SMALL)
+            secure = place.tls or info.tls_required
+            if secure:
+                await _secure(connection, place, access, info)
+            connection.say(greeting(access.credentials, subjects, tls=secure))
+            await connection.let_in
+    except NatsError:
+        connection.abort()
+        raise
+    except ClusterError:
+        connection.abort()
+        raise NatsError(Trouble.NO_NATS) from None
+    except ssl.SSLError:
+        connection.abort()
+        raise NatsError(Trouble.UNTRUSTED) from None
+    except OSError:  # TimeoutError too
+        connection.abort()
+        raise NatsError(Trouble.UNREACHABLE) from None
+    except BaseException:
+        connection.abort()
+        raise
+    connection.begin()
+    return connection
+
+
+async def _secure(connection: NatsConnection, place: NatsPlace, access: NatsAccess, info: Info) -> None:
+    """Go on over TLS; a server that does not offer it gets no word.
+
+    Raises:
+        NatsError: it does not offer it.
+        ssl.SSLError: its certificate is not believed.
+    """
+    if not info.tls_required:
+        raise NatsError(Trouble.NO_TLS)
+    context = access.tls or ssl.create_default_context()
+    plain = connection.begin_tls()
+    loop = asyncio.get_running_loop()
+    secured = await loop.start_tls(plain, connection, context, server_hostname=place.host)
+    if secured is None:
+        raise ConnectionResetError
+    connection.secured(secured)
+
+
+class NatsConnection(asyncio.Protocol):
+    """One connection to a NATS server; `connect` opens it.
+
+    Args:
+        received: called with what comes on the subjects.
+    """
+
+    def __init__(self, received: Received) -> None:
+        loop = asyncio.get_running_loop()
+        self.greeted: asyncio.Future[Info] = loop.create_future()
+        """What the server says first."""
+        self.let_in: asyncio.Future[None] = loop.create_future()
+        """Done when the server has taken who this is and what it listens on."""
+        self.lost = asyncio.Event()
+        """Set when the connection is gone."""
+        self._loop = loop
+        self._received = received
+        self._parser = Parser()
+        self._transport: asyncio.Transport | None = None
+        self._unanswered = 0
+        self._beat: asyncio.TimerHandle | None = None
+
+    def say(self, words: bytes) -> None:
+        """Send bytes of the protocol."""
+        if self._transport is not None:
+            self._transport.write(words)
+
+    def publish(self, subject: str, parcel: bytes) -> bool:
+        """Send a parcel; False when it was dropped, since too much waits or the connection is gone."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() + len(parcel) > PENDING_BYTES:
+            return False
+        transport.writelines(message(subject, parcel))
+        return True
+
+    def begin(self) -> None:
+        """Watch over the server from now on: it answers, or is given up."""
+        self._beat = self._loop.call_later(BEAT_SECONDS, self._ping)
+
+    def begin_tls(self) -> asyncio.Transport:
+        """The transport without TLS, on which nothing more is read or said.
+
+        Raises:
+            ClusterError: something came in clear that would be taken for said over TLS.
+        """
+        if self._transport is None or not self._parser.is_between:
+            raise ClusterError("words before TLS")
+        return self._transport
+
+    def secured(self, transport: asyncio.Transport) -> None:
+        """Go on over this transport."""
+        self._transport = transport
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._over()
+
+    async def close(self) -> None:
+        """Send what waits, for a moment at most, and drop the connection."""
+        if self._transport is not None:
+            self._transport.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.lost.wait()
+        self.abort()
+
+    # --- what the transport calls ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is gone."""
+        self._over()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the server says."""
+        try:
+            for said in self._parser.feed(data):
+                self._take(said)
+        except ClusterError as error:
+            self._fail(error)
+        except NatsError as error:
+            self._fail(error)
+
+    # --- inside ---
+
+    def _take(self, said: Info | Arrived | Ping | Pong | Refused) -> None:
+        match said:
+            case Arrived(subject, payload):
+                if not self.let_in.done():
+                    raise ClusterError("a message before this node was let in")
+                self._received(subject, payload)
+            case Ping():
+                self.say(PONG)
+            case Pong():
+                self._unanswered = 0
+                if not self.greeted.done():
+                    raise ClusterError("no greeting")
+                if not self.let_in.done():
+                    self.let_in.set_result(None)
+            case Info():
+                if not self.greeted.done():  # later ones tell of servers that come and go
+                    self.greeted.set_result(said)
+            case Refused():
+                raise NatsError(_trouble_of(said))
+            case _:
+                assert_never(said)
+
+    def _ping(self) -> None:
+        if self._unanswered >= SILENT_BEATS:
+            self.abort()
+            return
+        self._unanswered += 1
+        self.say(PING)
+        self._beat = self._loop.call_later(BEAT_SECONDS, self._ping)
+
+    def _fail(self, error: Exception) -> None:
+        for waiting in (self.greeted, self.let_in):
+            if not waiting.done():
+                waiting.set_exception(error)
+                waiting.exception()  # whoever does not wait for it is not told of it either
+        self.abort()
+
+    def _over(self) -> None:
+        """Nothing comes or goes any more; once is enough."""
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        self._transport = None
+        if not self.lost.is_set():
+            self.lost.set()
+            self._fail(ConnectionResetError("the connection to NATS is gone"))
+
+
+def _trouble_of(refusal: Refused) -> Trouble:
+    if refusal.is_about_credentials:
+        return Trouble.CREDENTIALS
+    if refusal.is_about_permissions:
+        return Trouble.PERMISSIONS
+    return Trouble.UNREACHABLE
+
+
+def _event_of(trouble: Trouble) -> Event:
+    """What the log says of a first attempt that failed; `check` says more."""
+    match trouble:
+        case Trouble.UNREACHABLE:
+            return Event.BUS_LOST
+        case (
+            Trouble.NO_NATS
+            | Trouble.NO_TLS
+            | Trouble.UNTRUSTED
+            | Trouble.CREDENTIALS
+            | Trouble.PERMISSIONS
+            | Trouble.TOO_SMALL
+        ):
+            return Event.BUS_REFUSED
+        case _:
+            assert_never(trouble)
