@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from entrenous_wire.messages import ErrorCode
+
 from .accounts import AccountLimits
 from .addresses import Origin
+from .auth import Refused
 from .limits import TokenBucket
 from .mailbox import Mailbox
 
@@ -56,3 +59,24 @@ class Connection:
         if self.mailbox is None:
             raise RuntimeError("nobody is logged in on this connection")
         return self.mailbox
+
+    def take_nonce(self) -> bytes:
+        """The nonce for one login or registration.
+
+        Raises:
+            Refused: `nonce-used`.
+        """
+        nonce, self.nonce = self.nonce, None
+        if nonce is None:
+            raise Refused(ErrorCode.NONCE_USED, "The nonce of this connection was used: connect again for another.")
+        return nonce
+
+    def check_failures(self, now: float) -> None:
+        """Look at no login of an address that has been wrong too often: a name or a key would be found by trying.
+
+        Raises:
+            Refused: `too-many`.
+        """
+        wait = 0.0 if self.origin is None else self.origin.may_log_in(now)
+        if wait > 0.0:
+            raise Refused(ErrorCode.TOO_MANY, "Too many logins that failed come from this network.", wait)

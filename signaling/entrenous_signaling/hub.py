@@ -5,8 +5,9 @@
     connected ──────> hello
     frame_received ─> welcome | accepted | deliver | … | error
     disconnected                                             ┐
-    stored, store_failed  (answers to Execute)               ├─> list of Transmit, Close, Execute
+    stored, store_failed  (answers to Execute)               ├─> list of Transmit, Close, Execute, Publish
     tick                  (when next_deadline has come)      │
+    bus_received, bus_connected, bus_lost                    │
     stop                                                     ┘
 
 `now` is Unix seconds and never runs backwards. The caller numbers the connections, carries out the outputs of an
@@ -21,11 +22,8 @@ from typing import assert_never
 
 from entrenous_wire.codec import WireError, decode_from_node
 from entrenous_wire.messages import (
-    Accepted,
     Ack,
     DeleteAccount,
-    Deleted,
-    Devices,
     ErrorCode,
     FetchDevices,
     FromNode,
@@ -34,17 +32,18 @@ from entrenous_wire.messages import (
     Live,
     Login,
     Publish,
-    Published,
     Register,
     Resume,
     Send,
     Taken,
-    Turn,
     TurnRequest,
 )
 
 from .addresses import Origin
-from .auth import Refused, check_deletion, check_prekeys, local_user, reachable_devices, refuse_failure
+from .auth import Refused
+from .cluster.cluster import Cluster
+from .cluster.exchange import Exchange
+from .cluster.state import ClusterState
 from .connection import Connection, Stage
 from .counters import Counters
 from .housekeeping import Housekeeping
@@ -53,10 +52,10 @@ from .lobby import STRANGER_REFUSALS, Lobby
 from .mailbox import Mailbox
 from .outputs import CloseCode, Outbox, Output
 from .router import Router
+from .services import Services
 from .settings import HubSettings
-from .store.requests import Account, Failed, OpenRow, ReadAccount, RemoveAccount, Removed, ReplacePrekeys, StoreResult
+from .store.requests import Failed, OpenRow, RemoveAccount, Removed, StoreResult
 from .timers import earliest
-from .turn import TTL_SECONDS, mint
 
 
 class Hub:
@@ -74,9 +73,9 @@ class Hub:
     ) -> None:
         self.counters = Counters()
         self._settings = settings
-        self._draw = draw
         self._store_failing = False
         self._outbox = Outbox()
+        cluster = None if settings.node is None else Cluster(settings.node, self._outbox, now)
         self._router = Router(
             server=settings.name,
             bounds=settings.bounds,
@@ -86,12 +85,17 @@ class Hub:
             draw=draw,
             open_rows=open_rows,
             now=now,
+            cluster=cluster,
         )
-        self._letters = Letters(settings, self._outbox, self.counters)
+        self._letters = Letters(settings, self._outbox, self.counters, cluster)
         self._housekeeping = Housekeeping(settings.retention, self._outbox, now)
         self._lobby = Lobby(
             settings, draw, self._outbox, self._router, self._letters, self._housekeeping, self.counters, now
         )
+        self._services = Services(settings, draw, self._outbox, self._lobby, self._letters, self._expel)
+        self._exchange: Exchange | None = None
+        if self._router.elsewhere is not None:
+            self._exchange = Exchange(self._router.elsewhere, self._router, self._lobby, self._letters, settings.name)
 
     @property
     def degraded(self) -> bool:
@@ -118,6 +122,11 @@ class Hub:
         """Call records that are open."""
         return self._router.calls.open_count
 
+    @property
+    def cluster_state(self) -> ClusterState | None:
+        """How this node sees its cluster; None when it is alone."""
+        return None if self._exchange is None else self._exchange.state
+
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
         return earliest(
@@ -125,6 +134,7 @@ class Hub:
             self._router.next_deadline(),
             self._letters.next_deadline(),
             self._housekeeping.next_deadline(),
+            None if self._exchange is None else self._exchange.next_deadline(),
         )
 
     def connected(self, connection: int, now: float, origin: Origin | None = None) -> list[Output]:
@@ -136,7 +146,7 @@ class Hub:
             origin: what may still come from its network address, where that is limited.
         """
         self._lobby.greet(connection, origin, now)
-        return self._outbox.take()
+        return self._take(now)
 
     def frame_received(self, connection: int, frame: str | bytes, now: float) -> list[Output]:
         """A text frame has come."""
@@ -157,7 +167,7 @@ class Hub:
                 if here.bucket.take(now) > 0.0:
                     here.refusals += 1
                 self._close_offender(here, now)
-        return self._outbox.take()
+        return self._take(now)
 
     def message_received(self, connection: int, message: FromNode, now: float) -> list[Output]:
         """A message has come."""
@@ -169,7 +179,7 @@ class Hub:
             except Refused as refusal:
                 self._lobby.refuse(here, refusal, now, message)
             self._close_offender(here, now)
-        return self._outbox.take()
+        return self._take(now)
 
     def ping_received(self, connection: int, now: float) -> list[Output]:
         """A ping has come, which costs what a message does; the shell answers it if the connection is still there."""
@@ -177,27 +187,27 @@ class Hub:
         if here is not None:
             here.refusals = here.refusals + 1 if here.bucket.take(now) > 0.0 else 0
             self._close_offender(here, now)
-        return self._outbox.take()
+        return self._take(now)
 
     def disconnected(self, connection: int, now: float) -> list[Output]:
         """A connection is gone; its session may be resumed."""
         here = self._lobby.find(connection)
         if here is not None:
             self._lobby.drop(here, now)
-        return self._outbox.take()
+        return self._take(now)
 
     def stored(self, ticket: int, result: StoreResult, now: float) -> list[Output]:
         """A store request was carried out."""
         self._store_failing = False
         self._outbox.resolve(ticket, result, now)
-        return self._outbox.take()
+        return self._take(now)
 
     def store_failed(self, ticket: int, now: float) -> list[Output]:
         """A store request could not be carried out, and nothing of it happened."""
         self._store_failing = True
         self.counters.store_failures += 1
         self._outbox.resolve(ticket, Failed.FAILED, now)
-        return self._outbox.take()
+        return self._take(now)
 
     def tick(self, now: float) -> list[Output]:
         """Do what is due."""
@@ -206,7 +216,9 @@ class Hub:
             self._lobby.forget(mailbox, now)
         self._letters.tick(now)
         self._housekeeping.tick(now, self._lobby.present())
-        return self._outbox.take()
+        if self._exchange is not None:
+            self._exchange.tick(now)
+        return self._take(now)
 
     def remove_account(
         self, username: str, then: Callable[[Removed | Failed | None, int], None], now: float
@@ -223,16 +235,48 @@ class Hub:
             if isinstance(result, Failed):
                 then(result, 0)
             else:
-                then(result if isinstance(result, Removed) else None, self._lobby.expel(username, now))
+                then(result if isinstance(result, Removed) else None, self._expel(username, now))
 
         self._outbox.execute(RemoveAccount(username), removed)
-        return self._outbox.take()
+        return self._take(now)
 
     def stop(self, now: float) -> list[Output]:
         """The server goes down on purpose: note the calls that go on, and send everybody away to come back."""
         self._router.calls.touch(now)
         self._lobby.close_all(CloseCode.RESTART, now)
+        if self._exchange is not None:
+            self._exchange.stop(now)
+        return self._take(now)
+
+    def bus_received(self, payload: bytes, now: float) -> list[Output]:
+        """Another node has said something; what is wrong with it is counted and dropped."""
+        if self._exchange is not None:
+            self._exchange.receive(payload, now)
+        return self._take(now)
+
+    def bus_connected(self, now: float) -> list[Output]:
+        """The bus is there (again); before the first time it counts as lost."""
+        if self._exchange is not None:
+            self._exchange.connected(now)
+        return self._take(now)
+
+    def bus_lost(self, now: float) -> list[Output]:
+        """The bus is gone: devices of other nodes cannot be reached."""
+        if self._exchange is not None:
+            self._exchange.disconnected(now)
+        return self._take(now)
+
+    def _take(self, now: float) -> list[Output]:
+        if self._exchange is not None:
+            self._exchange.flush(now)
         return self._outbox.take()
+
+    def _expel(self, username: str, now: float) -> int:
+        """End all sessions of an account that is deleted, at all nodes; returns how many there were at this one."""
+        count = self._lobby.expel(username, now)
+        if self._exchange is not None:
+            self._exchange.expelled(username)
+        return count
 
     def _admit(self, here: Connection, message: FromNode, now: float) -> None:
         """Charge a message to its connection and its account; an acknowledgement is paid by what it answers, if any."""
@@ -297,7 +341,7 @@ class Hub:
     def _serve(self, here: Connection, mailbox: Mailbox, message: FromNode, now: float) -> None:
         match message:
             case Send(kind=Kind.MESSAGE):
-                self._store_message(here, mailbox, message, now)
+                self._services.store_message(here, mailbox, message, now)
             case Send():
                 self._router.send(mailbox, message, now)
             case Ack(seq=seq):
@@ -309,89 +353,19 @@ class Hub:
             case Login() | Register() | Resume():
                 raise Refused(ErrorCode.OUT_OF_ORDER, "This connection is logged in already.")
             case DeleteAccount():
-                self._delete_account(here, mailbox, message)
+                self._services.delete_account(here, mailbox, message)
             case Live():
                 self._router.claim(mailbox, message, now)
             case Leave():
                 self._lobby.leave(here, now)
             case Publish():
-                self._publish(here, mailbox, message, now)
+                self._services.publish(here, mailbox, message, now)
             case FetchDevices():
-                self._fetch_devices(here, message)
+                self._services.fetch_devices(here, message)
             case TurnRequest():
-                self._lend_relay(here, message, now)
+                self._services.lend_relay(here, message, now)
             case _:
                 assert_never(message)
-
-    def _store_message(self, here: Connection, mailbox: Mailbox, message: Send, now: float) -> None:
-        request = self._letters.request(mailbox.key, message, now)
-
-        def stored(result: StoreResult | Failed, now: float) -> None:
-            def tell() -> None:
-                self._letters.check(result)
-                self._outbox.transmit(here.number, Accepted(id=message.id))
-
-            self._letters.stored(request, result)  # its sender may be gone by now, its receiver is not
-            self._lobby.answer(here, message, tell, now)
-
-        self._outbox.execute(request, stored)
-
-    def _delete_account(self, here: Connection, mailbox: Mailbox, message: DeleteAccount) -> None:
-        username = mailbox.key.username
-
-        def account_read(result: StoreResult | Failed, now: float) -> None:
-            account = result if isinstance(result, Account) else None
-            check_deletion(message, account, server=self._settings.name, nonce=here.greeting, username=username)
-            self._outbox.execute(RemoveAccount(username), removed)
-
-        def removed(result: StoreResult | Failed, now: float) -> None:
-            def tell() -> None:
-                refuse_failure(result)
-                self._outbox.transmit(here.number, Deleted(request=message.request))
-
-            self._lobby.answer(here, message, tell, now)
-            if not isinstance(result, Failed):
-                self._lobby.expel(username, now)
-
-        self._lobby.execute(here, message, ReadAccount(username), account_read)
-
-    def _publish(self, here: Connection, mailbox: Mailbox, message: Publish, now: float) -> None:
-        prekeys = check_prekeys(mailbox.device_key, message.prekeys, now)
-
-        def replaced(result: StoreResult | Failed, now: float) -> None:
-            self._outbox.transmit(here.number, Published(request=message.request))
-
-        request = ReplacePrekeys(mailbox.key.username, mailbox.key.device, prekeys)
-        self._lobby.execute(here, message, request, replaced)
-
-    def _fetch_devices(self, here: Connection, message: FetchDevices) -> None:
-        def account_read(result: StoreResult | Failed, now: float) -> None:
-            if not isinstance(result, Account):
-                raise Refused(ErrorCode.UNKNOWN_USER, "No such account on this server.")
-            devices = Devices(
-                request=message.request,
-                address=message.address,
-                identity_key=result.identity_key,
-                devices=reachable_devices(result, now),
-            )
-            self._outbox.transmit(here.number, devices)
-
-        username = local_user(message.address, self._settings.name)
-        self._lobby.execute(here, message, ReadAccount(username), account_read)
-
-    def _lend_relay(self, here: Connection, message: TurnRequest, now: float) -> None:
-        relay = self._settings.relay
-        if relay is None:
-            raise Refused(ErrorCode.NO_RELAY, "This server has no relay.")
-        credentials = mint(relay, now, self._draw)
-        answer = Turn(
-            request=message.request,
-            urls=list(relay.urls),
-            username=credentials.username,
-            password=credentials.password,
-            ttl=TTL_SECONDS,
-        )
-        self._outbox.transmit(here.number, answer)
 
 
 def _costs_directory(message: FromNode) -> bool:

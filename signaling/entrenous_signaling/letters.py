@@ -22,6 +22,7 @@ from entrenous_wire.limits import LETTERS_IN_FLIGHT
 from entrenous_wire.messages import ErrorCode, Kind, Letter, NoLetters, Send, Taken
 
 from .auth import RETRY_SECONDS, Refused, local_user, refuse_failure
+from .cluster.cluster import Cluster
 from .counters import Counters
 from .mailbox import DeviceKey
 from .outputs import Outbox
@@ -40,6 +41,7 @@ from .timers import Timers
 
 _DAY_SECONDS: Final = 86_400
 _TAG_BYTES: Final = 16
+_RUNG_PER_SECOND: Final = 1000.0
 
 
 @dataclass(slots=True)
@@ -80,10 +82,14 @@ class Letters:
         settings: what the hub has to know: its name, the key of the senders' tags, bounds and days.
         outbox: where letters and store requests go.
         counters: what is counted.
+        cluster: the other nodes, if there may be any.
     """
 
-    def __init__(self, settings: HubSettings, outbox: Outbox, counters: Counters) -> None:
+    def __init__(
+        self, settings: HubSettings, outbox: Outbox, counters: Counters, cluster: Cluster | None = None
+    ) -> None:
         self._settings = settings
+        self._cluster = cluster
         self._outbox = outbox
         self._counters = counters
         self._readers: dict[DeviceKey, _Reader] = {}
@@ -123,7 +129,10 @@ class Letters:
         """The store has answered: bring the message to its device if that is here."""
         if result is MessageOutcome.STORED:
             self._counters.routed[Kind.MESSAGE] += 1
-            self.ring(DeviceKey(request.username, request.device))
+            key = DeviceKey(request.username, request.device)
+            if self._cluster is not None and key not in self._readers:
+                self._cluster.ring(key)
+            self.ring(key)
         elif result is MessageOutcome.KNOWN:
             self._counters.repeated += 1
 
@@ -166,6 +175,12 @@ class Letters:
         if reader is not None:
             reader.rung = True
             self._read(key, reader)
+
+    def ring_all(self, now: float) -> None:
+        """Something may have been stored for any device that is here; the store is asked of one after the other."""
+        for count, (key, reader) in enumerate(self._readers.items()):
+            reader.rung = True
+            self._retries.set(key, now + count / _RUNG_PER_SECOND)
 
     def settles(self, key: DeviceKey, message: Taken) -> bool:
         """Whether the device was told any of what it says it has taken, and has not said so before."""

@@ -258,6 +258,14 @@ class Lobby:
 
     def forget(self, mailbox: Mailbox, now: float) -> None:
         """The router has given a device up: its session cannot be resumed any more."""
+        if self._router.elsewhere is not None and mailbox.session is not None:
+            self._router.elsewhere.cluster.went(mailbox.key)
+        self._end_session(mailbox)
+        self._accounts.leave(mailbox.key, now)
+
+    def dispossess(self, mailbox: Mailbox, now: float) -> None:
+        """A device has its session at another node of the cluster now: end the one that it has here."""
+        self._replace(mailbox, now)
         self._end_session(mailbox)
         self._accounts.leave(mailbox.key, now)
 
@@ -265,9 +273,9 @@ class Lobby:
 
     def login(self, here: Connection, message: Login, now: float) -> None:
         """Check a login against the account, and add the device if it is new."""
-        _check_failures(here, now)
+        here.check_failures(now)
         username = local_user(message.address, self._settings.name)
-        nonce = _take_nonce(here)
+        nonce = here.take_nonce()
 
         def account_read(result: StoreResult | Failed, now: float) -> None:
             account = result if isinstance(result, Account) else None
@@ -289,13 +297,13 @@ class Lobby:
 
     def register(self, here: Connection, message: Register, now: float) -> None:
         """Check a registration and store it."""
-        _check_failures(here, now)
+        here.check_failures(now)
         wait = 0.0 if here.origin is None else here.origin.register(now)
         if wait == 0.0:
             wait = self._registrations.take(now)
         if wait > 0.0:
             raise Refused(ErrorCode.TOO_MANY, "Too many registrations at a time.", wait)
-        certificate = check_registration(message, server=self._settings.name, nonce=_take_nonce(here), now=now)
+        certificate = check_registration(message, server=self._settings.name, nonce=here.take_nonce(), now=now)
         policy = self._settings.registration
         request = RegisterAccount(
             username=message.username,
@@ -319,7 +327,12 @@ class Lobby:
 
     def resume(self, here: Connection, message: Resume, now: float) -> None:
         """Give a session to its device's new connection."""
-        mailbox = self._sessions.get(_hash_token(message.token))
+        token_hash = _hash_token(message.token)
+        mailbox = self._sessions.get(token_hash)
+        if mailbox is None and self._router.elsewhere is not None:
+            mailbox = self._router.elsewhere.adopt(token_hash, message.last_seq, now)
+            if mailbox is not None:
+                self._sessions[token_hash] = mailbox
         if mailbox is None or now >= mailbox.expires or message.last_seq > mailbox.last_transmitted:
             raise Refused(ErrorCode.SESSION_GONE, "That session is gone: log in.")
         self._replace(mailbox, now)
@@ -355,6 +368,8 @@ class Lobby:
         here.nonce = None
         here.stage = Stage.READY
         here.mailbox = mailbox
+        if self._router.elsewhere is not None:
+            self._router.elsewhere.cluster.came(mailbox, now)
         address = f"{username}@{self._settings.name}"
         self._outbox.transmit(here.number, Welcome(token=token, address=address, resumed=resumed))
 
@@ -376,20 +391,6 @@ class Lobby:
         if mailbox.session is not None:
             del self._sessions[mailbox.session]
             mailbox.session = None
-
-
-def _check_failures(here: Connection, now: float) -> None:
-    """Look at no login of an address that has been wrong too often: a name or a key would be found by trying."""
-    wait = 0.0 if here.origin is None else here.origin.may_log_in(now)
-    if wait > 0.0:
-        raise Refused(ErrorCode.TOO_MANY, "Too many logins that failed come from this network.", wait)
-
-
-def _take_nonce(here: Connection) -> bytes:
-    nonce, here.nonce = here.nonce, None
-    if nonce is None:
-        raise Refused(ErrorCode.NONCE_USED, "The nonce of this connection was used: connect again for another.")
-    return nonce
 
 
 def _hash_token(token: bytes) -> bytes:

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from enum import Enum
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from entrenous_wire.messages import Deliver
 
@@ -65,11 +65,26 @@ class Sent(Struct, gc=False):
     told: bool = False
 
 
+class Origin(NamedTuple):
+    """The queue at another node in which a message stays until its device has it."""
+
+    node: bytes
+    box: int
+    seq: int
+
+
 class Queued(Struct, frozen=True, gc=False):
-    """A message on its way to a device."""
+    """A message on its way to a device.
+
+    Args:
+        message: as it is said to the device.
+        sender: who said it.
+        origin: where it stays meanwhile, when its sender is at another node.
+    """
 
     message: Deliver
     sender: DeviceKey
+    origin: Origin | None = None
 
     @property
     def size(self) -> int:
@@ -84,12 +99,16 @@ class Mailbox:
         key: the device.
         address: of its account, as others see it.
         bounds: how much it may hold.
+        box: names this numbering of its queue; no other of this server has the same.
     """
 
-    def __init__(self, key: DeviceKey, address: str, bounds: Bounds) -> None:
+    def __init__(self, key: DeviceKey, address: str, bounds: Bounds, box: int = 0) -> None:
         self.key = key
         self.address = address
+        self.box = box
         self.connection: int | None = None
+        self.home: bytes | None = None
+        """The other node at which the device has its session: the queue goes there."""
         self.session: bytes | None = None
         """The hash of the session token, when there is a session."""
         self.expires = 0
@@ -176,6 +195,39 @@ class Mailbox:
         self._waiting.extendleft(reversed(self._in_flight))
         self._in_flight.clear()
         self._in_flight_bytes = 0
+
+    def continue_from(self, seq: int, box: int) -> None:
+        """Number what waits anew, after `seq`, which is the last that the device has been told by another node."""
+        self.rewind()
+        self.box = box
+        self.last_transmitted = seq
+        self._next_seq = seq + 1
+        for _ in range(len(self._waiting)):
+            item = self._waiting.popleft()
+            renumbered = structs.replace(item.message, seq=self.next_seq())
+            self._waiting.append(Queued(renumbered, item.sender, item.origin))
+
+    def drop_foreign(self, node: bytes | None = None) -> set[bytes]:
+        """Drop what stays at a node, or at any other node when it is None: it is forwarded again from there.
+
+        Returns:
+            The nodes of which something was dropped.
+        """
+        dropped: set[bytes] = set()
+
+        def keep(queue: deque[Queued]) -> deque[Queued]:
+            kept: deque[Queued] = deque()
+            for item in queue:
+                if item.origin is None or node not in (None, item.origin.node):
+                    kept.append(item)
+                else:
+                    dropped.add(item.origin.node)
+                    self._forget(item)
+            return kept
+
+        self._in_flight, self._waiting = keep(self._in_flight), keep(self._waiting)
+        self._in_flight_bytes = sum(item.size for item in self._in_flight)
+        return dropped
 
     def clear(self) -> list[Queued]:
         """Take everything out: the device does not come back."""

@@ -22,6 +22,8 @@ from entrenous_wire.messages import Accepted, Deliver, Delivered, Error, ErrorCo
 
 from .auth import RETRY_SECONDS, Refused, local_user
 from .calls import CallRecords, Waiter
+from .cluster.cluster import Cluster
+from .cluster.elsewhere import Elsewhere
 from .counters import Counters
 from .limits import Bounds
 from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
@@ -38,6 +40,7 @@ _HELD_BACK: Final = 64
 
 _UNAVAILABLE: Final = "The server cannot store the call record now."
 _OFFLINE: Final = "The device is not connected, or was not back in time."
+_CUT_OFF: Final = "The server does not reach the others of its cluster now."
 
 
 class Router:
@@ -52,6 +55,7 @@ class Router:
         draw: returns so many random bytes.
         open_rows: the call records that the database held open.
         now: Unix seconds.
+        cluster: the other nodes, if there may be any.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Router:
         draw: Callable[[int], bytes],
         open_rows: Iterable[OpenRow],
         now: float,
+        cluster: Cluster | None = None,
     ) -> None:
         self._server = server
         self._bounds = bounds
@@ -75,6 +80,19 @@ class Router:
         self._mailboxes: dict[DeviceKey, Mailbox] = {}
         self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
         self._timers: Timers[DeviceKey] = Timers()
+        self._boxes = 0
+        self.elsewhere: Elsewhere | None = None
+        if cluster is not None:
+            self.elsewhere = Elsewhere(
+                cluster=cluster,
+                mailboxes=self._mailboxes,
+                timers=self._timers,
+                make=self._new_mailbox,
+                next_box=self._next_box,
+                pump=self.pump,
+                settle=self._settle,
+                grace=grace_seconds,
+            )
         self._calls = CallRecords(outbox, self._record_stored, draw, grace_seconds, bounds.open_records, open_rows, now)
 
     @property
@@ -99,6 +117,7 @@ class Router:
         self._timers.cancel(key)
         self._left.discard(key)
         mailbox.rewind()
+        mailbox.home = None
         mailbox.connection = connection
         self._calls.started_afresh(key, now)
         return mailbox
@@ -117,7 +136,7 @@ class Router:
         for message_id, sent in mailbox.sent.items():
             if not sent.told and sent.delivery is not Delivery.QUEUED:
                 self._answer(mailbox, message_id, sent)
-        self._pump(mailbox)
+        self.pump(mailbox)
 
     def detach(self, mailbox: Mailbox, now: float) -> None:
         """The connection of a device is gone; it is expected back for the grace."""
@@ -131,7 +150,7 @@ class Router:
         if len(self._left) < self._bounds.held_devices:
             self._left.add(mailbox.key)
         self._timers.cancel(mailbox.key)
-        self._give_up(mailbox.key)
+        self.give_up(mailbox.key)
 
     def acknowledge(self, mailbox: Mailbox, seq: int) -> bool:
         """A device has everything up to and including `seq`.
@@ -145,8 +164,11 @@ class Router:
             self._counters.delivered += 1
             if item.message.record is not None:
                 self._calls.heard_of(item.message.call, mailbox.key)
-            self._settle(item, Delivery.DELIVERED)
-        self._pump(mailbox)
+            if item.origin is None:
+                self._settle(item, Delivery.DELIVERED)
+            elif self.elsewhere is not None:
+                self.elsewhere.cluster.settled(mailbox.key, item.origin)
+        self.pump(mailbox)
         return True
 
     def send(self, sender: Mailbox, message: Send, now: float) -> None:
@@ -166,7 +188,7 @@ class Router:
         sender.sent.pop(message.id, None)
         receiver = self._mailboxes.get(receiver_key)
         if receiver is None:  # not `or`: an empty mailbox is false
-            receiver = self._expect_back(receiver_key, now)
+            receiver = self._find_place(sender, receiver_key, message.id, now)
         if receiver is not None and not receiver.has_room(sender.key, len(message.body)):
             self._hold_back(sender, receiver_key, message.id, now + RETRY_SECONDS)
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)
@@ -175,10 +197,24 @@ class Router:
         if receiver is not None:
             self._counters.routed[message.kind] += 1
             receiver.put(self._deliverable(sender, receiver, message, sent))
-            self._pump(receiver)
+            self.pump(receiver)
         else:
             self._counters.lost += 1
         self._answer(sender, message.id, sent)
+
+    def arrived(self, kind: Kind, call: bytes, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
+        """A message of a device of another node is here for one of ours; returns the token of its record, if any."""
+        match kind:
+            case Kind.ACCEPT:
+                connected = receiver.connection is not None
+                return self._calls.joined(call, sender, receiver.key, connected=connected, now=now)
+            case Kind.END:
+                self._calls.ended(call, sender, receiver.key, None, now)
+                return None
+            case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
+                return None
+            case _:
+                assert_never(kind)
 
     def postpone(self, sender: Mailbox, message: Send, retry_at: float) -> None:
         """A message over the rate is refused until `retry_at`: nothing may overtake it for a while.
@@ -206,7 +242,7 @@ class Router:
 
     def tick(self, now: float) -> list[Mailbox]:
         """Do what is due; returns the mailboxes that are given up."""
-        gone = [mailbox for key in self._timers.due(now) if (mailbox := self._give_up(key)) is not None]
+        gone = [mailbox for key in self._timers.due(now) if (mailbox := self.give_up(key)) is not None]
         self._calls.tick(now)
         return gone
 
@@ -218,6 +254,17 @@ class Router:
             if len(sender.held_back) >= _HELD_BACK:
                 del sender.held_back[next(iter(sender.held_back))]
             sender.held_back[receiver] = (message_id, retry_at + _PATIENCE_SECONDS)
+
+    def _find_place(self, sender: Mailbox, key: DeviceKey, message_id: bytes, now: float) -> Mailbox | None:
+        """A mailbox for a device that has none here: it is at another node, or may come back."""
+        if self.elsewhere is not None:
+            mailbox = self.elsewhere.place(key)
+            if mailbox is not None:
+                return mailbox
+            if self.elsewhere.cluster.cut_off:
+                self._hold_back(sender, key, message_id, now + RETRY_SECONDS)
+                raise Refused(ErrorCode.UNAVAILABLE, _CUT_OFF, RETRY_SECONDS)
+        return self._expect_back(key, now)
 
     def _expect_back(self, key: DeviceKey, now: float) -> Mailbox | None:
         """Hold messages for a registered device that may not have come back yet after the start of the server."""
@@ -232,7 +279,11 @@ class Router:
         return mailbox
 
     def _new_mailbox(self, key: DeviceKey) -> Mailbox:
-        return Mailbox(key, f"{key.username}@{self._server}", self._bounds)
+        return Mailbox(key, f"{key.username}@{self._server}", self._bounds, self._next_box())
+
+    def _next_box(self) -> int:
+        self._boxes += 1
+        return self._boxes
 
     def _looked_up(self, mailbox: Mailbox, result: StoreResult | Failed) -> None:
         registered = isinstance(result, Failed) or (
@@ -240,14 +291,16 @@ class Router:
         )
         if not registered and mailbox.connection is None and self._mailboxes.get(mailbox.key) is mailbox:
             self._timers.cancel(mailbox.key)
-            self._give_up(mailbox.key)
+            self.give_up(mailbox.key)
 
-    def _give_up(self, key: DeviceKey) -> Mailbox | None:
+    def give_up(self, key: DeviceKey) -> Mailbox | None:
+        """Drop a mailbox, and tell the senders of what is in it; returns it, or None when there is none."""
         mailbox = self._mailboxes.pop(key, None)
         if mailbox is not None:
             for item in mailbox.clear():
-                self._counters.lost += 1
-                self._settle(item, Delivery.LOST)
+                if item.origin is None:  # else it is for the node of its sender to say so
+                    self._counters.lost += 1
+                    self._settle(item, Delivery.LOST)
         return mailbox
 
     def _settle(self, item: Queued, delivery: Delivery) -> None:
@@ -260,10 +313,13 @@ class Router:
         if sent.durability is Durability.STORED and sender.connection is not None:
             self._tell_outcome(sender, item.message.id, sent)
 
-    def _pump(self, mailbox: Mailbox) -> None:
+    def pump(self, mailbox: Mailbox) -> None:
+        """Let out what the window lets out, to the device or to the node where it is."""
         if mailbox.connection is not None:
             for message in mailbox.take_for_transmission():
                 self._outbox.transmit(mailbox.connection, message)
+        elif mailbox.home is not None and self.elsewhere is not None:
+            self.elsewhere.cluster.pump(mailbox, mailbox.home)
 
     def _refuse_overtaking(self, sender: Mailbox, receiver: DeviceKey, message_id: bytes, now: float) -> None:
         held = sender.held_back.get(receiver)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from entrenous_signaling.addresses import Origin
 from entrenous_signaling.hub import Hub
-from entrenous_signaling.outputs import Close, Execute, Output, Transmit
+from entrenous_signaling.outputs import Close, Execute, Output, Publish, Transmit
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import StoreMessage, StoreRequest
 from entrenous_wire.messages import Error, ErrorCode, FromNode, FromServer, Hello, NoLetters, Welcome
@@ -70,6 +70,7 @@ class HubWorld:
         self.store_waits = False
         self.waiting: list[tuple[int, StoreRequest]] = []
         self.requests: list[StoreRequest] = []
+        self.published: list[Publish] = []
         self.nodes: dict[int, HubNode] = {}
         self._count = 0
         self._random = random.Random(7)
@@ -93,6 +94,8 @@ class HubWorld:
                 case Execute(ticket, request):
                     self.requests.append(request)
                     self.waiting.append((ticket, request))
+                case Publish():
+                    self.published.append(output)
         if not self.store_waits:
             self.answer_store()
 

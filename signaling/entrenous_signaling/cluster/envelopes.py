@@ -24,7 +24,6 @@ from entrenous_wire.messages import (
     Ed25519Key,
     Kind,
     MessageId,
-    RecordToken,
     Username,
 )
 
@@ -62,10 +61,9 @@ class Frame(Struct, frozen=True, array_like=True, gc=False):
         version: `VERSION`.
         sender: who made it.
         made: Unix seconds.
-        lane: the number of the sender's side of the lane; 0 in a frame to all.
-        heard: that of the receiver's side, as far as the sender knows it; 0 before it does.
+        lane: the epoch of the lane that it belongs to; 0 in a frame to all.
         number: of this frame in its lane; 0 when it carries nothing.
-        ack: the highest number up to which the sender has everything of the receiver's side.
+        ack: the sender has everything up to this number.
         envelopes: what it carries.
     """
 
@@ -73,10 +71,9 @@ class Frame(Struct, frozen=True, array_like=True, gc=False):
     sender: NodeId
     made: float
     lane: Number = 0
-    heard: Number = 0
     number: Number = 0
     ack: Number = 0
-    envelopes: list[Raw] = []  # noqa: RUF012  # msgspec makes a new one for each
+    envelopes: list[Raw] = []  # msgspec makes a new one for each
 
 
 class Session(Struct, frozen=True, array_like=True, gc=False):
@@ -122,8 +119,7 @@ class Forward(Envelope, frozen=True, gc=False, tag=3):
         username, device: whom it is for.
         box: the sender's queue for that device.
         seq: its place there.
-        id, call, kind, body, record: as it was said.
-        start: Unix seconds, of the record that an accept opened.
+        id, call, kind, body: as it was said.
         from_username, from_device: who said it.
     """
 
@@ -135,8 +131,6 @@ class Forward(Envelope, frozen=True, gc=False, tag=3):
     call: CallId
     kind: Kind
     body: Body
-    record: RecordToken | None
-    start: Number | None
     from_username: Username
     from_device: DeviceId
 
@@ -170,20 +164,11 @@ class Expelled(Envelope, frozen=True, gc=False, tag=7):
     username: Username
 
 
-class SameCall(Envelope, frozen=True, gc=False, tag=8):
-    """Two devices have accepted a call at two nodes: the record that the receiver opened is not needed.
-
-    Args:
-        call: the call id.
-        record, start: of the record that stands for the call.
-    """
-
-    call: CallId
-    record: RecordToken
-    start: Number
+class Leaving(Envelope, frozen=True, gc=False, tag=8):
+    """The sender goes down on purpose: what was forwarded to it and is not settled has to go elsewhere."""
 
 
-AnyEnvelope = Here | Gone | Forward | Settled | NotHere | Bell | Expelled | SameCall
+AnyEnvelope = Here | Gone | Forward | Settled | NotHere | Bell | Expelled | Leaving
 
 _Decoded = TypeVar("_Decoded")
 _encoder = msgspec.msgpack.Encoder()

@@ -1,0 +1,178 @@
+"""What the other nodes say, carried out: the way into the hub that is no connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from entrenous_wire.messages import Deliver
+
+from ..letters import Letters
+from ..lobby import Lobby
+from ..mailbox import DeviceKey, Origin, Queued
+from ..router import Router
+from .elsewhere import Elsewhere
+from .envelopes import (
+    AnyEnvelope,
+    Bell,
+    Expelled,
+    Forward,
+    Gone,
+    Here,
+    Leaving,
+    NotHere,
+    Session,
+    Settled,
+)
+from .peers import Carried, Event, Lost, Met
+from .state import ClusterState
+
+
+class Exchange:
+    """Carries out what the other nodes say.
+
+    Args:
+        elsewhere: the mailboxes of their devices.
+        router: the mailboxes of ours, among others.
+        lobby: ends sessions.
+        letters: fetches what was stored.
+        server: the name of the server.
+    """
+
+    def __init__(self, elsewhere: Elsewhere, router: Router, lobby: Lobby, letters: Letters, server: str) -> None:
+        self._cluster = elsewhere.cluster
+        self._elsewhere = elsewhere
+        self._router = router
+        self._lobby = lobby
+        self._letters = letters
+        self._server = server
+
+    @property
+    def state(self) -> ClusterState:
+        """How the cluster looks from here."""
+        return self._cluster.state
+
+    def receive(self, payload: bytes, now: float) -> None:
+        """A payload has come over the bus."""
+        self._carry_out(self._cluster.receive(payload, now), now)
+
+    def connected(self, now: float) -> None:
+        """The bus is there (again)."""
+        self._cluster.peers.connected(now)
+
+    def disconnected(self, now: float) -> None:
+        """The bus is gone."""
+        self._cluster.peers.disconnected(now)
+
+    def expelled(self, username: str) -> None:
+        """An account was deleted by this node."""
+        self._cluster.expelled(username)
+
+    def next_deadline(self) -> float | None:
+        """When `tick` has something to do, or None."""
+        return self._cluster.next_deadline()
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._carry_out(self._cluster.tick(now), now)
+
+    def flush(self, now: float) -> None:
+        """Publish what was said to the other nodes since the last time."""
+        self._cluster.flush(now)
+
+    def stop(self, now: float) -> None:
+        """This node goes down on purpose: the others expect its devices at once, and hear nothing of it any more."""
+        self._cluster.stop(now)
+
+    def _carry_out(self, events: Iterable[Event], now: float) -> None:
+        for event in events:
+            match event:
+                case Met(node):
+                    self._cluster.announce(node)
+                    self._letters.ring_all(now)  # whoever was out of reach could not ring
+                case Lost(node):
+                    self._cluster.directory.lose(node, now + self._elsewhere.grace)
+                    self._elsewhere.strand(node, now)
+                    self._letters.ring_all(now)  # it may have died between storing and ringing
+                    self._go_on(node)
+                case Carried(node, envelope):
+                    self._take(node, envelope, now)
+                    self._go_on(node)
+                case _:
+                    assert_never(event)
+
+    def _go_on(self, node: bytes) -> None:
+        """Let out what had no room on the way to a node."""
+        for key in self._cluster.take_held(node):
+            mailbox = self._router.find(key)
+            if mailbox is not None:
+                self._router.pump(mailbox)
+
+    def _take(self, node: bytes, envelope: AnyEnvelope, now: float) -> None:
+        match envelope:
+            case Here(sessions):
+                for session in sessions:
+                    self._move(node, session, now)
+            case Gone(username, device):
+                self._gone(node, DeviceKey(username, device))
+            case Forward():
+                self._forwarded(node, envelope, now)
+            case Settled(username, device, box, seq):
+                mailbox = self._router.find(DeviceKey(username, device))
+                if mailbox is not None and mailbox.box == box:
+                    self._elsewhere.settled(mailbox, seq)
+            case NotHere(username, device):
+                self._not_here(node, DeviceKey(username, device), now)
+            case Bell(username, device):
+                self._letters.ring(DeviceKey(username, device))
+            case Expelled(username):
+                self._lobby.expel(username, now)
+                self._cluster.directory.remove_account(username)
+            case Leaving():
+                self._carry_out(self._cluster.peers.leave(node), now)
+            case _:
+                assert_never(envelope)
+
+    def _move(self, node: bytes, session: Session, now: float) -> None:
+        """A device has its session at another node; if it has one here too, the newer one counts."""
+        if not self._cluster.directory.put(node, session):
+            return
+        mailbox = self._router.find(DeviceKey(session.username, session.device))
+        if mailbox is not None:
+            if mailbox.session is not None:
+                self._lobby.dispossess(mailbox, now)
+            self._elsewhere.move(mailbox, node)
+
+    def _gone(self, node: bytes, key: DeviceKey) -> None:
+        self._cluster.directory.remove(key, node)
+        mailbox = self._router.find(key)
+        if mailbox is not None and mailbox.home == node:
+            self._router.give_up(key)
+
+    def _not_here(self, node: bytes, key: DeviceKey, now: float) -> None:
+        self._cluster.directory.remove(key, node)
+        mailbox = self._router.find(key)
+        if mailbox is not None and mailbox.home == node:
+            self._elsewhere.expect(mailbox, now)
+
+    def _forwarded(self, node: bytes, forward: Forward, now: float) -> None:
+        """A message for a device of this node: it waits here, within the window of its sender's node."""
+        key = DeviceKey(forward.username, forward.device)
+        mailbox = self._router.find(key)
+        if mailbox is None or mailbox.session is None:
+            self._cluster.tell(node, NotHere(*key))
+            return
+        sender = DeviceKey(forward.from_username, forward.from_device)
+        record = self._router.arrived(forward.kind, forward.call, sender, mailbox, now)
+        deliver = Deliver(
+            seq=mailbox.next_seq(),
+            id=forward.id,
+            sender=f"{sender.username}@{self._server}",
+            device=sender.device,
+            call=forward.call,
+            kind=forward.kind,
+            body=forward.body,
+            record=record,
+        )
+        mailbox.put(Queued(deliver, sender, Origin(node, forward.box, forward.seq)))
+        self._router.pump(mailbox)
