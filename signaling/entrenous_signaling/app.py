@@ -29,6 +29,9 @@ from .addresses import KEY_BYTES
 from .admission import Admission
 from .certificates import CHECK_SECONDS, Certificate, CertificateError
 from .clock import SteadyClock
+from .cluster.courier import Courier
+from .cluster.envelopes import NODE_BYTES
+from .cluster.joining import make_courier
 from .commands import Commands
 from .config import Listen, ServerConfig
 from .control_messages import DrainBegun, Status
@@ -43,7 +46,6 @@ from .meters import Access, Meters
 from .notify import Notifier, ServiceState
 from .pages import Pages
 from .pulse import Pulse
-from .settings import HubSettings
 from .sockets import CLOSE_SECONDS
 from .store.database import Databases
 from .store.requests import AccountTotals, CountAccounts, Failed, Removed
@@ -129,6 +131,7 @@ class Server:
         self._certificate: Certificate | None = None
         self._hub: Hub | None = None
         self._edge: Edge | None = None
+        self._courier: Courier | None = None
         self._control = ControlServer(config.control_path, Commands(self).carry_out)
         self._pulse = Pulse(self._meters, self._beat)
         self._last_watchdog = 0.0
@@ -142,33 +145,26 @@ class Server:
 
         Raises:
             ServeError: a port is taken, the certificate cannot be used, or another server has the control socket.
-            ConfigError: the relay's secret cannot be used.
+            ConfigError: a secret cannot be used.
             StoreError: the open call records cannot be read.
         """
         config = self._config
         if not config.insecure_loopback:
             self._certificate = Certificate(Path(config.tls_cert), Path(config.tls_key))
-        relay = config.relay()
         at = Listen.parse(config.listen)
         signal_socket = bind(at)
         at = Listen(at.host, signal_socket.getsockname()[1])
         name = config.public_name(at)
-        settings = HubSettings(
-            name=name,
-            message_key=config.message_key(),
-            registration=config.registration,
-            relay=relay,
-            bounds=config.limits,
-            messages=config.messages,
-            retention=config.retention,
-            login_seconds=config.login_seconds,
-            grace_seconds=config.grace_seconds,
-        )
+        node = secrets.token_bytes(NODE_BYTES) if config.cluster.nats else None
+        settings = config.hub_settings(name, node)
+        self._courier = None if node is None else make_courier(config, node, self._meters)
         self._hub = hub = Hub(settings, secrets.token_bytes, self._began, self._store.open_rows())
         admission = self._admission()
-        self._edge = edge = Edge(hub, self._access, self._clock, admission, self._meters)
+        self._edge = edge = Edge(hub, self._access, self._clock, admission, self._meters, self._courier)
         self._store.start(edge.store_answered)
         edge.start()
+        if self._courier is not None:
+            await self._courier.start(edge.bus_received, edge.bus_connected, edge.bus_lost)
         pages = Pages(edge, config.registration, self._render_metrics)
         admin: Listen | None = None
         if config.admin_listen:
@@ -224,6 +220,8 @@ class Server:
             task.cancel()
         if self._edge is not None:
             await self._edge.close()
+        if self._courier is not None:
+            await self._courier.close()
         for runner in self._runners:
             await runner.cleanup()
         await asyncio.to_thread(self._store.close)
@@ -244,6 +242,7 @@ class Server:
     def status(self) -> Status:
         """The numbers of the server."""
         hub, edge, totals = self._started_hub(), self._started_edge(), self._totals
+        cluster = hub.cluster_state
         return Status(
             sessions=hub.sessions,
             connections=hub.connections,
@@ -254,6 +253,8 @@ class Server:
             uptime=self.uptime,
             degraded=not edge.is_healthy,
             draining=edge.is_draining,
+            nodes=None if cluster is None else cluster.nodes,
+            cut_off=cluster is not None and not cluster.connected,
             certificate_expires=None if self._certificate is None else self._certificate.expires,
         )
 
@@ -305,6 +306,8 @@ class Server:
     def _beat(self) -> None:
         if self._handshakes is not None:
             self._handshakes.expire(asyncio.get_running_loop().time())
+        if self._edge is not None:
+            self._edge.note_nodes()
         due, now = self._notifier.watchdog_seconds, self._clock.now()
         if due is not None and now - self._last_watchdog >= due / 3:
             self._last_watchdog = now

@@ -15,11 +15,13 @@ from entrenous_wire.addresses import canonical_host
 from entrenous_wire.limits import LOGIN_SECONDS, SESSION_GRACE_SECONDS
 from entrenous_wire.messages import RegistrationPolicy
 
+from .cluster.settings import ClusterSettings
 from .limits import Bounds
 from .logs import LogForm
-from .private_files import ensure_message_secret, read_private
+from .private_files import ensure_message_secret, read_cluster_secret, read_private
 from .proxies import TrustedProxies
 from .retention import MessageSettings, Retention
+from .settings import HubSettings
 from .turn import Relay
 from .turn_secrets import read_secrets
 from .turn_settings import TurnSettings
@@ -109,6 +111,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         messages: what is stored for devices that are offline.
         retention: how long things are kept.
         turn: the relay itself: its name, and all that `turn-config` makes its configuration of.
+        cluster: other servers that are one with this one.
     """
 
     listen: str = DEFAULT_LISTEN
@@ -135,6 +138,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     messages: MessageSettings = MessageSettings()
     retention: Retention = Retention()
     turn: TurnSettings = TurnSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @classmethod
     def load(cls, file: Path | None, options: dict[str, Any]) -> ServerConfig:
@@ -208,6 +212,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 raise ConfigError(f"{url!r} is no relay: write turn:HOST:PORT or turns:HOST:PORT (RFC 7065).")
         try:
             self.retention.check()
+            self.cluster.check()
             TrustedProxies.parse(self.trusted_proxies)
             if self.turn.addresses:
                 self.turn.check_for_relay()
@@ -215,6 +220,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 self.turn.check()
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        self._check_cluster()
 
     def _check_database(self) -> None:
         if not self.database:
@@ -232,6 +238,20 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ConfigError(
                 "database holds a password, which listings of processes and copies of this file would show: put it "
                 "into a private file and name that as database_password_file."
+            )
+
+    def _check_cluster(self) -> None:
+        if not self.cluster.nats:
+            return
+        if not self.database:
+            raise ConfigError(
+                "Several nodes share a PostgreSQL database, which SQLite files cannot be: set `database` to "
+                "postgresql://USER@HOST:PORT/NAME on every node, or leave [cluster] out for a server that is alone."
+            )
+        if not self.name or not self.secret_file:
+            raise ConfigError(
+                "Several nodes are one server: set `name` to the same on every node, and `secret_file` to copies of "
+                "one file."
             )
 
     def public_name(self, listening: Listen) -> str:
@@ -291,6 +311,30 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         except ValueError as error:
             raise ConfigError(str(error)) from None
 
+    def cluster_secret(self) -> bytes:
+        """The secret that all nodes of the cluster share, 32 bytes.
+
+        Raises:
+            ConfigError: it cannot be read, others may read it, or it is none.
+        """
+        try:
+            return read_cluster_secret(Path(self.cluster.secret_file))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def cluster_credentials(self) -> str | None:
+        """Who this node is to NATS: USER:PASSWORD or a token, or None when no file is named.
+
+        Raises:
+            ConfigError: the file cannot be read, others may read it, or it is empty.
+        """
+        if not self.cluster.credentials_file:
+            return None
+        try:
+            return read_private(Path(self.cluster.credentials_file))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
     @property
     def relay_urls(self) -> tuple[str, ...]:
         """The URLs of the operator's relay: the given ones, or those that follow from its host."""
@@ -309,6 +353,29 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         except ValueError as error:
             raise ConfigError(str(error)) from None
         return Relay(self.relay_urls, secrets[0].encode())
+
+    def hub_settings(self, name: str, node: bytes | None) -> HubSettings:
+        """What the hub has to know.
+
+        Args:
+            name: the public name of the server.
+            node: names this start of it among the nodes of a cluster; None when it is alone.
+
+        Raises:
+            ConfigError: a secret cannot be read or made, others may read it, or it is none.
+        """
+        return HubSettings(
+            name=name,
+            message_key=self.message_key(),
+            registration=self.registration,
+            relay=self.relay(),
+            bounds=self.limits,
+            messages=self.messages,
+            retention=self.retention,
+            login_seconds=self.login_seconds,
+            grace_seconds=self.grace_seconds,
+            node=node,
+        )
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Status(Struct, frozen=True):
         uptime: seconds since the start.
         degraded: the store does not store.
         draining: nodes are being sent away.
+        nodes: other servers of the cluster that are heard; None when this one is alone.
+        cut_off: the bus to them is not reached.
         certificate_expires: Unix seconds at which the certificate in use ends; None without TLS.
     """
 
@@ -65,6 +67,8 @@ class Status(Struct, frozen=True):
     uptime: int
     degraded: bool
     draining: bool
+    nodes: int | None
+    cut_off: bool
     certificate_expires: int | None
 
 

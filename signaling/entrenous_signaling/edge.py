@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from aiohttp import WSMsgType, web
 
@@ -23,9 +23,9 @@ from .addresses import Origin
 from .admission import Admission, TurnedAway
 from .clock import SteadyClock
 from .hub import Hub
-from .logs import Event, log, log_internal_error
+from .logs import Event, Field, log, log_internal_error
 from .meters import Meters, UpgradeRefusal
-from .outputs import Close, CloseCode, Execute, Output, Transmit
+from .outputs import Close, CloseCode, Execute, Output, Publish, Transmit
 from .sockets import CLOSE_SECONDS, Departures, NodeSocket
 from .store.requests import Failed, Removed
 from .store_access import Answer, StoreAccess
@@ -35,6 +35,16 @@ _LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
 
 _SETTLE_SECONDS: Final = 1.0
 """How long the answers of the store are waited for, before who waits for them is sent away."""
+
+CUT_OFF_SECONDS: Final = 5.0
+"""For so long a node that does not reach the others takes newcomers all the same: the bus may only be restarting."""
+
+
+class Publishes(Protocol):
+    """What is used of the courier."""
+
+    def publish(self, node: bytes | None, payload: bytes) -> None:
+        """Hand a payload to another node, or to all others."""
 
 
 class Edge:
@@ -46,14 +56,24 @@ class Edge:
         clock: what time it is.
         admission: who is let in.
         meters: what is counted here.
+        courier: reaches the other nodes; None when there are none.
     """
 
-    def __init__(self, hub: Hub, store: StoreAccess, clock: SteadyClock, admission: Admission, meters: Meters) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        store: StoreAccess,
+        clock: SteadyClock,
+        admission: Admission,
+        meters: Meters,
+        courier: Publishes | None = None,
+    ) -> None:
         self._hub = hub
         self._store = store
         self._clock = clock
         self._admission = admission
         self._meters = meters
+        self._courier = courier
         self._loop = asyncio.get_running_loop()
         self._departures = Departures(self._loop.call_soon)
         self._sockets: dict[int, NodeSocket] = {}
@@ -62,6 +82,7 @@ class Edge:
         self._timer_at: float | None = None
         self._was_degraded = False
         self._was_full = False
+        self._nodes = 0
         self._closing: dict[asyncio.Task[None], NodeSocket] = {}
 
     @property
@@ -82,7 +103,14 @@ class Edge:
     @property
     def is_ready(self) -> bool:
         """Whether a node that comes now is let in and served."""
-        return self._admission.has_place(len(self._sockets)) and self.is_healthy
+        return self._admission.has_place(len(self._sockets)) and self.is_healthy and not self.is_cut_off
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the other nodes of the cluster could not be reached for CUT_OFF_SECONDS."""
+        state = self._hub.cluster_state
+        since = None if state is None else state.cut_off_since
+        return since is not None and self._clock.now() - since > CUT_OFF_SECONDS
 
     def start(self) -> None:
         """Do what is due at the start; the store must run."""
@@ -152,6 +180,18 @@ class Edge:
         """What the store's threads call."""
         self._loop.call_soon_threadsafe(self._take_answers, answers)
 
+    def bus_received(self, payload: bytes) -> None:
+        """Another node has said something."""
+        self._put(self._hub.bus_received, payload)
+
+    def bus_connected(self) -> None:
+        """Other nodes can be reached."""
+        self._put(self._hub.bus_connected)
+
+    def bus_lost(self) -> None:
+        """Other nodes cannot be reached any more."""
+        self._put(self._hub.bus_lost)
+
     def start_draining(self, seconds: float) -> None:
         """Let nobody in any more; `send_away` has to follow, and `close`.
 
@@ -166,6 +206,13 @@ class Edge:
             there = self._sockets.pop(number)
             self._put(self._hub.disconnected, number)
             self._say_goodbye(there, CloseCode.RESTART)
+
+    def note_nodes(self) -> None:
+        """Log it when other nodes of the cluster were met or lost since the last time."""
+        state = self._hub.cluster_state
+        if state is not None and state.nodes != self._nodes:
+            self._nodes = state.nodes
+            log(Event.NODES, {Field.NODES: state.nodes})
 
     async def store_settled(self) -> None:
         """Wait until the store has answered what it was asked so far, as far as it does so soon."""
@@ -244,6 +291,9 @@ class Edge:
                     self._say_goodbye(there, code)
             case Execute(ticket, request):
                 self._store.submit(ticket, request)
+            case Publish(node, payload):
+                if self._courier is not None:
+                    self._courier.publish(node, payload)
             case _:
                 assert_never(output)
 

@@ -47,6 +47,14 @@ class Event(Enum):
     STORE_WORKING = ("store-working", logging.INFO)
     FULL = ("full", logging.WARNING)
     """A connection was turned away: there are as many as there may be."""
+    BUS_CONNECTED = ("bus-connected", logging.INFO)
+    """The bus to the other nodes of the cluster is reached."""
+    BUS_LOST = ("bus-lost", logging.WARNING)
+    """The bus is not reached: what is for other nodes is refused for now. See NATS and the network."""
+    BUS_REFUSED = ("bus-refused", logging.ERROR)
+    """What answers for the bus does not let this node in, or is not who it should be: `check` says why."""
+    NODES = ("nodes", logging.INFO)
+    """So many other nodes of the cluster are heard now."""
     SLOW_READER = ("slow-reader", logging.INFO)
     """A connection was cut because its node did not read; its session may be resumed."""
     INTERNAL_ERROR = ("internal-error", logging.ERROR)
@@ -69,6 +77,7 @@ class Source(Enum):
     CALLS = "calls"
     CERTIFICATES = "certificates"
     CONTROL_SERVER = "control_server"
+    COURIER = "courier"
     DRAIN = "drain"
     EDGE = "edge"
     HANDSHAKES = "handshakes"
@@ -76,10 +85,13 @@ class Source(Enum):
     LOBBY = "lobby"
     MAILBOX = "mailbox"
     METRICS = "metrics"
+    NATS_BUS = "nats_bus"
+    NATS_PROTOCOL = "nats_protocol"
     OUTPUTS = "outputs"
     PAGES = "pages"
     PULSE = "pulse"
     ROUTER = "router"
+    SEAL = "seal"
     SOCKETS = "sockets"
     STORE_ACCESS = "store_access"
     TIMERS = "timers"
@@ -99,6 +111,7 @@ class Field(Enum):
     CALLS = "calls"
     SECONDS = "seconds"
     EXPIRES = "expires"
+    NODES = "nodes"
 
 
 LOGGED: Final[Mapping[Event, tuple[Field, ...]]] = {
@@ -110,6 +123,10 @@ LOGGED: Final[Mapping[Event, tuple[Field, ...]]] = {
     Event.STORE_FAILING: (),
     Event.STORE_WORKING: (),
     Event.FULL: (),
+    Event.BUS_CONNECTED: (),
+    Event.BUS_LOST: (),
+    Event.BUS_REFUSED: (),
+    Event.NODES: (Field.NODES,),
     Event.SLOW_READER: (),
     Event.INTERNAL_ERROR: (Field.SOURCE, Field.LINE),
     Event.FOREIGN: (Field.SOURCE,),

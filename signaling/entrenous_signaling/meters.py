@@ -53,6 +53,17 @@ class Handshake(Enum):
     """It failed, or was not over in time."""
 
 
+class ParcelStep(Enum):
+    """What became of a parcel between nodes."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+    DROPPED = "dropped"
+    """The bus was not there, or did not keep up; what was in it is said again."""
+    REFUSED = "refused"
+    """Sealed with another secret, changed on its way, or come before."""
+
+
 class Generation(Enum):
     """What a collection of garbage looked through: the youngest objects, the younger ones, all of them."""
 
@@ -82,6 +93,7 @@ class Meters:
         cuts: connections that were cut since their node did not read.
         upgrades_refused: connections that were not let in.
         handshakes: TLS handshakes that are over.
+        parcels: what was to go to other nodes, and came from them.
     """
 
     records: Counter[RecordStep] = field(default_factory=Counter)
@@ -92,3 +104,4 @@ class Meters:
     cuts: int = 0
     upgrades_refused: Counter[UpgradeRefusal] = field(default_factory=Counter)
     handshakes: Counter[Handshake] = field(default_factory=Counter)
+    parcels: Counter[ParcelStep] = field(default_factory=Counter)

@@ -14,9 +14,10 @@ from prometheus_client.registry import Collector
 
 from entrenous_wire.messages import ErrorCode, Kind
 
+from .cluster.state import ClusterState
 from .distributions import Distribution
 from .hub import Hub
-from .meters import Access, Generation, Handshake, Meters, RecordStep, UpgradeRefusal
+from .meters import Access, Generation, Handshake, Meters, ParcelStep, RecordStep, UpgradeRefusal
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -57,6 +58,8 @@ class Queue(Enum):
     """For the acknowledgement of the device that they are for."""
     STORE_READS = "store-reads"
     STORE_WRITES = "store-writes"
+    FRAMES = "frames"
+    """For the acknowledgement of another node of the cluster."""
 
 
 METRICS: Final[Mapping[str, Published]] = {
@@ -84,6 +87,16 @@ METRICS: Final[Mapping[str, Published]] = {
         Shape.COUNTER, "Connections that were not let in, by reason.", {"reason": UpgradeRefusal}
     ),
     "entrenous_slow_readers": Published(Shape.COUNTER, "Connections that were cut since their node did not read."),
+    "entrenous_cut_off": Published(Shape.GAUGE, "1 while the bus to the other nodes of the cluster is not reached."),
+    "entrenous_nodes": Published(Shape.GAUGE, "Other nodes of the cluster that are heard."),
+    "entrenous_sessions_elsewhere": Published(Shape.GAUGE, "Sessions that other nodes of the cluster have."),
+    "entrenous_nodes_lost": Published(Shape.COUNTER, "How often another node fell silent, or gave this one up."),
+    "entrenous_parcels": Published(
+        Shape.COUNTER, "Sealed parcels between nodes, by what became of them.", {"step": ParcelStep}
+    ),
+    "entrenous_cluster_dropped": Published(
+        Shape.COUNTER, "What came from other nodes and was not understood, or too late: see their clocks."
+    ),
     "entrenous_tls_handshakes": Published(
         Shape.COUNTER, "TLS handshakes that are over, by outcome.", {"outcome": Handshake}
     ),
@@ -104,6 +117,19 @@ METRICS: Final[Mapping[str, Published]] = {
     "process_max_fds": Published(Shape.GAUGE, "Maximum number of open file descriptors."),
 }
 """Every metric that there is, which a test compares with the page of a started server."""
+
+
+_ALONE: Final = ClusterState(
+    connected=True,
+    cut_off_since=None,
+    nodes=0,
+    sessions=0,
+    waiting=0,
+    waiting_bytes=0,
+    lost_nodes=0,
+    dropped=0,
+)
+"""What a server says of its cluster that has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +170,7 @@ class ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All of METRICS but what the process takes."""
         hub, readings, counters, meters = self._hub, self._readings, self._hub.counters, self._meters
+        cluster = hub.cluster_state or _ALONE
         yield _gauge("entrenous_connections", hub.connections)
         yield _gauge("entrenous_sessions", hub.sessions)
         yield _gauge("entrenous_open_records", hub.open_records)
@@ -151,6 +178,7 @@ class ServerCollector(Collector):
             Queue.MESSAGES: hub.queued,
             Queue.STORE_READS: readings.store_reads,
             Queue.STORE_WRITES: readings.store_writes,
+            Queue.FRAMES: cluster.waiting,
         }
         yield _labelled("entrenous_queued", waiting)
         yield _gauge("entrenous_accounts", readings.accounts)
@@ -171,6 +199,12 @@ class ServerCollector(Collector):
         yield _labelled("entrenous_refused", counters.refused)
         yield _labelled("entrenous_upgrades_refused", meters.upgrades_refused)
         yield _counter("entrenous_slow_readers", meters.cuts)
+        yield _gauge("entrenous_cut_off", not cluster.connected)
+        yield _gauge("entrenous_nodes", cluster.nodes)
+        yield _gauge("entrenous_sessions_elsewhere", cluster.sessions)
+        yield _counter("entrenous_nodes_lost", cluster.lost_nodes)
+        yield _labelled("entrenous_parcels", meters.parcels)
+        yield _counter("entrenous_cluster_dropped", cluster.dropped)
         yield _labelled("entrenous_tls_handshakes", meters.handshakes)
         yield _labelled("entrenous_records", meters.records)
         yield _histogram("entrenous_call_seconds", [((), meters.call_seconds)])

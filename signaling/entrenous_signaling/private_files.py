@@ -1,4 +1,4 @@
-"""Files with one secret each that the server alone may read: its own secret, and the password of its database."""
+"""Files with one secret each that the server alone may read: its own, that of its cluster, passwords."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def read_private(path: Path) -> str:
     return text
 
 
-def make_message_secret(path: Path, *, replace: bool = False) -> None:
-    """Write a new secret of the server into a file with mode 0600.
+def make_secret(path: Path, *, replace: bool = False) -> None:
+    """Write a new secret of the server, or of its cluster, into a file with mode 0600.
 
     Raises:
         ValueError: there is a file and it may not be replaced, or it cannot be written.
@@ -50,12 +50,16 @@ def read_message_secret(path: Path) -> bytes:
     Raises:
         ValueError: as `read_private`, or what it holds is no such secret.
     """
-    text = read_private(path)
-    if not _HEX.fullmatch(text):
-        raise ValueError(
-            f"{path} must hold {2 * _BYTES} hexadecimal digits: remove it, and the server makes one when it starts."
-        )
-    return bytes.fromhex(text)
+    return _read_secret(path, "remove it, and the server makes one when it starts")
+
+
+def read_cluster_secret(path: Path) -> bytes:
+    """Read the secret that the nodes of a cluster share, 32 bytes.
+
+    Raises:
+        ValueError: as `read_private`, or what it holds is no such secret.
+    """
+    return _read_secret(path, "copy it from another node, or let `init --nats` make the first one")
 
 
 def ensure_message_secret(path: Path) -> bytes:
@@ -69,5 +73,12 @@ def ensure_message_secret(path: Path) -> bytes:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"{path.parent} cannot be made: {error.strerror}.") from None
-        make_message_secret(path)
+        make_secret(path)
     return read_message_secret(path)
+
+
+def _read_secret(path: Path, advice: str) -> bytes:
+    text = read_private(path)
+    if not _HEX.fullmatch(text):
+        raise ValueError(f"{path} must hold {2 * _BYTES} hexadecimal digits: {advice}.")
+    return bytes.fromhex(text)

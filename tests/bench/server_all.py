@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 
 from lab.certificates import self_signed, write
 
-from . import server_calls, server_logins, server_memory, server_routing
+from . import server_calls, server_cluster, server_logins, server_memory, server_routing
 from .media_report import Row, run
 from .server_load import CORE_OF_LOAD, CORE_OF_SERVER, pin_to
 from .server_ours import SERVER, Ours
@@ -88,6 +88,12 @@ async def calls(names: Sequence[str], amount: Amount) -> AsyncIterator[Row]:
             yield row
 
 
+async def cluster(names: Sequence[str], amount: Amount) -> AsyncIterator[Row]:
+    """`server_cluster`."""
+    async for row in server_cluster.measure(amount.seconds):
+        yield row
+
+
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """One of them.
@@ -106,6 +112,7 @@ BENCHMARKS: Final[Mapping[str, Benchmark]] = {
     "memory": Benchmark(memory, server_memory.summary),
     "logins": Benchmark(logins, server_logins.summary),
     "calls": Benchmark(calls, server_calls.summary),
+    "cluster": Benchmark(cluster, server_cluster.summary),
 }
 STORE: Final = "store"
 

@@ -51,7 +51,7 @@ class Ours(System):
     async def start(self) -> None:
         """Start it on the data of its last run."""
         config = self.folder / "config.toml"
-        config.write_text(self.limits)
+        config.write_text(self.settings())
         arguments = [
             *(f"--config={config}", f"--listen=127.0.0.1:{self.port}", f"--name={SERVER}", "--json"),
             f"--data={self.folder / 'data'}",
@@ -61,6 +61,10 @@ class Ours(System):
         else:
             arguments += [f"--tls-cert={self.tls.certificate}", f"--tls-key={self.tls.key}"]
         await self.program.start([sys.executable, "-m", "bench.server_watched", self._pauses, "serve", *arguments])
+
+    def settings(self) -> str:
+        """Its configuration, as TOML."""
+        return self.limits
 
     def pauses(self) -> dict[str, float]:
         """What `server_watched` noted in the last run that was ended with SIGTERM."""

@@ -15,6 +15,7 @@ from entrenous_wire.messages import FetchDevices, Kind, Send
 
 from .server_calls import BODIES, call
 from .server_clients import Client, ClientError
+from .server_cluster import summary, worth
 from .server_load import MARK, masked_frame
 from .server_ours import account, each, step
 from .server_report import line, median_of
@@ -117,6 +118,21 @@ def test_a_table_has_medians_of_the_rows_that_are_meant() -> None:
     assert median_of(cast(Any, rows), "kb", case="a") == 2.0
     assert median_of(cast(Any, rows), "kb", case="c") is None
     assert line("x", 12345.6, None, 0.123456).split() == ["x", "12,346", "-", "0.123"]
+
+
+def test_nodes_are_worth_what_messages_cost_that_leave_them() -> None:
+    assert worth(1, 60.0, 60.0, 999.0) == 1.0
+    assert worth(3, 60.0, 60.0, 60.0) == pytest.approx(3.0)
+    assert worth(3, 60.0, 60.0, 120.0) == pytest.approx(1.8)
+    rows = [
+        {"case": "alone", "sender_us": 60.0, "p50_ms": 0.5},
+        {"case": "at home", "sender_us": 66.0, "p50_ms": 0.5},
+        {"case": "across", "sender_us": 50.0, "receiver_us": 40.0, "bus_us": 12.0, "p50_ms": 0.9},
+    ]
+    said = "\n".join(summary(cast(Any, rows)))
+    assert "3 nodes are worth 2.20" in said
+    assert "0.29 of a core" in said
+    assert "+0.40 ms" in said
 
 
 def test_collections_before_the_server_is_ready_count_for_nothing() -> None:

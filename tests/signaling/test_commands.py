@@ -32,6 +32,8 @@ STATUS = Status(
     uptime=7,
     degraded=False,
     draining=False,
+    nodes=None,
+    cut_off=False,
     certificate_expires=None,
 )
 

@@ -9,10 +9,12 @@ import pytest
 
 from entrenous_signaling.config import ConfigError, Listen, ServerConfig
 from entrenous_signaling.limits import Rate
+from entrenous_signaling.private_files import make_secret
 from entrenous_signaling.turn import Relay
 from entrenous_wire.messages import RegistrationPolicy
 
 LOOPBACK: dict[str, Any] = {"insecure_loopback": True, "listen": "127.0.0.1:0"}
+CLUSTER: dict[str, Any] = {"nats": ("nats://localhost",), "secret_file": "c"}
 
 
 def load(text: str = "", tmp_path: Path | None = None, **options: Any) -> ServerConfig:
@@ -78,6 +80,10 @@ def test_a_wrong_file_is_named_with_its_field(text: str, words: str, tmp_path: P
         ({**LOOPBACK, "retention": {"inactive_accounts_days": 5}}, "at least 28"),
         ({**LOOPBACK, "trusted_proxies": ("0.0.0.0/0",)}, "every address"),
         ({**LOOPBACK, "turn": {"host": "r", "addresses": ["127.0.0.1"]}, "turn_secret_file": "s"}, "turn.addresses"),
+        ({**LOOPBACK, "cluster": {"nats": ("nats://localhost",)}}, "cluster.secret_file"),
+        ({**LOOPBACK, "cluster": CLUSTER, "name": "a.example", "secret_file": "s"}, "postgresql://USER"),
+        ({**LOOPBACK, "cluster": CLUSTER, "database": "postgresql://host/x", "secret_file": "s"}, "`name`"),
+        ({**LOOPBACK, "cluster": CLUSTER, "database": "postgresql://host/x", "name": "a.example"}, "`secret_file`"),
     ],
 )
 def test_what_does_not_go_together_is_said(options: dict[str, Any], words: str) -> None:
@@ -164,3 +170,20 @@ def test_the_password_of_the_database_comes_from_a_private_file(tmp_path: Path) 
     path.chmod(0o604)
     with pytest.raises(ConfigError, match="chmod 600"):
         config.database_password()
+
+
+def test_what_nodes_share_comes_from_private_files(tmp_path: Path) -> None:
+    secret, credentials = tmp_path / "secret", tmp_path / "credentials"
+    make_secret(secret)
+    credentials.touch(mode=0o600)
+    credentials.write_text("node:hush\n")
+    files = {"secret_file": str(secret), "credentials_file": str(credentials)}
+    own = {"database": "postgresql://host/x", "name": "a.example", "secret_file": "s"}
+    config = load(**LOOPBACK, **own, cluster={"nats": ("nats://localhost",), **files})
+    assert (len(config.cluster_secret()), config.cluster_credentials()) == (32, "node:hush")
+    assert load(**LOOPBACK).cluster_credentials() is None
+    for path, read in ((secret, config.cluster_secret), (credentials, config.cluster_credentials)):
+        path.chmod(0o644)
+        with pytest.raises(ConfigError, match="chmod 600") as error:
+            read()
+        assert "hush" not in str(error.value)

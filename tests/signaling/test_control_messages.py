@@ -63,6 +63,8 @@ def test_answers_are_plain_objects() -> None:
         uptime=60,
         degraded=False,
         draining=False,
+        nodes=2,
+        cut_off=False,
         certificate_expires=None,
     )
     assert msgspec.json.decode(msgspec.json.encode(status)) == msgspec.structs.asdict(status)

@@ -10,6 +10,7 @@ import pytest
 
 from entrenous_signaling import sockets
 from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS
+from entrenous_signaling.edge import Edge
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import UpgradeRefusal
@@ -134,3 +135,46 @@ async def test_an_account_that_the_operator_removes_is_sent_away(tmp_path: Path)
         assert (removed.devices, sessions) == (1, 1)
         assert await bob.closed() == CloseCode.DELETED
         assert await world.edge.remove_account(BOB.username) == (None, 0)
+
+
+class Neighbour:
+    """Hands what one edge publishes to another."""
+
+    def __init__(self) -> None:
+        self.edge: Edge | None = None
+        self.heard = asyncio.Event()
+
+    def publish(self, node: bytes | None, payload: bytes) -> None:
+        if self.edge is not None:
+            asyncio.get_running_loop().call_soon(self._hand_over, self.edge, payload)
+
+    def _hand_over(self, edge: Edge, payload: bytes) -> None:
+        edge.bus_received(payload)
+        self.heard.set()
+
+
+async def test_what_the_hub_publishes_reaches_the_other_nodes_and_what_they_say_reaches_the_hub(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    there, here = Neighbour(), Neighbour()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    async with (
+        edge_world(tmp_path / "one", node=bytes(8), courier=there) as one,
+        edge_world(tmp_path / "two", node=bytes([1] * 8), courier=here) as two,
+    ):
+        here.edge, there.edge = one.edge, two.edge
+        one.edge.note_nodes()
+        one.edge.bus_received(b"what no node says")
+        for world in (one, two):
+            world.edge.bus_connected()
+        async with asyncio.timeout(60):
+            while one.hub.cluster_state is None or one.hub.cluster_state.nodes == 0:
+                here.heard.clear()
+                await here.heard.wait()
+        one.edge.note_nodes()
+        one.edge.note_nodes()
+        one.edge.bus_lost()
+        assert one.hub.cluster_state.connected is False
+    assert [str(record.msg) for record in caplog.records if "nodes" in str(record.msg)] == ["nodes nodes=1"]

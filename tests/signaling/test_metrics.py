@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from entrenous_signaling import metrics
-from entrenous_signaling.meters import Access, Handshake, Meters, RecordStep, UpgradeRefusal
+from entrenous_signaling.meters import Access, Handshake, Meters, ParcelStep, RecordStep, UpgradeRefusal
 from entrenous_signaling.metrics import METRICS, Readings, Shape, render
 from entrenous_wire.messages import Kind
 from world.hubworld import HubWorld, account
@@ -33,7 +33,9 @@ PUBLISHED = {
     "entrenous_call_seconds": (),
     "entrenous_certificate_expires": (),
     "entrenous_claims_refused": (),
+    "entrenous_cluster_dropped": (),
     "entrenous_connections": (),
+    "entrenous_cut_off": (),
     "entrenous_degraded": (),
     "entrenous_delivered": (),
     "entrenous_devices": (),
@@ -42,7 +44,10 @@ PUBLISHED = {
     "entrenous_logins": (),
     "entrenous_loop_lag_seconds": (),
     "entrenous_lost": (),
+    "entrenous_nodes": (),
+    "entrenous_nodes_lost": (),
     "entrenous_open_records": (),
+    "entrenous_parcels": ("step",),
     "entrenous_queued": ("queue",),
     "entrenous_records": ("step",),
     "entrenous_refused": ("code",),
@@ -51,6 +56,7 @@ PUBLISHED = {
     "entrenous_resumes": (),
     "entrenous_routed": ("kind",),
     "entrenous_sessions": (),
+    "entrenous_sessions_elsewhere": (),
     "entrenous_slow_readers": (),
     "entrenous_store_failures": (),
     "entrenous_store_seconds": ("access",),
@@ -80,6 +86,7 @@ def test_what_happened_is_counted() -> None:
     meters.handshakes[Handshake.RESUMED] += 8
     meters.records[RecordStep.CLOSED] += 9
     meters.cuts += 1
+    meters.parcels[ParcelStep.DROPPED] += 2
     meters.call_seconds.observe(42)
     meters.store_seconds[Access.WRITE].observe(0.002)
     meters.lag_seconds.observe(0.3)
@@ -103,6 +110,10 @@ def test_what_happened_is_counted() -> None:
         'entrenous_tls_handshakes_total{outcome="refused"} 0.0',
         'entrenous_records_total{step="closed"} 9.0',
         "entrenous_slow_readers_total 1.0",
+        'entrenous_parcels_total{step="dropped"} 2.0',
+        'entrenous_queued{queue="frames"} 0.0',
+        "entrenous_cut_off 0.0",
+        "entrenous_nodes 0.0",
         'entrenous_call_seconds_bucket{le="30.0"} 0.0',
         'entrenous_call_seconds_bucket{le="60.0"} 1.0',
         'entrenous_call_seconds_bucket{le="+Inf"} 1.0',

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.edge import Edge
+from entrenous_signaling.clock import SteadyClock
+from entrenous_signaling.cluster.state import ClusterState
+from entrenous_signaling.edge import CUT_OFF_SECONDS, Edge
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.store_access import StoreAccess
 from world.edgeworld import EdgeWorld, edge_world
@@ -49,6 +51,25 @@ async def test_without_its_store_a_server_is_neither(
             patch.setattr(part, name, property(lambda _: True))
             assert await states(world) == (DEGRADED, NOT_READY)
         assert await states(world) == (OK, READY)
+
+
+@pytest.mark.parametrize(("seconds", "readiness"), [(0.0, READY), (CUT_OFF_SECONDS + 1.0, NOT_READY)])
+async def test_a_node_that_does_not_reach_the_others_sends_newcomers_elsewhere_after_a_while(
+    seconds: float, readiness: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = ClusterState(
+        connected=False,
+        cut_off_since=SteadyClock().now() - seconds,
+        nodes=0,
+        sessions=0,
+        waiting=0,
+        waiting_bytes=0,
+        lost_nodes=0,
+        dropped=0,
+    )
+    async with edge_world(tmp_path) as world:
+        monkeypatch.setattr(Hub, "cluster_state", property(lambda _: state))
+        assert await states(world) == (OK, readiness)
 
 
 async def test_states_are_not_kept_by_who_is_between(tmp_path: Path) -> None:

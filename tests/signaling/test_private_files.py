@@ -9,7 +9,8 @@ import pytest
 
 from entrenous_signaling.private_files import (
     ensure_message_secret,
-    make_message_secret,
+    make_secret,
+    read_cluster_secret,
     read_message_secret,
     read_private,
 )
@@ -29,9 +30,10 @@ def test_the_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) 
     assert ensure_message_secret(path) == made == read_message_secret(path)
     assert [stat.S_IMODE(place.stat().st_mode) for place in (path, path.parent)] == [0o600, 0o700]
     with pytest.raises(ValueError, match="is there already"):
-        make_message_secret(path)
-    make_message_secret(path, replace=True)
+        make_secret(path)
+    make_secret(path, replace=True)
     assert read_message_secret(path) != made
+    assert read_cluster_secret(path) == read_message_secret(path)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,8 @@ def test_a_file_with_something_else_is_not_taken_for_the_secret(tmp_path: Path) 
     with pytest.raises(ValueError, match="hexadecimal") as error:
         read_message_secret(path)
     assert "hush" not in str(error.value)
+    with pytest.raises(ValueError, match="copy it from another node"):
+        read_cluster_secret(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="no text"):
         read_private(path)

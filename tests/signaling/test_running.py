@@ -54,6 +54,8 @@ async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
                 "stored_messages": 0,  # as counted at the start
                 "degraded": False,
                 "draining": False,
+                "nodes": None,
+                "cut_off": False,
                 "certificate_expires": None,
             }
             with pytest.raises(ControlError, match="no TLS by itself"):

@@ -15,7 +15,7 @@ from aiohttp import web
 from entrenous_signaling.addresses import KEY_BYTES
 from entrenous_signaling.admission import Admission
 from entrenous_signaling.clock import SteadyClock
-from entrenous_signaling.edge import Edge
+from entrenous_signaling.edge import Edge, Publishes
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.limits import Bounds
 from entrenous_signaling.meters import Meters
@@ -71,18 +71,28 @@ class EdgeWorld:
 
 @asynccontextmanager
 async def edge_world(
-    folder: Path, max_connections: int = 100, bounds: Bounds | None = None
+    folder: Path,
+    max_connections: int = 100,
+    bounds: Bounds | None = None,
+    node: bytes | None = None,
+    courier: Publishes | None = None,
 ) -> AsyncIterator[EdgeWorld]:
-    """Run an edge in `folder`, an empty directory."""
+    """Run an edge in `folder`, an empty directory.
+
+    Args:
+        folder: where its data are.
+        max_connections, bounds: that it keeps.
+        node, courier: when it is one of several.
+    """
     bounds = bounds or Bounds()
     clock, meters = SteadyClock(), Meters()
-    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds), os.urandom, clock.now(), [])
+    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds, node=node), os.urandom, clock.now(), [])
     store = Store(Databases(folder / "data"))
     access = StoreAccess(store, meters)
     admission = Admission(
         bounds, max_connections, proxies=TrustedProxies(), key=bytes(KEY_BYTES), draw=lambda: 0.5, now=clock.now()
     )
-    edge = Edge(hub, access, clock, admission, meters)
+    edge = Edge(hub, access, clock, admission, meters, courier)
     store.start(edge.store_answered)
     pages = Pages(edge, RegistrationPolicy.OPEN, lambda: b"entrenous_sessions 0.0\n")
     app = pages.public()

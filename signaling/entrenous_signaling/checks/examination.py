@@ -10,6 +10,7 @@ from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.control import ControlError, NoServerError, ask
 
 from .certificate import check_certificate
+from .cluster import check_cluster
 from .database import check_database
 from .files import check_files
 from .findings import Finding, ok, warning
@@ -30,6 +31,7 @@ def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[
     yield from check_certificate(config, now)
     yield from check_data(Path(config.data))
     yield check_database(config)
+    yield from check_cluster(config)
     running, finding = _server(config)
     yield finding
     yield from check_ports(config, running=running)
@@ -48,4 +50,6 @@ def _server(config: ServerConfig) -> tuple[bool, Finding]:
         return True, warning("server", str(problem), "Look as root or as the server's user.")
     if status.get("degraded"):
         return True, warning("server", "It is running and cannot store anything.", "See the disk and the database.")
+    if status.get("cut_off"):
+        return True, warning("server", "It is running and does not reach the other nodes.", "See NATS and the network.")
     return True, ok("server", f"It is running, with {status.get('connections')} connections.")

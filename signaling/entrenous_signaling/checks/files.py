@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from entrenous_signaling.config import ServerConfig
-from entrenous_signaling.private_files import read_message_secret, read_private
+from entrenous_signaling.private_files import read_cluster_secret, read_message_secret, read_private
 from entrenous_signaling.turn_secrets import read_secrets
 
 from .findings import Finding, error, ok, warning
@@ -32,6 +32,10 @@ def check_files(config: ServerConfig, file: Path | None) -> Iterator[Finding]:
         secrets.append(("turn_secret_file", Path(config.turn_secret_file), read_secrets))
     if config.database_password_file:
         secrets.append(("database_password_file", Path(config.database_password_file), read_private))
+    if config.cluster.secret_file:
+        secrets.append(("cluster.secret_file", Path(config.cluster.secret_file), read_cluster_secret))
+    if config.cluster.credentials_file:
+        secrets.append(("cluster.credentials_file", Path(config.cluster.credentials_file), read_private))
     if config.tls_key:
         secrets.append(("tls_key", Path(config.tls_key), _readable_key))
     for key, path, read in secrets:

@@ -37,6 +37,8 @@ def _lines(said: dict[str, Any]) -> list[str]:
         state = "sending its nodes away"
     elif said["degraded"]:
         state = "running, and cannot store anything: see the disk and the database"
+    elif said["cut_off"]:
+        state = "running, and cut off from the other nodes: see NATS and the network"
     rows = [
         ("state", state),
         ("running for", str(timedelta(seconds=said["uptime"]))),
@@ -44,6 +46,8 @@ def _lines(said: dict[str, Any]) -> list[str]:
         ("sessions", f"{said['sessions']:,}"),
         ("open calls", f"{said['open_calls']:,}"),
     ]
+    if said["nodes"] is not None:
+        rows.append(("other nodes", f"{said['nodes']:,}"))
     rows += [
         (text, f"{said[key]:,}")
         for text, key in (("accounts", "accounts"), ("devices", "devices"), ("stored messages", "stored_messages"))

@@ -13,7 +13,7 @@ import click
 
 from entrenous_signaling.config import ConfigError, ServerConfig
 from entrenous_signaling.config_file import render
-from entrenous_signaling.private_files import make_message_secret
+from entrenous_signaling.private_files import make_secret
 from entrenous_signaling.turn_files import write
 from entrenous_signaling.turn_secrets import add_secret
 from entrenous_wire.messages import RegistrationPolicy
@@ -38,6 +38,11 @@ _LOOPBACKS: Final = ("127.0.0.1", "::1")
 @click.option("--data", default="/var/lib/entrenous-signaling", show_default=True, type=click.Path(path_type=Path))
 @click.option("--database", metavar="URL", help="postgresql://USER@HOST/NAME in place of SQLite files in the data.")
 @click.option("--database-password-file", type=click.Path(path_type=Path), metavar="FILE", help="Its password.")
+@click.option(
+    "--nats", multiple=True, metavar="URL", help="tls://HOST of the NATS server that nodes share; repeatable."
+)
+@click.option("--nats-credentials-file", type=click.Path(path_type=Path), metavar="FILE", help="Who a node is to NATS.")
+@click.option("--nats-ca-file", type=click.Path(path_type=Path), metavar="PEM", help="The authority behind NATS.")
 @click.option("--registration", type=click.Choice([policy.value for policy in RegistrationPolicy]), help="[open]")
 @click.option("--admin-listen", default="127.0.0.1:9443", show_default=True, metavar="HOST:PORT", help="For metrics.")
 @click.option("--relay", metavar="HOST", help="The public name of a TURN relay (coturn) to be set up with this server.")
@@ -78,6 +83,9 @@ def _values(
     data: Path,
     database: str | None,
     database_password_file: Path | None,
+    nats: tuple[str, ...],
+    nats_credentials_file: Path | None,
+    nats_ca_file: Path | None,
     registration: str | None,
     admin_listen: str,
     relay: str | None,
@@ -86,6 +94,8 @@ def _values(
     """The keys that are set in the file."""
     if behind_proxy and (tls_cert or tls_key):
         raise click.UsageError("--behind-proxy and a certificate exclude each other: the proxy has it.")
+    if (nats_credentials_file or nats_ca_file) and not nats:
+        raise click.UsageError("--nats-credentials-file and --nats-ca-file belong to --nats URL.")
     if relay_address and not relay:
         raise click.UsageError("--relay-address belongs to --relay HOST.")
     values: dict[str, Any] = {"name": name, "data": str(data.absolute())}
@@ -106,6 +116,10 @@ def _values(
         values["database"] = database
     if database_password_file:
         values["database_password_file"] = str(database_password_file.absolute())
+    if nats:
+        files = {"credentials_file": nats_credentials_file, "ca_file": nats_ca_file}
+        given = {key: str(path.absolute()) for key, path in files.items() if path is not None}
+        values["cluster"] = {"nats": nats, "secret_file": str(folder / "cluster-secret"), **given}
     if relay:
         values["turn_secret_file"] = str(folder / "turn-secret")
         values["turn"] = {"host": relay, **({"addresses": relay_address} if relay_address else {})}
@@ -135,17 +149,21 @@ def _write(file: Path, values: dict[str, Any], owner: str | None, *, force: bool
     if file.exists() and not force:
         raise ConfigError(f"{file} is there already: --force replaces it, --dir names another folder.")
     secret, turn = Path(values["secret_file"]), values.get("turn_secret_file")
+    shared = values.get("cluster", {}).get("secret_file")
     lines = []
     if not secret.exists():
-        make_message_secret(secret)
+        make_secret(secret)
         lines.append(f"{secret}  the server's own secret")
+    if shared is not None and not Path(shared).exists():
+        make_secret(Path(shared))
+        lines.append(f"{shared}  the secret that the nodes of the cluster share")
     if turn is not None and not Path(turn).exists():
         add_secret(Path(turn))
         lines.append(f"{turn}  the secret that is shared with the relay")
     write(file, render(values), replace=force)
     lines.insert(0, f"{file}  the configuration: every key with its meaning")
     if owner is not None:
-        for path in (folder, file, secret, *([Path(turn)] if turn is not None else [])):
+        for path in (folder, file, secret, *(Path(name) for name in (shared, turn) if name is not None)):
             shutil.chown(path, owner, owner)
         lines.append(f"All of it belongs to {owner}, and nobody else may read it.")
     return lines
@@ -158,6 +176,8 @@ def _next_steps(file: Path, values: dict[str, Any], owner: str | None) -> list[s
         steps.append(f"put the certificate chain and its key into {' and '.join(missing)}{whose}")
     if "insecure_loopback" in values:
         steps.append(f"let the proxy pass {values['name']} on to {values['listen']} (see proxies/ beside the README)")
+    if "cluster" in values:
+        steps.append(f"copy {file.parent} to the other nodes: all that is in it is the same there")
     if "turn" in values:
         steps.append(
             f"set up the relay: entrenous-signaling turn-config --config {file} --out FILE (see turn-config/README.md)"

@@ -5,7 +5,7 @@ payloads share that. When little is said a parcel has one payload, and is not he
 
 ::
 
-    parcel = MessagePack [Unix seconds at which it was sealed, [payload, …]], sealed for its subject (see `seal`)
+    parcel = MessagePack [payload, …], sealed for its subject (see `seal`)
 """
 
 from __future__ import annotations
@@ -15,28 +15,18 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
-from entrenous_signaling.clock import SteadyClock
 from entrenous_signaling.meters import Meters, ParcelStep
 
 from .bus import LARGEST_PAYLOAD, Bus, ClusterError, subject_of
 from .seal import Seal
 
-OLDEST_SECONDS: Final = 30.0
-"""A parcel that was sealed longer ago, or so far in the future, is dropped: the clocks of nodes differ by less."""
-
 _FULL: Final = LARGEST_PAYLOAD
 """Bytes of payloads after which the next one begins another parcel."""
 
 
-class _Parcel(Struct, array_like=True, gc=False):
-    sealed_at: float
-    payloads: list[bytes]
-
-
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decoder: Final = msgspec.msgpack.Decoder(_Parcel)
+_decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 class Courier:
@@ -47,16 +37,14 @@ class Courier:
         seal: seals and opens them.
         prefix: of the cluster's subjects.
         node: of this server.
-        clock: what time it is.
         meters: where parcels are counted.
     """
 
-    def __init__(self, bus: Bus, seal: Seal, prefix: str, node: bytes, clock: SteadyClock, meters: Meters) -> None:
+    def __init__(self, bus: Bus, seal: Seal, prefix: str, node: bytes, meters: Meters) -> None:
         self._bus = bus
         self._seal = seal
         self._prefix = prefix
         self._node = node
-        self._clock = clock
         self._meters = meters
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[bytes | None, list[bytes]] = {}
@@ -117,22 +105,19 @@ class Courier:
     def _send_parcel(self, subject: str, payloads: list[bytes]) -> None:
         step = ParcelStep.DROPPED
         if self._bus.is_connected:
-            parcel = self._seal.seal(subject, _encode(_Parcel(self._clock.now(), payloads)))
+            parcel = self._seal.seal(subject, _encode(payloads))
             if self._bus.publish(subject, parcel):
                 step = ParcelStep.SENT
         self._meters.parcels[step] += 1
 
     def _arrived(self, subject: str, sealed: bytes) -> None:
         try:
-            parcel = _decoder.decode(self._seal.open(subject, sealed))
+            payloads = _decode(self._seal.open(subject, sealed))
         except (ClusterError, msgspec.DecodeError):
             self._meters.parcels[ParcelStep.REFUSED] += 1
             return
-        if abs(self._clock.now() - parcel.sealed_at) > OLDEST_SECONDS:
-            self._meters.parcels[ParcelStep.STALE] += 1
-            return
         self._meters.parcels[ParcelStep.RECEIVED] += 1
-        for payload in parcel.payloads:
+        for payload in payloads:
             self._received(payload)
 
 

@@ -1,10 +1,10 @@
 """Parcels over NATS: one connection at a time, made anew for ever, to whichever of the servers answers.
 
-It is spoken directly over asyncio, which takes a page, since of the bus little is wanted and some of it strictly: nothing is
-said without TLS where TLS was asked for, whatever the server says of itself; a parcel is written to the connection at
-once or dropped, and nobody waits; a server that falls silent is given up; and what comes is handed on as it is read, so
-that a busy node makes NATS wait, and no queue grows here. When NATS cuts a node that reads too slowly, that is a loss like
-any other: lanes say again what was in it.
+The protocol is spoken here rather than by a library, since little of it is wanted, and that strictly. Nothing is said
+without TLS where TLS was asked for, whatever the server says of itself. A parcel is written to the connection at once
+or dropped, and nobody waits. A server that falls silent is given up. What comes is handed on as it is read, so that a
+busy node makes NATS wait and no queue grows here; when NATS cuts a node that reads too slowly, that is a loss like any
+other, and lanes say again what was in it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ SILENT_BEATS: Final = 4
 PENDING_BYTES: Final = 8 * 1024 * 1024
 """What may wait to be read by NATS; the parcel above it is dropped."""
 CLOSE_SECONDS: Final = 1.0
+STEADY_SECONDS: Final = 10.0
+"""A connection that does not last as long counts as an attempt that failed."""
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
@@ -138,27 +140,34 @@ class NatsBus:
     async def _keep_connected(
         self, subjects: Sequence[str], received: Received, connected: Callable[[], None], lost: Callable[[], None]
     ) -> None:
+        loop = asyncio.get_running_loop()
         failures = 0
+        told: Event | None = None
         while True:
             place = self._access.places[failures % len(self._access.places)]
+            event = Event.BUS_LOST
             try:
                 connection = await connect(place, self._access, subjects, received)
             except NatsError as error:
-                if failures == 0:
-                    log(_event_of(error.trouble))
+                event = _event_of(error.trouble)
                 failures += 1
             except Exception as error:  # whatever it is, the next attempt may do better
                 log_internal_error(error)
                 failures += 1
             else:
-                failures = 0
+                since = loop.time()
                 self._connection = connection
                 log(Event.BUS_CONNECTED)
+                told = None
                 connected()
+                connection.begin()
                 await connection.lost.wait()
                 self._connection = None
-                log(Event.BUS_LOST)
                 lost()
+                failures = 0 if loop.time() - since > STEADY_SECONDS else failures + 1
+            if event is not told:
+                told = event
+                log(event)
             await asyncio.sleep(pause(failures, self._draw()))
 
 
@@ -172,10 +181,8 @@ def pause(failures: int, drawn: float) -> float:
     return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 10)) * (0.5 + drawn / 2)
 
 
-async def connect(
-    place: NatsPlace, access: NatsAccess, subjects: Sequence[str], received: Received
-) -> NatsConnection:
-    """Connect to one server, and be let in and subscribed.
+async def connect(place: NatsPlace, access: NatsAccess, subjects: Sequence[str], received: Received) -> NatsConnection:
+    """Connect to one server, and be let in and subscribed; what comes is held until `begin`.
 
     Args:
         place: of the server.
@@ -186,54 +193,41 @@ async def connect(
     Raises:
         NatsError: it cannot be reached or does not let this node in.
     """
-    loop = asyncio.get_running_loop()
     connection = NatsConnection(received)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            await loop.create_connection(lambda: connection, place.host, place.port)
-            info = await connection.greeted
-            if info.max_payload < LARGEST_PARCEL:
-                raise NatsError(Trouble.TOO_SMALL)
-            secure = place.tls or info.tls_required
-            if secure:
-                await _secure(connection, place, access, info)
-            connection.say(greeting(access.credentials, subjects, tls=secure))
-            await connection.let_in
-    except NatsError:
+            await _enter(connection, place, access, subjects)
+    except BaseException as error:
         connection.abort()
-        raise
-    except ClusterError:
-        connection.abort()
-        raise NatsError(Trouble.NO_NATS) from None
-    except ssl.SSLError:
-        connection.abort()
-        raise NatsError(Trouble.UNTRUSTED) from None
-    except OSError:  # TimeoutError too
-        connection.abort()
-        raise NatsError(Trouble.UNREACHABLE) from None
-    except BaseException:
-        connection.abort()
-        raise
-    connection.begin()
+        match error:
+            case ClusterError():
+                raise NatsError(Trouble.NO_NATS) from None
+            case ssl.SSLError():
+                raise NatsError(Trouble.UNTRUSTED) from None
+            case OSError():  # TimeoutError too
+                raise NatsError(Trouble.UNREACHABLE) from None
+            case _:
+                raise
     return connection
 
 
-async def _secure(connection: NatsConnection, place: NatsPlace, access: NatsAccess, info: Info) -> None:
-    """Go on over TLS; a server that does not offer it gets no word.
-
-    Raises:
-        NatsError: it does not offer it.
-        ssl.SSLError: its certificate is not believed.
-    """
-    if not info.tls_required:
-        raise NatsError(Trouble.NO_TLS)
-    context = access.tls or ssl.create_default_context()
-    plain = connection.begin_tls()
+async def _enter(connection: NatsConnection, place: NatsPlace, access: NatsAccess, subjects: Sequence[str]) -> None:
     loop = asyncio.get_running_loop()
-    secured = await loop.start_tls(plain, connection, context, server_hostname=place.host)
-    if secured is None:
-        raise ConnectionResetError
-    connection.secured(secured)
+    await loop.create_connection(lambda: connection, place.host, place.port)
+    info = await connection.greeted
+    if info.max_payload < LARGEST_PARCEL:
+        raise NatsError(Trouble.TOO_SMALL)
+    secure = place.tls or info.tls_required
+    if secure:
+        if not info.tls_required:
+            raise NatsError(Trouble.NO_TLS)
+        context = access.tls or ssl.create_default_context()
+        secured = await loop.start_tls(connection.begin_tls(), connection, context, server_hostname=place.host)
+        if secured is None:
+            raise ConnectionResetError
+        connection.secured(secured)
+    connection.enter(access.credentials, subjects, tls=secure)
+    await connection.let_in
 
 
 class NatsConnection(asyncio.Protocol):
@@ -254,6 +248,8 @@ class NatsConnection(asyncio.Protocol):
         self._loop = loop
         self._received = received
         self._parser = Parser()
+        self._has_entered = False
+        self._early: list[Arrived] | None = []
         self._transport: asyncio.Transport | None = None
         self._unanswered = 0
         self._beat: asyncio.TimerHandle | None = None
@@ -262,6 +258,17 @@ class NatsConnection(asyncio.Protocol):
         """Send bytes of the protocol."""
         if self._transport is not None:
             self._transport.write(words)
+
+    def enter(self, credentials: Credentials, subjects: Sequence[str], *, tls: bool) -> None:
+        """Say who this is and what it listens on; `let_in` tells what came of it.
+
+        Args:
+            credentials: who this is.
+            subjects: to listen on; it must be allowed to publish on the last of them.
+            tls: whether this is said over TLS.
+        """
+        self._has_entered = True
+        self.say(greeting(credentials, subjects, tls=tls))
 
     def publish(self, subject: str, parcel: bytes) -> bool:
         """Send a parcel; False when it was dropped, since too much waits or the connection is gone."""
@@ -274,8 +281,12 @@ class NatsConnection(asyncio.Protocol):
         return True
 
     def begin(self) -> None:
-        """Watch over the server from now on: it answers, or is given up."""
-        self._beat = self._loop.call_later(BEAT_SECONDS, self._ping)
+        """Hand on what comes, and watch over the server: it answers, or is given up."""
+        early, self._early = self._early, None
+        for said in early or ():
+            self._received(said.subject, said.payload)
+        if not self.lost.is_set():
+            self._beat = self._loop.call_later(BEAT_SECONDS, self._ping)
 
     def begin_tls(self) -> asyncio.Transport:
         """The transport without TLS, on which nothing more is read or said.
@@ -291,11 +302,15 @@ class NatsConnection(asyncio.Protocol):
         """Go on over this transport."""
         self._transport = transport
 
-    def abort(self) -> None:
-        """Drop the connection."""
+    def abort(self, why: Exception | None = None) -> None:
+        """Drop the connection.
+
+        Args:
+            why: what `greeted` and `let_in` raise, when they are not done.
+        """
         if self._transport is not None:
             self._transport.abort()
-        self._over()
+        self._over(why or ConnectionAbortedError("the connection to NATS was dropped"))
 
     async def close(self) -> None:
         """Send what waits, for a moment at most, and drop the connection."""
@@ -314,39 +329,38 @@ class NatsConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
-        self._over()
+        self._over(ConnectionResetError("the connection to NATS is gone"))
 
     def data_received(self, data: bytes) -> None:
         """Take what the server says."""
         try:
             for said in self._parser.feed(data):
                 self._take(said)
-        except ClusterError as error:
-            self._fail(error)
-        except NatsError as error:
-            self._fail(error)
+        except (ClusterError, NatsError) as error:
+            self.abort(error)
 
     # --- inside ---
 
     def _take(self, said: Info | Arrived | Ping | Pong | Refused) -> None:
         match said:
-            case Arrived(subject, payload):
-                if not self.let_in.done():
-                    raise ClusterError("a message before this node was let in")
-                self._received(subject, payload)
-            case Ping():
-                self.say(PONG)
-            case Pong():
+            case Arrived(subject, payload) if self._has_entered:
+                if self._early is None:
+                    self._received(subject, payload)
+                else:
+                    self._early.append(said)
+            case Pong() if self._has_entered:
                 self._unanswered = 0
-                if not self.greeted.done():
-                    raise ClusterError("no greeting")
                 if not self.let_in.done():
                     self.let_in.set_result(None)
+            case Ping():
+                self.say(PONG)
             case Info():
                 if not self.greeted.done():  # later ones tell of servers that come and go
                     self.greeted.set_result(said)
             case Refused():
                 raise NatsError(_trouble_of(said))
+            case Arrived() | Pong():
+                raise ClusterError("a word that answers nothing")
             case _:
                 assert_never(said)
 
@@ -358,22 +372,18 @@ class NatsConnection(asyncio.Protocol):
         self.say(PING)
         self._beat = self._loop.call_later(BEAT_SECONDS, self._ping)
 
-    def _fail(self, error: Exception) -> None:
-        for waiting in (self.greeted, self.let_in):
-            if not waiting.done():
-                waiting.set_exception(error)
-                waiting.exception()  # whoever does not wait for it is not told of it either
-        self.abort()
-
-    def _over(self) -> None:
-        """Nothing comes or goes any more; once is enough."""
+    def _over(self, why: Exception) -> None:
+        """Nothing comes or goes any more."""
+        if self.lost.is_set():
+            return
+        self._transport = None
+        self.lost.set()
         if self._beat is not None:
             self._beat.cancel()
-            self._beat = None
-        self._transport = None
-        if not self.lost.is_set():
-            self.lost.set()
-            self._fail(ConnectionResetError("the connection to NATS is gone"))
+        for waiting in (self.greeted, self.let_in):
+            if not waiting.done():
+                waiting.set_exception(why)
+                waiting.exception()  # nobody has to wait for both
 
 
 def _trouble_of(refusal: Refused) -> Trouble:

@@ -170,11 +170,12 @@ class Parser:
 
 
 def greeting(credentials: Credentials, subjects: Sequence[str], *, tls: bool) -> bytes:
-    """CONNECT, a subscription for each subject, and a PING: its PONG says that all of it was taken.
+    """CONNECT, a subscription for each subject, an empty message, and a PING: its PONG says that all of it was taken.
 
     Args:
         credentials: who this client is.
-        subjects: to listen on; none has a blank.
+        subjects: to listen on; none has a blank. The empty message goes to the last one: to nobody, but it tells
+            whether this client may publish.
         tls: whether this is said over TLS.
     """
     options: dict[str, object] = {
@@ -194,7 +195,8 @@ def greeting(credentials: Credentials, subjects: Sequence[str], *, tls: bool) ->
         options |= {"user": credentials.user, "pass": credentials.password}
     lines = [b"CONNECT " + msgspec.json.encode(options)]
     lines += [f"SUB {subject} {number}".encode() for number, subject in enumerate(subjects, 1)]
-    return _END.join(lines) + _END + PING
+    lines.append(b"".join(message(subjects[-1], b"")))
+    return _END.join(lines) + PING
 
 
 def message(subject: str, payload: bytes) -> tuple[bytes, bytes, bytes]:

@@ -36,6 +36,7 @@ _HEADER: Final = struct.Struct(f"!B{SALT_BYTES}sQ")
 _NONCE: Final = struct.Struct("!4xQ")
 _INFO: Final = b"entrenous cluster v1"
 _SHORTEST: Final = _HEADER.size + 16  # the tag
+_MASK: Final = (1 << WINDOW) - 1
 
 
 class Seal:
@@ -131,9 +132,6 @@ class _Sender:
             return False
         self._seen |= bit
         return True
-
-
-_MASK: Final = (1 << WINDOW) - 1
 
 
 def _bound(subject: str) -> bytes:

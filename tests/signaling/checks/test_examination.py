@@ -7,8 +7,9 @@ from pathlib import Path
 
 from entrenous_signaling.checks.examination import examine
 from entrenous_signaling.checks.findings import Finding, Level
+from entrenous_signaling.cluster.settings import ClusterSettings
 from entrenous_signaling.config import ServerConfig
-from entrenous_signaling.private_files import make_message_secret
+from entrenous_signaling.private_files import make_secret
 from entrenous_signaling.turn_secrets import add_secret
 from lab.certificates import self_signed, write
 from world.operator import answering
@@ -34,6 +35,7 @@ def test_a_running_server_is_asked_how_it_is(tmp_path: Path) -> None:
     for answer, level in (
         ({"connections": 3, "degraded": False}, Level.OK),
         ({"connections": 3, "degraded": True}, Level.WARNING),
+        ({"connections": 3, "cut_off": True}, Level.WARNING),
         ({"error": "Not now."}, Level.WARNING),
     ):
         with answering(tmp_path / "control", answer) as asked:
@@ -43,7 +45,7 @@ def test_a_running_server_is_asked_how_it_is(tmp_path: Path) -> None:
 
 
 def test_everything_that_is_configured_is_looked_at(tmp_path: Path) -> None:
-    make_message_secret(tmp_path / "message-secret")
+    make_secret(tmp_path / "message-secret")
     add_secret(tmp_path / "turn-secret")
     cert, key = write(tmp_path, self_signed("127.0.0.1"))
     config = ServerConfig(
@@ -54,9 +56,11 @@ def test_everything_that_is_configured_is_looked_at(tmp_path: Path) -> None:
         tls_key=str(key),
         turn_urls=("turn:127.0.0.1:1?transport=tcp",),
         turn_secret_file=str(tmp_path / "turn-secret"),
+        cluster=ClusterSettings(nats=("nats://127.0.0.1:1",), secret_file=str(tmp_path / "message-secret")),
     )
     subjects = [finding.subject for finding in examine(config, None, datetime.now(UTC))]
     assert list(dict.fromkeys(subjects)) == [
-        *("secret_file", "turn_secret_file", "tls_key", "certificate", "data", "disk", "database", "server"),
+        *("secret_file", "turn_secret_file", "cluster.secret_file", "tls_key", "certificate", "data", "disk"),
+        *("database", "cluster", "server"),
         *("listen", "admin_listen", "name", "clock", "open files", "relay"),
     ]

@@ -20,6 +20,8 @@ STATUS: dict[str, Any] = {
     "uptime": 93784,
     "degraded": False,
     "draining": False,
+    "nodes": None,
+    "cut_off": False,
     "certificate_expires": 1763751727,
 }
 
@@ -41,7 +43,12 @@ def test_the_numbers_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("degraded", "cannot store anything"), ("draining", "sending its nodes away")]
+    ("state", "words"),
+    [
+        ("degraded", "cannot store anything"),
+        ("draining", "sending its nodes away"),
+        ("cut_off", "cut off from the other nodes"),
+    ],
 )
 def test_what_is_not_as_usual_stands_first(
     state: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -62,3 +69,9 @@ def test_no_server_is_a_clear_sentence(tmp_path: Path, capsys: pytest.CaptureFix
     code, out, err = run(capsys, "status", "--data", tmp_path)
     assert (code, out) == (1, "")
     assert err == f"Error: No server is running: nobody answers at {tmp_path}/control.sock.\n"
+
+
+def test_one_of_several_says_how_many_others_it_hears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(tmp_path / "control.sock", STATUS | {"nodes": 2}):
+        _, said, _ = run(capsys, "status", "--data", tmp_path)
+    assert "other nodes      2" in said.splitlines()

@@ -79,6 +79,9 @@ def test_nothing_is_replaced_unasked_and_secrets_never(tmp_path: Path, capsys: p
         (("--name", "a.example.org", "--relay", "turn.example.org", "--relay-address", "127.0.0.1"), "turn.addresses"),
         (("--name", "a.example.org", "--owner", "nobody-of-that-name"), "nobody-of-that-name"),
         (("--name", "a.example.org", "--database", "postgresql://me:hush@db/x"), "database_password_file"),
+        (("--name", "a.example.org", "--nats", "tls://nats"), "set `database`"),
+        (("--name", "a.example.org", "--nats", "tls://me:hush@nats"), "credentials_file"),
+        (("--name", "a.example.org", "--nats-ca-file", "x"), "belong to --nats"),
     ],
 )
 def test_what_does_not_fit_is_said_and_leaves_no_configuration(
@@ -103,3 +106,27 @@ def test_files_belong_to_who_runs_the_server(tmp_path: Path, capsys: pytest.Capt
     )
     owners = {pwd.getpwuid(path.stat().st_uid).pw_name for path in (folder, *folder.iterdir())}
     assert (code, owners, "belongs to daemon" in said) == (0, {"daemon"}, True)
+
+
+def test_one_of_several_gets_a_secret_to_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    again = (
+        *("init", "--dir", tmp_path, "--name", "calls.example.org", "--database", "postgresql://me@db.example.org/x"),
+        *("--nats", "tls://a.example.org", "--nats", "tls://b.example.org:4223"),
+        *("--nats-credentials-file", tmp_path / "nats", "--nats-ca-file", tmp_path / "ca.pem"),
+    )
+    code, said, _ = run(capsys, *again)
+    config = ServerConfig.load(tmp_path / "server.toml", {})
+    assert (code, [str(place) for place in config.cluster.places()]) == (
+        0,
+        ["a.example.org:4222", "b.example.org:4223"],
+    )
+    assert (config.cluster.credentials_file, config.cluster.ca_file) == (
+        str(tmp_path / "nats"),
+        str(tmp_path / "ca.pem"),
+    )
+    secret = config.cluster_secret()
+    assert (len(secret), stat.S_IMODE((tmp_path / "cluster-secret").stat().st_mode)) == (32, 0o600)
+    assert secret.hex() not in said
+    assert f"copy {tmp_path} to the other nodes" in said
+    run(capsys, *again, "--force")
+    assert config.cluster_secret() == secret
