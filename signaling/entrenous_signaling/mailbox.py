@@ -11,6 +11,7 @@ back in front of what waits, in order. Nothing here is ever written to disk.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ class Sent(Struct, gc=False):
         delivery: how far it came.
         durability: of the record that it opens or closes.
         call: its call id.
+        receiver: whom it is for.
         record: the token of the record that it opened, if any.
         told: the sender was told what became of it in the end.
     """
@@ -61,6 +63,7 @@ class Sent(Struct, gc=False):
     delivery: Delivery
     durability: Durability
     call: bytes
+    receiver: DeviceKey
     record: bytes | None = None
     told: bool = False
 
@@ -197,7 +200,7 @@ class Mailbox:
         self._in_flight_bytes = 0
 
     def continue_from(self, seq: int, box: int) -> None:
-        """Number what waits anew, after `seq`, which is the last that the device has been told by another node."""
+        """Number what waits anew, after `seq`, which is beyond all that the device has been told by another node."""
         self.rewind()
         self.box = box
         self.last_transmitted = seq
@@ -207,26 +210,20 @@ class Mailbox:
             renumbered = structs.replace(item.message, seq=self.next_seq())
             self._waiting.append(Queued(renumbered, item.sender, item.origin))
 
-    def drop_foreign(self, node: bytes | None = None) -> set[bytes]:
-        """Drop what stays at a node, or at any other node when it is None: it is forwarded again from there.
-
-        Returns:
-            The nodes of which something was dropped.
-        """
-        dropped: set[bytes] = set()
+    def drop(self, unwanted: Callable[[Queued], bool]) -> list[Queued]:
+        """Take out what is not wanted any more, in flight or not; returns it."""
+        dropped: list[Queued] = []
 
         def keep(queue: deque[Queued]) -> deque[Queued]:
             kept: deque[Queued] = deque()
             for item in queue:
-                if item.origin is None or node not in (None, item.origin.node):
-                    kept.append(item)
-                else:
-                    dropped.add(item.origin.node)
-                    self._forget(item)
+                (dropped if unwanted(item) else kept).append(item)
             return kept
 
         self._in_flight, self._waiting = keep(self._in_flight), keep(self._waiting)
         self._in_flight_bytes = sum(item.size for item in self._in_flight)
+        for item in dropped:
+            self._forget(item)
         return dropped
 
     def clear(self) -> list[Queued]:

@@ -337,7 +337,7 @@ class Router:
     ) -> Sent:
         """Open or close the call record, as the kind of the message asks."""
         delivery = Delivery.LOST if receiver is None else Delivery.QUEUED
-        sent = Sent(delivery, Durability.STORED, message.call)
+        sent = Sent(delivery, Durability.STORED, message.call, receiver_key)
         match message.kind:
             case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
                 pass

@@ -323,7 +323,7 @@ class Delivered(Message, frozen=True, kw_only=True, tag="delivered"):
 
 
 class Deliver(Message, frozen=True, kw_only=True, tag="deliver"):
-    """A sealed body from another device. `seq` counts up within the receiving device's queue."""
+    """A sealed body from another device. `seq` grows within the receiving device's queue, not always by one."""
 
     seq: Sequence
     id: MessageId

@@ -67,7 +67,7 @@ def test_the_bounds_are_in_messages_bytes_and_per_sender() -> None:
 def test_the_memory_of_what_was_sent_is_bounded() -> None:
     mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
     for number in range(5):
-        mailbox.remember(bytes([number]), Sent(Delivery.QUEUED, Durability.STORED, b""))
+        mailbox.remember(bytes([number]), Sent(Delivery.QUEUED, Durability.STORED, b"", BOB))
     assert list(mailbox.sent) == [b"\2", b"\3", b"\4"]
 
 
@@ -99,5 +99,31 @@ def test_what_the_sender_was_told_nothing_of_is_forgotten_last() -> None:
     mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
     for number in range(5):
         told = number in (1, 3)
-        mailbox.remember(bytes([number]), Sent(Delivery.DELIVERED, Durability.STORED, b"", told=told))
+        mailbox.remember(bytes([number]), Sent(Delivery.DELIVERED, Durability.STORED, b"", BOB, told=told))
     assert list(mailbox.sent) == [b"\0", b"\2", b"\4"]
+
+
+def test_what_is_not_wanted_any_more_makes_room_in_flight_and_waiting() -> None:
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
+    eve = DeviceKey("eve", "e" * 16)
+    for sender in (ALICE, eve, ALICE, eve):
+        mailbox.put(item(mailbox, sender))
+    assert transmitted(mailbox) == [1, 2]
+    assert [dropped.message.seq for dropped in mailbox.drop(lambda one: one.sender == ALICE)] == [1, 3]
+    assert mailbox.count == 2
+    assert transmitted(mailbox) == [4], "the window has room again"
+    assert [done.message.seq for done in mailbox.acknowledge(4)] == [2, 4]
+    assert mailbox.drop(lambda _: True) == []
+    assert mailbox.has_room(ALICE, 8192)
+
+
+def test_a_session_that_was_somewhere_else_gets_what_waits_under_other_numbers() -> None:
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS, 1)
+    for _ in range(3):
+        mailbox.put(item(mailbox))
+    assert transmitted(mailbox) == [1, 2]
+    mailbox.continue_from(40, 2)
+    assert (mailbox.box, mailbox.last_transmitted, mailbox.next_seq()) == (2, 40, 44)
+    assert transmitted(mailbox) == [41, 42]
+    assert [done.message.id[-1] for done in mailbox.acknowledge(41)] == [1]
+    assert not mailbox.is_settled_by(40)

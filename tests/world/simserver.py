@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from entrenous_signaling.hub import Hub
-from entrenous_signaling.outputs import Close, Execute, Output, Transmit
+from entrenous_signaling.outputs import Close, Execute, Output, Publish, Transmit
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import CloseRecord, OpenRecord, StoreRequest
 from entrenous_wire.codec import encode
@@ -36,6 +36,7 @@ class SimServer:
         """How often the record of each token was closed on disk."""
         self.durations: dict[bytes, int] = {}
         self.kills = 0
+        self.store_down = False
         self._clock = clock
         self._draw = draw
         self._links: dict[int, tuple[Link, LinkEnd]] = {}
@@ -52,12 +53,15 @@ class SimServer:
     def start(self) -> None:
         """A process starts over what the store holds."""
         self._hub = Hub(
-            HubSettings(name=SERVER, message_key=bytes(32)),
+            self._settings(),
             self._draw.randbytes,
             self._clock.now,
             list(self.store.open_rows.values()),
         )
         self._arm()
+
+    def _settings(self) -> HubSettings:
+        return HubSettings(name=SERVER, message_key=bytes(32))
 
     def kill(self) -> None:
         """SIGKILL: memory is gone, what was not on disk is gone, all links are cut."""
@@ -71,21 +75,23 @@ class SimServer:
         """The server's end of a new link; `accept` it when it arrives."""
         self._connections += 1
         number = self._connections
-        return _NumberedEnd(number, lambda frame: self._hear(number, frame), lambda: self._lost(number))
+        return NumberedEnd(number, lambda frame: self.hear(number, frame), lambda: self.lost(number))
 
     def accept(self, link: Link) -> None:
         """A link arrived at a running server."""
         assert self._hub is not None
-        assert isinstance(link.server, _NumberedEnd)
+        assert isinstance(link.server, NumberedEnd)
         number = link.server.number
         self._links[number] = (link, link.node)
         self._run(self._hub.connected(number, self._clock.now))
 
-    def _hear(self, number: int, frame: str) -> None:
+    def hear(self, number: int, frame: str) -> None:
+        """A frame has come on a link."""
         if self._hub is not None and number in self._links:
             self._run(self._hub.frame_received(number, frame, self._clock.now))
 
-    def _lost(self, number: int) -> None:
+    def lost(self, number: int) -> None:
+        """A link is gone."""
         if self._links.pop(number, None) is not None and self._hub is not None:
             self._run(self._hub.disconnected(number, self._clock.now))
 
@@ -100,7 +106,12 @@ class SimServer:
                     link.close_from(link.server)
                 case Execute(ticket, request):
                     self._clock.after(STORE_SECONDS, self._job(ticket, request))
+                case Publish(node, payload):
+                    self._publish(node, payload)
         self._arm()
+
+    def _publish(self, node: bytes | None, payload: bytes) -> None:
+        raise AssertionError("a server that is alone publishes nothing")
 
     def _job(self, ticket: int, request: StoreRequest) -> Callable[[], None]:
         """What the store will do for the process that asks now; nothing when that is killed before."""
@@ -108,13 +119,18 @@ class SimServer:
         return lambda: self._execute(hub, ticket, request) if hub is not None and hub is self._hub else None
 
     def _execute(self, hub: Hub, ticket: int, request: StoreRequest) -> None:
+        if self.store_down:
+            self._run(hub.store_failed(ticket, self._clock.now))
+            return
+        before = len(self.store.records)
+        result = self.store.apply(request)
         match request:
             case OpenRecord(token, _):
                 self.opened.add(token)
-            case CloseRecord(token, _, duration):
+            case CloseRecord(token, _, duration) if len(self.store.records) > before:
                 self.closed[token] += 1
                 self.durations[token] = duration
-        self._run(hub.stored(ticket, self.store.apply(request), self._clock.now))
+        self._run(hub.stored(ticket, result, self._clock.now))
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -127,7 +143,9 @@ class SimServer:
             self._run(self._hub.tick(self._clock.now))
 
 
-class _NumberedEnd(LinkEnd):
+class NumberedEnd(LinkEnd):
+    """The end of a link at a server, with the number of its connection."""
+
     def __init__(self, number: int, hear: Callable[[str], None], lost: Callable[[], None]) -> None:
         super().__init__(hear, lost)
         self.number = number

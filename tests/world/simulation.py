@@ -403,6 +403,7 @@ class Simulation:
         users: devices of each user.
         habits: behaviour and misfortunes.
         weather: of all links.
+        make_server: makes the server, or what looks like one to devices.
     """
 
     def __init__(
@@ -411,13 +412,14 @@ class Simulation:
         users: tuple[int, ...] = (1, 1, 1, 1, 2, 2),
         habits: Habits | None = None,
         weather: Weather | None = None,
+        make_server: Callable[[Clock, random.Random], SimServer] = SimServer,
     ) -> None:
         self.draw = random.Random(seed)
         self.clock = Clock(START)
         self.habits = habits or Habits()
         self.weather = weather or Weather()
         self.timeouts = Timeouts()
-        self.server = SimServer(self.clock, self.draw)
+        self.server = make_server(self.clock, self.draw)
         self.dials = 0
         self.seen_states: Counter[CallState] = Counter()
         self.reasons: Counter[EndReason] = Counter()
@@ -441,8 +443,8 @@ class Simulation:
         for device in self.devices.values():
             self._plan_dial(device)
             self._plan_cut(device)
-            self._repeat(self.habits.crash_every, device.crash)
-        self._repeat(self.habits.kill_every, self._kill)
+            self.repeat(self.habits.crash_every, device.crash)
+        self.repeat(self.habits.kill_every, self._kill)
 
     def run(self, calls: int) -> None:
         """Dial so many times, then let everything come to rest: nobody dials, nothing breaks any more."""
@@ -465,18 +467,19 @@ class Simulation:
             device.hear(Dialled(self.draw.randbytes(16), self.draw.choice(others)))
         self._plan_dial(device)
 
-    def _repeat(self, every: float, action: Callable[[], None]) -> None:
+    def repeat(self, every: float, action: Callable[[], None]) -> None:
+        """Do something again and again, about so often, as long as there are misfortunes; never when it is 0."""
         if every:
 
             def act() -> None:
                 if self._active:
                     action()
-                    self._repeat(every, action)
+                    self.repeat(every, action)
 
             self.clock.after(self.draw.expovariate(1 / every), act)
 
     def _plan_cut(self, device: SimDevice) -> None:
-        self._repeat(self.habits.cut_every, lambda: device.link.cut() if device.link is not None else None)
+        self.repeat(self.habits.cut_every, lambda: device.link.cut() if device.link is not None else None)
 
     def _kill(self) -> None:
         if self.server.up:

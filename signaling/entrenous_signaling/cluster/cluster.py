@@ -69,12 +69,9 @@ class Cluster:
     # --- what the devices of this node do ---
 
     def came(self, mailbox: Mailbox, now: float) -> None:
-        """A device has its session here."""
+        """A device is connected here: of all nodes at which it may have a session, this is the one from now on."""
         if mailbox.session is None:
             raise RuntimeError("the device has no session")
-        known = self.directory.find(mailbox.key)
-        if known is not None and known.node == self._node and known.session.hash == mailbox.session:
-            return
         session = Session(*mailbox.key, self.directory.stamp(now), mailbox.session, mailbox.expires, mailbox.device_key)
         self.directory.put(self._node, session)
         self.peers.send_all(Here([session]))

@@ -20,8 +20,10 @@ from ..timers import Timers
 from .cluster import Cluster
 from .envelopes import NotHere
 
-_HIGHEST_ADOPTED: Final = 2**52
-"""Numbers up to here are believed of a device: enough of what a message may have is left above."""
+_NUMBERS_PER_STAMP: Final = 2048
+"""A mailbox that takes a session over numbers from the stamp of that moment times this. So no two nodes that had the
+session, and of which one may not have heard that it moved, can mean different messages by a number: a device says at
+its next resumption how far it was told, and that is beyond all that the node which was left behind has ever said."""
 
 
 @dataclass(slots=True)
@@ -65,46 +67,48 @@ class Elsewhere:
 
         Args:
             token_hash: of the token that the device has shown.
-            last_seq: the last number that it was told there; the numbers go on after it.
+            last_seq: the last number that it was told there.
             now: Unix seconds.
 
         Returns:
             The mailbox of the device with its session; None when no other node has that session.
         """
         found = self.cluster.find_session(token_hash)
-        if found is None or now >= found[1].expires or last_seq > _HIGHEST_ADOPTED:
+        first = self.cluster.directory.stamp(now) * _NUMBERS_PER_STAMP
+        if found is None or now >= found[1].expires or last_seq >= first:
             return None
         key, session = found
         mailbox = self.mailboxes.get(key)
         if mailbox is None:
             mailbox = self.mailboxes[key] = self.make(key)
-        mailbox.continue_from(last_seq, self.next_box())
+        mailbox.continue_from(first, self.next_box())
         mailbox.home = None
         mailbox.session = session.hash
         mailbox.expires = session.expires
         mailbox.device_key = session.device_key
         return mailbox
 
-    def move(self, mailbox: Mailbox, node: bytes) -> None:
-        """The device has its session at another node now: what its own senders said stays here and is forwarded."""
+    def move(self, mailbox: Mailbox, node: bytes, now: float) -> None:
+        """The device has its session at another node now: what its senders here said is forwarded there."""
         if mailbox.home == node:
             return
-        for origin in mailbox.drop_foreign():
+        for origin in {item.origin.node for item in mailbox.drop(_is_foreign) if item.origin is not None}:
             self.cluster.tell(origin, NotHere(*mailbox.key))
-        mailbox.sent.clear()
-        mailbox.held_back.clear()
+        self._drop_said_by(mailbox)
+        self.timers.cancel(mailbox.key)
+        if node not in self.cluster.peers:
+            self.expect(mailbox, now)
+            return
         mailbox.rewind()
         mailbox.home = node
-        self.timers.cancel(mailbox.key)
-        if not self._drop_if_empty(mailbox):
-            self.pump(mailbox)
+        self._go_on(mailbox)
 
     def strand(self, node: bytes, now: float) -> None:
         """A node is lost: expect its devices back, and drop what stays there, which comes again from its senders."""
         for mailbox in list(self.mailboxes.values()):
             if mailbox.home == node:
                 self.expect(mailbox, now)
-            elif mailbox.drop_foreign(node):
+            elif mailbox.drop(lambda item: item.origin is not None and item.origin.node == node):
                 self.pump(mailbox)
 
     def expect(self, mailbox: Mailbox, now: float) -> None:
@@ -114,10 +118,33 @@ class Elsewhere:
         if not self._drop_if_empty(mailbox):
             self.timers.set(mailbox.key, now + self.grace)
 
+    def silence(self, sender: DeviceKey) -> None:
+        """Drop all that a device said here which has its session elsewhere: it says it again there."""
+        for mailbox in list(self.mailboxes.values()):
+            self._drop_from(mailbox, sender)
+
     def settled(self, mailbox: Mailbox, seq: int) -> None:
         """The device has everything up to and including `seq`."""
         for item in mailbox.acknowledge(seq):
             self.settle(item, Delivery.DELIVERED)
+        self._go_on(mailbox)
+
+    def _drop_said_by(self, sender: Mailbox) -> None:
+        """As `silence`, for a device whose memory is still here, which knows where to look."""
+        waiting = {sent.receiver for sent in sender.sent.values() if sent.delivery is Delivery.QUEUED}
+        sender.sent.clear()
+        sender.held_back.clear()
+        for key in waiting:
+            mailbox = self.mailboxes.get(key)
+            if mailbox is not None:
+                self._drop_from(mailbox, sender.key)
+
+    def _drop_from(self, mailbox: Mailbox, sender: DeviceKey) -> None:
+        if mailbox.drop(lambda item: item.origin is None and item.sender == sender):
+            self._go_on(mailbox)
+
+    def _go_on(self, mailbox: Mailbox) -> None:
+        """Let out what the window lets out, or be done with a device of another node."""
         if mailbox.home is None or not self._drop_if_empty(mailbox):
             self.pump(mailbox)
 
@@ -128,3 +155,7 @@ class Elsewhere:
         self.timers.cancel(mailbox.key)
         del self.mailboxes[mailbox.key]
         return True
+
+
+def _is_foreign(item: Queued) -> bool:
+    return item.origin is not None

@@ -144,31 +144,45 @@ class Settled(Envelope, frozen=True, gc=False, tag=4):
     seq: Number
 
 
-class NotHere(Envelope, frozen=True, gc=False, tag=5):
+class Moved(Envelope, frozen=True, gc=False, tag=5):
+    """A message was forwarded that a device of the receiver had said, and the device has its session elsewhere now.
+
+    There it says again what was not delivered, so that what it said before must not come after that.
+
+    Args:
+        node: where it has its session.
+        session: as that node has told it.
+    """
+
+    node: NodeId
+    session: Session
+
+
+class NotHere(Envelope, frozen=True, gc=False, tag=6):
     """A message was forwarded for a device that has no session at the sender (any more)."""
 
     username: Username
     device: DeviceId
 
 
-class Bell(Envelope, frozen=True, gc=False, tag=6):
+class Bell(Envelope, frozen=True, gc=False, tag=7):
     """Something was stored for a device of the receiver."""
 
     username: Username
     device: DeviceId
 
 
-class Expelled(Envelope, frozen=True, gc=False, tag=7):
+class Expelled(Envelope, frozen=True, gc=False, tag=8):
     """An account was deleted."""
 
     username: Username
 
 
-class Leaving(Envelope, frozen=True, gc=False, tag=8):
+class Leaving(Envelope, frozen=True, gc=False, tag=9):
     """The sender goes down on purpose: what was forwarded to it and is not settled has to go elsewhere."""
 
 
-AnyEnvelope = Here | Gone | Forward | Settled | NotHere | Bell | Expelled | Leaving
+AnyEnvelope = Here | Gone | Forward | Settled | Moved | NotHere | Bell | Expelled | Leaving
 
 _Decoded = TypeVar("_Decoded")
 _encoder = msgspec.msgpack.Encoder()

@@ -20,6 +20,7 @@ from .envelopes import (
     Gone,
     Here,
     Leaving,
+    Moved,
     NotHere,
     Session,
     Settled,
@@ -121,6 +122,8 @@ class Exchange:
                 mailbox = self._router.find(DeviceKey(username, device))
                 if mailbox is not None and mailbox.box == box:
                     self._elsewhere.settled(mailbox, seq)
+            case Moved(other, session):
+                self._silenced(other, session, now)
             case NotHere(username, device):
                 self._not_here(node, DeviceKey(username, device), now)
             case Bell(username, device):
@@ -141,7 +144,16 @@ class Exchange:
         if mailbox is not None:
             if mailbox.session is not None:
                 self._lobby.dispossess(mailbox, now)
-            self._elsewhere.move(mailbox, node)
+            self._elsewhere.move(mailbox, node, now)
+
+    def _silenced(self, node: bytes, session: Session, now: float) -> None:
+        """A device that said something here has its session elsewhere, and a node has heard of that before us."""
+        self._move(node, session, now)
+        if node not in self._cluster.peers:
+            self._cluster.directory.lose(node, now + self._elsewhere.grace)
+        key = DeviceKey(session.username, session.device)
+        if self._cluster.find(key) is not None:
+            self._elsewhere.silence(key)
 
     def _gone(self, node: bytes, key: DeviceKey) -> None:
         self._cluster.directory.remove(key, node)
@@ -163,6 +175,10 @@ class Exchange:
             self._cluster.tell(node, NotHere(*key))
             return
         sender = DeviceKey(forward.from_username, forward.from_device)
+        home = self._cluster.directory.find(sender)
+        if home is not None and home.node != node and home.lost_until is None:
+            self._cluster.tell(node, Moved(home.node, home.session))
+            return
         record = self._router.arrived(forward.kind, forward.call, sender, mailbox, now)
         deliver = Deliver(
             seq=mailbox.next_seq(),
