@@ -181,6 +181,11 @@ class SimDevice:
             self._timer.cancel()
         self.begin()
 
+    def leave(self) -> None:
+        """The user goes offline on purpose."""
+        self.session.stop()
+        self._work()
+
     # --- desk ---
 
     def hear(self, fact: Input) -> None:

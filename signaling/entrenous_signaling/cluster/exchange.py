@@ -167,6 +167,14 @@ class Exchange:
         if mailbox is not None and mailbox.home == node:
             self._elsewhere.expect(mailbox, now)
 
+    def _is_stale(self, node: bytes, sender: DeviceKey) -> bool:
+        """Whether the device that said something there is known to be elsewhere since; that node is told then."""
+        home = self._cluster.directory.find(sender)
+        if home is None or home.node == node or home.lost_until is not None:
+            return False
+        self._cluster.tell(node, Moved(home.node, home.session))
+        return True
+
     def _forwarded(self, node: bytes, forward: Forward, now: float) -> None:
         """A message for a device of this node: it waits here, within the window of its sender's node."""
         key = DeviceKey(forward.username, forward.device)
@@ -175,9 +183,7 @@ class Exchange:
             self._cluster.tell(node, NotHere(*key))
             return
         sender = DeviceKey(forward.from_username, forward.from_device)
-        home = self._cluster.directory.find(sender)
-        if home is not None and home.node != node and home.lost_until is None:
-            self._cluster.tell(node, Moved(home.node, home.session))
+        if self._is_stale(node, sender):
             return
         record = self._router.arrived(forward.kind, forward.call, sender, mailbox, now)
         deliver = Deliver(
