@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from lab.network import Unavailable
+from lab.ports import free_port
 
 from .server_clients import Client, ClientError, Place, connect
 from .server_load import Dialect, Driver, Step, build, folder_of_run
-from .server_programs import Program, free_port, wait_for_port
+from .server_programs import Program, wait_for_port
 
 BODY_BYTES: Final = 1024
 _BASE64_LETTERS: Final = (BODY_BYTES + 2) // 3 * 4

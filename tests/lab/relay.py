@@ -12,6 +12,8 @@ from pathlib import Path
 
 from entrenous.media.settings import IceServer
 
+from .ports import free_port
+
 USER, PASSWORD = "user", "word"
 
 HAS_COTURN = shutil.which("turnserver") is not None
@@ -45,9 +47,7 @@ def running_relay(folder: Path, *more: str) -> Iterator[Relay]:
         folder: for its files.
         more: further options.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = (
         "-n --listening-ip=127.0.0.1 --relay-ip=127.0.0.1 --lt-cred-mech --realm=test --no-tls --no-dtls --no-cli "
         f"--allow-loopback-peers --log-file=stdout --listening-port={port} --user={USER}:{PASSWORD} "
