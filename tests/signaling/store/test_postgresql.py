@@ -15,6 +15,7 @@ from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, StoreError, migrate, read_open_rows
 from entrenous_signaling.store.requests import (
     Account,
+    DeviceOutcome,
     Done,
     Expire,
     Expired,
@@ -24,11 +25,12 @@ from entrenous_signaling.store.requests import (
     ReadAccount,
     ReadMessages,
     RegisterOutcome,
+    StoreDevice,
     StoredMessages,
     StoreMessage,
     StoreRequest,
 )
-from lab.postgres import Cluster, find_programs, running_cluster
+from lab.postgres import Cluster, running_cluster
 from world.storeworld import WAIT_SECONDS, RunningStore, registration, running
 
 psycopg = pytest.importorskip("psycopg", reason="the driver for PostgreSQL is not installed")
@@ -38,8 +40,6 @@ postgresql = pytest.importorskip("entrenous_signaling.store.postgresql")
 @pytest.fixture(scope="module")
 def own_cluster() -> Iterator[Cluster]:
     """A cluster that is stopped and frozen here, and that nobody else uses."""
-    if find_programs() is None:
-        pytest.skip("PostgreSQL or psycopg is not installed")
     with running_cluster() as started:
         yield started
 
@@ -47,6 +47,14 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def shared(tmp_path: Path, cluster: Cluster) -> Databases:
     return Databases(tmp_path, cluster.url(cluster.empty()))
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements that wait for a lock as long as a test may take, however slow the machine is."""
+    for name in ("lock_timeout", "statement_timeout"):
+        monkeypatch.setitem(postgresql._SETTINGS, name, f"{WAIT_SECONDS:.0f}s")
+    monkeypatch.setattr(postgresql._Connection, "patience", None)
 
 
 def fill(store: RunningStore, count: int, body: bytes) -> None:
@@ -65,6 +73,13 @@ def until_it_is_back(store: RunningStore, request: StoreRequest) -> object:
         assert time.monotonic() < until
         time.sleep(0.02)
     return result
+
+
+def until_somebody_waits_for_a_lock(cluster: Cluster) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    until = time.monotonic() + WAIT_SECONDS
+    while cluster.execute("postgres", waiting) == [(0,)]:
+        assert time.monotonic() < until
 
 
 def test_every_connection_flushes_waits_for_seconds_and_sees_its_schema(shared: Databases) -> None:
@@ -164,16 +179,25 @@ def test_two_servers_that_store_for_one_device_keep_to_its_bounds_and_to_one_ord
         assert outcomes.count(MessageOutcome.STORED) == 300
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_name_that_another_server_is_just_registering_is_taken(shared: Databases, cluster: Cluster) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with running(shared) as store, psycopg.connect(shared.url) as other:
         other.execute("INSERT INTO accounts.account VALUES ('bob', 'another key', 1)")
         ticket = store.submit(registration())
-        until = time.monotonic() + WAIT_SECONDS
-        while cluster.execute("postgres", waiting) == [(0,)]:
-            assert time.monotonic() < until
+        until_somebody_waits_for_a_lock(cluster)
         other.commit()
         assert store.wait(ticket) is RegisterOutcome.NAME_TAKEN
+
+
+@pytest.mark.usefixtures("patience")
+def test_an_account_that_another_server_is_just_removing_gets_no_device(shared: Databases, cluster: Cluster) -> None:
+    with running(shared) as store, psycopg.connect(shared.url) as other:
+        assert store.do(registration()) is RegisterOutcome.REGISTERED
+        other.execute("DELETE FROM accounts.account")
+        ticket = store.submit(StoreDevice("bob", "d2", b"cert", 1000, 20))
+        until_somebody_waits_for_a_lock(cluster)
+        other.commit()
+        assert store.wait(ticket) is DeviceOutcome.NO_ACCOUNT
 
 
 def test_housekeeping_clears_dead_rows_away(shared: Databases, cluster: Cluster) -> None:
