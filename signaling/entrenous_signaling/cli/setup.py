@@ -13,8 +13,7 @@ import click
 
 from entrenous_signaling.config import ConfigError, ServerConfig
 from entrenous_signaling.config_file import render
-from entrenous_signaling.private_files import make_message_secret
-from entrenous_signaling.turn_files import write
+from entrenous_signaling.private_files import make_message_secret, write
 from entrenous_signaling.turn_secrets import add_secret
 from entrenous_wire.messages import RegistrationPolicy
 
