@@ -107,3 +107,12 @@ def test_nothing_secret_is_shown() -> None:
     pinned = ALICE.pinned(BOB_AT, BOB.identity.public_key)
     assert repr(pinned) == f"<Profile of device {ALICE.device_id}, 1 contacts>"
     assert repr(pinned.credentials()) == f"<Credentials of device {ALICE.device_id}>"
+
+
+def test_who_is_meant_is_one_device_of_one_account_under_one_identity_key() -> None:
+    alice, key = ALICE.credentials(), ALICE.identity.public_key
+    address = Address.parse(ALICE.address)
+    assert alice.are_meant_by(address, ALICE.device_id, key)
+    assert not alice.are_meant_by(BOB_AT, ALICE.device_id, key)
+    assert not alice.are_meant_by(address, BOB.device_id, key)
+    assert not alice.are_meant_by(address, ALICE.device_id, BOB.identity.public_key)

@@ -21,7 +21,7 @@ from entrenous.crypto.identity import (
 from entrenous.crypto.prekeys import Prekey
 from entrenous.errors import KeystoreError
 from entrenous_wire.addresses import Address
-from entrenous_wire.certificate import CertificateError, DeviceCertificate
+from entrenous_wire.certificate import CertificateError, DeviceCertificate, same_key
 
 Seed = Annotated[bytes, msgspec.Meta(min_length=SEED_BYTES, max_length=SEED_BYTES)]
 
@@ -67,6 +67,18 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"<Credentials of device {self.certificate.device_id}>"
+
+    def are_meant_by(self, address: Address, device_id: str, identity_key: bytes) -> bool:
+        """Whether a signed message that names this receiver is for us.
+
+        Args:
+            address: of the account.
+            device_id: 16 hexadecimal digits.
+            identity_key: that the sender believes the account to have, 32 bytes.
+        """
+        own = self.certificate
+        is_named = (own.address, own.device_id) == (address, device_id)
+        return is_named and same_key(own.identity_key, identity_key)
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
