@@ -424,7 +424,7 @@ class Session:
     # --- while the session stands ---
 
     def _answered(self, answer: Answer) -> bool:
-        if self._requests.settle(answer.request) is None:
+        if not self._requests.settle_by(answer):
             self.dropped += 1
             return False
         self._outputs.append(RequestAnswered(answer.request, answer))
