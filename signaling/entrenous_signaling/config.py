@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -18,7 +19,7 @@ from entrenous_wire.messages import RegistrationPolicy
 from .limits import Bounds
 from .logs import LogForm
 from .private_files import ensure_message_secret, read_private
-from .proxies import TrustedProxies
+from .proxies import IPAddress, TrustedProxies
 from .retention import MessageSettings, Retention
 from .turn import Relay
 from .turn_secrets import read_secrets
@@ -26,6 +27,8 @@ from .turn_settings import TurnSettings
 
 Seconds = Annotated[float, Meta(gt=0.0)]
 Count = Annotated[int, Meta(ge=1)]
+
+Value = TypeVar("Value")
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8443"
 DEFAULT_DATA: Final = "entrenous-signaling-data"
@@ -68,7 +71,7 @@ class Listen(Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
-    def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    def address(self) -> IPAddress | None:
         """The IP address, or None when the host is a name."""
         try:
             return ipaddress.ip_address(self.host)
@@ -273,10 +276,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             ConfigError: it cannot be read or made, others may read it, or it is none.
         """
-        try:
-            return ensure_message_secret(self.secret_path)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        return _of_file(ensure_message_secret, self.secret_path)
 
     def database_password(self) -> str | None:
         """The password of the database, or None when no file is named.
@@ -286,10 +286,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         if not self.database_password_file:
             return None
-        try:
-            return read_private(Path(self.database_password_file))
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        return _of_file(read_private, Path(self.database_password_file))
 
     @property
     def relay_urls(self) -> tuple[str, ...]:
@@ -304,11 +301,16 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         if not self.turn_secret_file:
             return None
-        try:
-            secrets = read_secrets(Path(self.turn_secret_file))
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        return Relay(self.relay_urls, secrets[0].encode())
+        in_use, *_ = _of_file(read_secrets, Path(self.turn_secret_file))
+        return Relay(self.relay_urls, in_use.encode())
+
+
+def _of_file(read: Callable[[Path], Value], path: Path) -> Value:
+    """What a file holds that is named in the configuration; what is wrong with it is wrong with the configuration."""
+    try:
+        return read(path)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
