@@ -16,7 +16,7 @@ after the start of the server: a server that was killed comes back to nodes that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from entrenous_wire.messages import Accepted, Deliver, Delivered, Error, ErrorCode, Kind, Live, Send
 
@@ -36,8 +36,17 @@ _PATIENCE_SECONDS: Final = 5.0
 _HELD_BACK: Final = 64
 """Receivers per sender for which that is remembered."""
 
+_MEMORY_GRACES: Final = 2.0
+"""After how many times the grace a mailbox ages: a dead connection is noticed, and its device gone, well before."""
+
 _UNAVAILABLE: Final = "The server cannot store the call record now."
 _OFFLINE: Final = "The device is not connected, or was not back in time."
+
+
+class _Memory(NamedTuple):
+    """Names the moment at which the mailbox of a device ages."""
+
+    of: DeviceKey
 
 
 class Router:
@@ -74,7 +83,7 @@ class Router:
         self._expected_until = now + grace_seconds
         self._mailboxes: dict[DeviceKey, Mailbox] = {}
         self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
-        self._timers: Timers[DeviceKey] = Timers()
+        self._timers: Timers[DeviceKey | _Memory] = Timers()  # a device itself is named for the end of its grace
         self._calls = CallRecords(outbox, self._record_stored, draw, grace_seconds, bounds.open_records, open_rows, now)
 
     @property
@@ -172,6 +181,7 @@ class Router:
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)
         sent = self._apply_to_record(sender, receiver, receiver_key, message, now)
         sender.remember(message.id, sent)
+        self._let_age(sender, now)
         if receiver is not None:
             self._counters.routed[message.kind] += 1
             receiver.put(self._deliverable(sender, receiver, message, sent))
@@ -206,9 +216,30 @@ class Router:
 
     def tick(self, now: float) -> list[Mailbox]:
         """Do what is due; returns the mailboxes that are given up."""
-        gone = [mailbox for key in self._timers.due(now) if (mailbox := self._give_up(key)) is not None]
+        gone = []
+        for due in self._timers.due(now):
+            match due:
+                case _Memory(key):
+                    self._age(self._mailboxes[key], now)
+                case DeviceKey():
+                    mailbox = self._give_up(due)
+                    if mailbox is not None:
+                        gone.append(mailbox)
+                case _:
+                    assert_never(due)
         self._calls.tick(now)
         return gone
+
+    def _let_age(self, mailbox: Mailbox, now: float) -> None:
+        """What a mailbox remembers from now on is forgotten in time."""
+        if not mailbox.ageing:
+            mailbox.ageing = True
+            self._timers.set(_Memory(mailbox.key), now + _MEMORY_GRACES * self._grace)
+
+    def _age(self, mailbox: Mailbox, now: float) -> None:
+        mailbox.age(now)
+        if mailbox.ageing:
+            self._timers.set(_Memory(mailbox.key), now + _MEMORY_GRACES * self._grace)
 
     def _receiver(self, message: Send) -> DeviceKey:
         return DeviceKey(local_user(message.to, self._server), message.device)
@@ -218,6 +249,7 @@ class Router:
             if len(sender.held_back) >= _HELD_BACK:
                 del sender.held_back[next(iter(sender.held_back))]
             sender.held_back[receiver] = (message_id, retry_at + _PATIENCE_SECONDS)
+            self._let_age(sender, retry_at)
 
     def _expect_back(self, key: DeviceKey, now: float) -> Mailbox | None:
         """Hold messages for a registered device that may not have come back yet after the start of the server."""
@@ -245,6 +277,7 @@ class Router:
     def _give_up(self, key: DeviceKey) -> Mailbox | None:
         mailbox = self._mailboxes.pop(key, None)
         if mailbox is not None:
+            self._timers.cancel(_Memory(key))
             for item in mailbox.clear():
                 self._counters.lost += 1
                 self._settle(item, Delivery.LOST)
@@ -358,7 +391,7 @@ class Router:
                 self._error(sender.connection, message_id, ErrorCode.OFFLINE, _OFFLINE, None)
             case _:
                 assert_never(sent.delivery)
-        sent.told = True
+        sent.told, sent.aged = True, False
 
     def _error(self, connection: int, message_id: bytes, code: ErrorCode, text: str, retry: float | None) -> None:
         self._counters.refused[code] += 1

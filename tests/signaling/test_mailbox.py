@@ -101,3 +101,21 @@ def test_what_the_sender_was_told_nothing_of_is_forgotten_last() -> None:
         told = number in (1, 3)
         mailbox.remember(bytes([number]), Sent(Delivery.DELIVERED, Durability.STORED, b"", told=told))
     assert list(mailbox.sent) == [b"\0", b"\2", b"\4"]
+
+
+def test_what_was_told_is_forgotten_when_the_mailbox_ages_for_the_second_time() -> None:
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
+    mailbox.remember(b"told", Sent(Delivery.DELIVERED, Durability.STORED, b"call", told=True))
+    mailbox.remember(b"under way", Sent(Delivery.QUEUED, Durability.STORED, b"call"))
+    mailbox.held_back = {ALICE: (b"refused", 15.0)}
+    mailbox.age(10.0)
+    assert list(mailbox.sent) == [b"told", b"under way"]
+    assert list(mailbox.held_back) == [ALICE]
+    mailbox.age(20.0)
+    assert list(mailbox.sent) == [b"under way"]
+    assert (mailbox.held_back, mailbox.ageing) == ({}, True)
+    mailbox.sent[b"under way"].told = True
+    mailbox.age(30.0)
+    assert mailbox.ageing
+    mailbox.age(40.0)
+    assert (list(mailbox.sent), mailbox.ageing) == ([], False)
