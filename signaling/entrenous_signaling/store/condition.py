@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from .backend import Backend, Part, StoreError, explain
@@ -41,17 +44,37 @@ def condition(databases: Databases) -> Condition:
 def _condition(backend: Backend, part: Part) -> Condition:
     if not backend.exists(part):
         return Condition.ABSENT
-    engine = backend.engine(part, writes=False)
-    try:
-        with engine.connect() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-    except SQLAlchemyError as error:
-        raise StoreError(f"{backend.name(part)} cannot be read: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    with _reading(backend, part) as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
     known = [script.revision for script in ScriptDirectory.from_config(migrations(part)).walk_revisions()]
     if revision is None:
         return Condition.ABSENT
     if revision not in known:
         return Condition.NEWER
     return Condition.CURRENT if revision == known[0] else Condition.OLDER
+
+
+def indiscretions(databases: Databases) -> list[tuple[str, str]]:
+    """Settings by which the log of the database itself would quote what is stored, each with a value that does not.
+
+    Raises:
+        StoreError: it cannot be reached.
+    """
+    backend = databases.backend()
+    if not backend.exists(Part.ACCOUNTS):
+        return []
+    with _reading(backend, Part.ACCOUNTS) as connection:
+        return backend.indiscretions(connection)
+
+
+@contextmanager
+def _reading(backend: Backend, part: Part) -> Iterator[Connection]:
+    """A connection that changes nothing, and whose errors are sentences."""
+    engine = backend.engine(part, writes=False)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(f"{backend.name(part)} cannot be read: {explain(error)}") from None
+    finally:
+        engine.dispose()

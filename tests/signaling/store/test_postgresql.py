@@ -12,6 +12,7 @@ import pytest
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.backend import Part
+from entrenous_signaling.store.condition import indiscretions
 from entrenous_signaling.store.database import Databases, StoreError, migrate, read_open_rows
 from entrenous_signaling.store.requests import (
     Account,
@@ -231,3 +232,39 @@ def test_a_vacuum_that_goes_on_ends_with_the_server(shared: Databases, cluster: 
     finally:
         cluster.execute("postgres", "ALTER SYSTEM RESET ALL")
         cluster.execute("postgres", "SELECT pg_reload_conf()")
+
+
+def test_nothing_of_the_rows_is_noted_for_the_planner(shared: Databases, cluster: Cluster) -> None:
+    with running(shared) as store:
+        store.do(registration())
+        store.do(OpenRecord(b"token", 1))
+    database = "entrenous"
+    noted = "SELECT tablename, attname FROM pg_stats WHERE schemaname IN ('accounts', 'usage')"
+    cluster.execute(database, "ANALYZE")
+    assert cluster.execute(database, noted) == []
+    # So that this test sees what it is about: a column as the database would treat it, until the next start.
+    cluster.execute(database, "ALTER TABLE accounts.account ALTER COLUMN username SET STATISTICS 100")
+    cluster.execute(
+        database, "INSERT INTO accounts.account SELECT 'user' || n, '' FROM generate_series(1, 9) AS n; ANALYZE"
+    )
+    assert cluster.execute(database, noted) == [("account", "username")]
+    migrate(shared)
+    assert cluster.execute(
+        database,
+        "SELECT attstattarget FROM pg_attribute WHERE attname = 'username' AND attrelid = 'accounts.account'::regclass",
+    ) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("log_error_verbosity", "default"), ("log_statement", "mod"), ("log_min_duration_statement", "100")],
+)
+def test_a_log_that_would_quote_rows_is_seen(shared: Databases, cluster: Cluster, setting: str, value: str) -> None:
+    cluster.execute("postgres", f"ALTER DATABASE entrenous SET {setting} = '{value}'")
+    try:
+        found = dict(indiscretions(shared))
+        assert setting in found
+        cluster.execute("postgres", f"ALTER DATABASE entrenous SET {setting} = '{found[setting]}'")
+        assert setting not in dict(indiscretions(shared))
+    finally:
+        cluster.execute("postgres", f"ALTER DATABASE entrenous RESET {setting}")
