@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
-from .backend import Backend, Part, StoreError, explain
-from .database import Databases, migrations
+from .backend import Backend, Part
+from .database import Databases, migrations, opened
 
 
 class Condition(Enum):
@@ -44,7 +40,7 @@ def condition(databases: Databases) -> Condition:
 def _condition(backend: Backend, part: Part) -> Condition:
     if not backend.exists(part):
         return Condition.ABSENT
-    with _reading(backend, part) as connection:
+    with opened(backend, part, writes=False) as connection:
         revision = MigrationContext.configure(connection).get_current_revision()
     known = [script.revision for script in ScriptDirectory.from_config(migrations(part)).walk_revisions()]
     if revision is None:
@@ -63,18 +59,5 @@ def indiscretions(databases: Databases) -> list[tuple[str, str]]:
     backend = databases.backend()
     if not backend.exists(Part.ACCOUNTS):
         return []
-    with _reading(backend, Part.ACCOUNTS) as connection:
+    with opened(backend, Part.ACCOUNTS, writes=False) as connection:
         return backend.indiscretions(connection)
-
-
-@contextmanager
-def _reading(backend: Backend, part: Part) -> Iterator[Connection]:
-    """A connection that changes nothing, and whose errors are sentences."""
-    engine = backend.engine(part, writes=False)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise StoreError(f"{backend.name(part)} cannot be read: {explain(error)}") from None
-    finally:
-        engine.dispose()
