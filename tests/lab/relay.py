@@ -64,7 +64,7 @@ def running_relay(folder: Path, *more: str) -> Iterator[Relay]:
 
 def _await_listening(port: int) -> None:
     """Wait until it takes TCP connections and answers over UDP, which it begins at different moments."""
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     request = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12)  # a STUN binding request (RFC 8489 §5)
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
