@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from entrenous.crypto import prekeys as prekey_rules
-from entrenous.crypto.contacts import Contact, Trust, check_identity
+from entrenous.crypto.contacts import Contact, check_identity
 from entrenous.crypto.identity import (
     RENEW_SECONDS,
     SEED_BYTES,
@@ -236,10 +236,6 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _with_contacts(self, contacts: Mapping[str, Contact]) -> Profile:
         return msgspec.structs.replace(self, contacts=dict(contacts))
-
-    def trust(self, address: Address, identity_key: bytes) -> Trust:
-        """How far an identity key is known for an address; raises IdentityChanged when another one is pinned."""
-        return check_identity(address, self.contact(address), identity_key)
 
     def pinned(self, address: Address, identity_key: bytes) -> Profile:
         """The same profile with this key pinned for an address, keeping `verified`; itself when it is already.

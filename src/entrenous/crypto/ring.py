@@ -64,7 +64,7 @@ class IncomingRing:
     """A verified ring: this device and account are meant, and the device that signed it is certified.
 
     Whether the caller's identity key is the right one for the address is for the contact list to say
-    (`Profile.trust`), before anything else is done with the ring.
+    (`contacts.check_identity`), before anything else is done with the ring.
 
     Args:
         caller: the caller's address.
