@@ -79,6 +79,11 @@ class System(ABC):
         self.port = free_port()
         self.program = Program(folder / f"{self.name.replace(' ', '-')}.log")
 
+    @property
+    def wire(self) -> str:
+        """What it speaks over: `plain` or `TLS`."""
+        return "plain" if self.tls is None else "TLS"
+
     @abstractmethod
     async def start(self) -> None:
         """Start it, on the same port as before, and wait until it listens."""
