@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
-
 import msgspec
 
 from entrenous.crypto.card import ContactCard
-from entrenous.crypto.identity import fingerprint
+from entrenous.crypto.identity import fingerprint, matches_fingerprint
 from entrenous.errors import IdentityChanged
 from entrenous_wire.addresses import Address
 
@@ -52,7 +50,7 @@ def check_identity(address: Address, contact: Contact | None, identity_key: byte
     """
     if contact is None or contact.fingerprint is None:
         return
-    if not hmac.compare_digest(contact.fingerprint.encode(), fingerprint(identity_key).encode()):
+    if not matches_fingerprint(identity_key, contact.fingerprint):
         raise IdentityChanged(
             f"The identity key of {address} is not the one you know. Ask them, by another way, whether they made a "
             f"new account; if so: entrenous contacts accept-new-key {address}"
