@@ -39,15 +39,16 @@ async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
 
 async def test_an_account_on_disk_is_registered_once_and_opened_again(server: ServerProcess, tmp_path: Path) -> None:
     folder, passphrase_file = tmp_path / "alice", tmp_path / "passphrase"
-    passphrase_file.write_text("correct horse\nsecond line\n")
+    passphrase = "corréct\u2028horse"  # only what ends a line in a terminal ends it here
+    passphrase_file.write_text(f"{passphrase}\r\nsecond line\n", encoding="utf-8")
     settings = config(server, None, profile=folder, passphrase_file=passphrase_file)
-    profile = await register(settings, "alice", passphrase="correct horse")
+    profile = await register(settings, "alice", passphrase=passphrase)
     assert str(profile.address) == f"alice@{server.name}"
     async with Node(settings) as node:
         assert node.card == profile.card
         assert node.device == profile.device
     with pytest.raises(KeystoreError, match="already"):
-        await register(settings, "alice2", passphrase="correct horse")
+        await register(settings, "alice2", passphrase=passphrase)
 
 
 async def test_a_refused_registration_leaves_nothing_on_disk(server: ServerProcess, tmp_path: Path) -> None:

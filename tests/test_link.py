@@ -23,7 +23,18 @@ from entrenous.errors import ConfigError
 from entrenous.link import Link
 from entrenous_wire import codec, limits
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deliver, Hello, Kind, Letter, RegistrationPolicy, Send, Welcome
+from entrenous_wire.messages import (
+    Deliver,
+    Error,
+    ErrorCode,
+    Hello,
+    Kind,
+    Letter,
+    Published,
+    RegistrationPolicy,
+    Send,
+    Welcome,
+)
 from lab.calls import until
 from lab.certificates import self_signed, write
 from world.nodes import PATIENCE, config
@@ -102,6 +113,30 @@ async def test_a_body_travels_and_the_server_answers_requests(server: ServerProc
         with pytest.raises(RequestRefused) as no_relay:
             await alice.fetch_turn()
         assert no_relay.value.code == "no-relay"
+
+
+async def test_a_server_that_answers_something_else_is_still_asked(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, _, me):
+        fetching = asyncio.ensure_future(alice.fetch_devices(me.address))
+        await asyncio.sleep(0)  # it asks, and the server has had no time yet
+        (number,) = alice._answers
+        dropped = alice.dropped
+        alice._session.receive(Published(request=number), time.monotonic())
+        assert alice.dropped == dropped + 1
+        assert (await fetching).identity_key == me.identity_key
+
+
+async def test_who_is_refused_for_longer_than_a_request_waits_is_told_for_how_long(server: ServerProcess) -> None:
+    async with opened(server, "alice") as (alice, _, me):
+        fetching = asyncio.ensure_future(alice.fetch_devices(me.address))
+        await asyncio.sleep(0)  # it asks, and the server has had no time yet
+        (number,) = alice._answers
+        refusal = Error(code=ErrorCode.TOO_MANY, message="Not now.", request=number, retry_after=60.0)
+        alice._session.receive(refusal, time.monotonic())
+        alice._drain()
+        with pytest.raises(RequestRefused, match="Not now") as refused:
+            await fetching
+        assert (refused.value.code, refused.value.retry_after) == ("too-many", 60.0)
 
 
 async def test_a_body_for_a_device_that_never_was_fails(server: ServerProcess) -> None:

@@ -87,9 +87,10 @@ def test_a_server_that_has_too_much_to_do_is_told_from_one_that_is_something_els
 
 def test_a_refusal_and_silence_are_told_apart() -> None:
     assert isinstance(refusal(RequestFailed(1, ErrorCode.UNAVAILABLE, "x")), ServerUnreachable)
-    refused = refusal(RequestFailed(1, ErrorCode.NO_RELAY, "x"))
-    assert isinstance(refused, RequestRefused)
-    assert refused.code == "no-relay"
+    for pause in (None, 60.0):
+        refused = refusal(RequestFailed(1, ErrorCode.NO_RELAY, "x", pause))
+        assert isinstance(refused, RequestRefused)
+        assert (refused.code, refused.retry_after) == ("no-relay", pause)
     assert isinstance(given_up(GaveUp(None, "x")), ServerUnreachable)
     assert isinstance(given_up(GaveUp(ErrorCode.UNKNOWN_USER, "x")), RequestRefused)
 

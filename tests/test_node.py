@@ -44,9 +44,11 @@ from entrenous import (
     Timeouts,
     ToneSource,
     WordsKnown,
+    WrongPassphrase,
 )
 from entrenous.crypto import call_secrets
 from entrenous.crypto.identity import CERTIFICATE_SECONDS, RENEW_SECONDS
+from entrenous.crypto.keystore import InMemoryKeystore
 from entrenous.crypto.sframe import FrameSealer
 from entrenous.link import Link
 from entrenous.media.events import LegPath, LegStage, PathFailure, PathKind
@@ -391,6 +393,21 @@ async def test_renewed_keys_are_shown_to_the_server(server: ServerProcess) -> No
         assert device.certificate == bob.profile.stored.certificate
         assert device.prekey == bob.profile.stored.prekeys[0].signed
         await connected(alice, bob)
+
+
+async def test_a_keystore_that_cannot_be_written_is_said_and_tried_again(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: InMemoryKeystore, __: object) -> None:
+        raise WrongPassphrase("the passphrase of bob has been changed")
+
+    async with Node(config(server, "bob")) as bob:
+        timer = bob._refresh
+        monkeypatch.setattr(InMemoryKeystore, "update", refuse)
+        bob._look_after_keys()
+        assert bob._refresh is not timer
+        assert "keys could not be renewed: WrongPassphrase" in caplog.text
+        assert "bob" not in caplog.text
 
 
 async def test_a_server_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

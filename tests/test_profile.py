@@ -122,3 +122,18 @@ def test_a_repr_shows_no_key_and_no_contact(alice: Profile) -> None:
     alice.contacts.add(str(BOB))
     assert "bob" not in repr(alice)
     assert alice.stored.identity_seed.hex() not in repr(alice)
+
+
+def test_the_passphrase_is_changed_for_what_is_on_disk(tmp_path: Path, alice: Profile) -> None:
+    keystore = FileKeystore(tmp_path, "correct horse", cost=MINIMAL)
+    keystore.create(StoredProfile.create(ALICE, 1_000_000.0, os.urandom))
+    profile = Profile(keystore, directory=tmp_path)
+    with pytest.raises(KeystoreError, match="empty"):
+        profile.change_passphrase("")
+    profile.change_passphrase("battery staple")
+    profile.contacts.add(str(BOB))
+    assert [contact.address for contact in Profile.open(tmp_path, "battery staple").contacts] == [BOB]
+    with pytest.raises(WrongPassphrase):
+        Profile.open(tmp_path, "correct horse")
+    with pytest.raises(KeystoreError, match="memory"):
+        alice.change_passphrase("battery staple")

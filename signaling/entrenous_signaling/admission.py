@@ -22,7 +22,8 @@ SPARE_SOCKETS: Final = 1000
 """TCP connections beside those of nodes: handshakes, pages and refusals."""
 
 SPREAD_SECONDS: Final = 15
-"""Over how many seconds those who are turned away in one moment are told to come again."""
+"""Over how many seconds those who are turned away in one moment are told to come again. In a drain over as many as that
+takes, if those are fewer: nodes come back no faster than they were sent away."""
 
 
 class TurnedAway(Exception):  # noqa: N818 - names the event
@@ -67,19 +68,22 @@ class Admission:
         self._arrivals = TokenBucket(bounds.connecting_rate, now)
         self._draw = draw
         self._drained_at: float | None = None
+        self._drain_spread = 0
 
     @property
     def is_draining(self) -> bool:
         """Whether nobody is let in any more."""
         return self._drained_at is not None
 
-    def start_draining(self, drained_at: float) -> None:
+    def start_draining(self, seconds: float, now: float) -> None:
         """Let nobody in any more.
 
         Args:
-            drained_at: Unix seconds: when it is over, and the server comes back.
+            seconds: over how many nodes are sent away; then the server comes back.
+            now: Unix seconds.
         """
-        self._drained_at = drained_at
+        self._drained_at = now + seconds
+        self._drain_spread = min(SPREAD_SECONDS, math.ceil(seconds))
 
     def has_place(self, connections: int) -> bool:
         """Whether there is place for one more beside so many."""
@@ -122,7 +126,8 @@ class Admission:
             TurnedAway: it is not let in, and nothing was taken.
         """
         if self._drained_at is not None:
-            raise self._turned_away(UpgradeRefusal.DRAINING, max(0.0, self._drained_at - now) + RETRY_SECONDS)
+            wait = max(0.0, self._drained_at - now) + RETRY_SECONDS
+            raise self._turned_away(UpgradeRefusal.DRAINING, wait, self._drain_spread)
         if connections >= self._max_connections:
             raise self._turned_away(UpgradeRefusal.FULL, RETRY_SECONDS)
         origin = self._addresses.find(self._proxies.client(peer, forwarded_for), now)
@@ -136,5 +141,5 @@ class Admission:
             raise self._turned_away(UpgradeRefusal.CROWD, wait)
         return origin
 
-    def _turned_away(self, reason: UpgradeRefusal, at_least: float) -> TurnedAway:
-        return TurnedAway(reason, math.ceil(at_least) + math.floor(self._draw() * (SPREAD_SECONDS + 1)))
+    def _turned_away(self, reason: UpgradeRefusal, at_least: float, spread: int = SPREAD_SECONDS) -> TurnedAway:
+        return TurnedAway(reason, math.ceil(at_least) + math.floor(self._draw() * (spread + 1)))

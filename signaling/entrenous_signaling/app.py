@@ -15,7 +15,7 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -47,7 +47,7 @@ from .notify import Notifier, ServiceState
 from .pages import Pages
 from .pulse import Pulse
 from .sockets import CLOSE_SECONDS
-from .store.database import Databases
+from .store.place import databases_of
 from .store.requests import AccountTotals, CountAccounts, Failed, Removed
 from .store.writer import Store
 from .store_access import StoreAccess
@@ -114,7 +114,8 @@ class Server:
         notifier: tells the service manager how it does.
 
     Raises:
-        StoreError: the data directory cannot be used.
+        StoreError: the databases cannot be used, or another server uses the data directory.
+        ConfigError: the password of the database cannot be read.
     """
 
     def __init__(self, config: ServerConfig, notifier: Notifier) -> None:
@@ -123,7 +124,7 @@ class Server:
         self._clock = SteadyClock()
         self._began = self._clock.now()
         self._meters = Meters()
-        self._store = Store(Databases(Path(config.data), config.database, config.database_password()))
+        self._store = Store(databases_of(config))
         self._access = StoreAccess(self._store, self._meters)
         self._runners: list[web.AppRunner] = []
         self._listeners: list[asyncio.Server] = []
@@ -314,14 +315,15 @@ class Server:
             self._notifier.tell(ServiceState.WATCHDOG)
 
     def _render_metrics(self) -> bytes:
-        totals = self._totals or AccountTotals(0, 0, 0)
+        edge, totals = self._started_edge(), self._totals or AccountTotals(0, 0, 0)
         readings = metrics.Readings(
             store_reads=self._access.depth(Access.READ),
             store_writes=self._access.depth(Access.WRITE),
             accounts=totals.accounts,
             devices=totals.devices,
             stored_messages=totals.messages,
-            draining=self._started_edge().is_draining,
+            degraded=not edge.is_healthy,
+            draining=edge.is_draining,
             certificate_expires=0 if self._certificate is None else self._certificate.expires,
             began=self._began,
         )
@@ -355,7 +357,7 @@ class Server:
             raise RuntimeError("the server was not started")
         return self._edge
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

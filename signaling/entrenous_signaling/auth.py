@@ -19,6 +19,8 @@ RETRY_SECONDS: Final = 1.0
 _KEPT_SECONDS: Final = MAX_LETTER_DAYS * 86_400
 """How long a device keeps the private half of a prekey that has expired."""
 
+_NO_ACCOUNT: Final = "No such account on this server."
+
 
 class Refused(Exception):  # noqa: N818 - names the event
     """A request is refused.
@@ -68,7 +70,7 @@ def check_login(login: Login, account: Account | None, *, server: str, nonce: by
         Refused: `unknown-user` or `bad-signature`.
     """
     if account is None:
-        raise Refused(ErrorCode.UNKNOWN_USER, "No such account on this server.")
+        raise Refused(ErrorCode.UNKNOWN_USER, _NO_ACCOUNT)
     try:
         return verify_login(
             server=server,
@@ -127,7 +129,7 @@ def check_deletion(
         Refused: `unknown-user` or `bad-signature`.
     """
     if account is None:
-        raise Refused(ErrorCode.UNKNOWN_USER, "No such account on this server.")
+        raise Refused(ErrorCode.UNKNOWN_USER, _NO_ACCOUNT)
     try:
         verify_deletion(
             server=server,
@@ -195,6 +197,8 @@ def refuse_device(outcome: DeviceOutcome) -> None:
             return
         case DeviceOutcome.TOO_MANY_DEVICES:
             raise Refused(ErrorCode.TOO_MANY, "The account has as many devices as it may have.")
+        case DeviceOutcome.NO_ACCOUNT:
+            raise Refused(ErrorCode.UNKNOWN_USER, _NO_ACCOUNT)
         case _:
             assert_never(outcome)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import Enum
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Final, assert_never
 
-from .turn_files import staged
+from .private_files import staged
 
 Rows = Iterable[tuple[int, int]]
 """Start (Unix seconds) and duration (seconds) of each call."""
@@ -71,22 +71,13 @@ def write_file(rows: Rows, form: Format, path: Path) -> None:
     Raises:
         ExportError: it cannot be written, or what writes Parquet is not installed.
     """
-    fill: Callable[[Path], None]
-    if form is Format.PARQUET:
-        arrow, parquet = _arrow()
-
-        def fill(to: Path) -> None:
-            _write_parquet(rows, to, arrow, parquet)
-    else:
-
-        def fill(to: Path) -> None:
-            with to.open("w", encoding="utf-8", newline="") as out:
-                write_text(rows, form, out)
-
     try:
-        with staged(path, "") as temporary:
-            fill(temporary)
-            temporary.replace(path)
+        with staged(path) as temporary:
+            if form is Format.PARQUET:
+                _write_parquet(rows, temporary)
+            else:
+                with temporary.open("w", encoding="utf-8", newline="") as out:
+                    write_text(rows, form, out)
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}.") from None
 
@@ -123,8 +114,9 @@ def _arrow() -> tuple[Any, Any]:
         raise ExportError("Parquet needs pyarrow: pip install 'entrenous[parquet]'.") from None
 
 
-def _write_parquet(rows: Rows, path: Path, arrow: Any, parquet: Any) -> None:
+def _write_parquet(rows: Rows, path: Path) -> None:
     """Columns `start` (a timestamp in UTC; Parquet has none coarser than milliseconds) and `duration` (seconds)."""
+    arrow, parquet = _arrow()
     kinds = arrow.schema(
         [
             arrow.field("start", arrow.timestamp("ms", tz="UTC"), nullable=False),

@@ -44,7 +44,7 @@ class Certificate:
         self._chain = chain
         self._key = key
         self._stamp = self._look()
-        self.context, self._expires = self._read()
+        self.context, self._leaf = self._read()
         """What the listener uses; it hands each handshake over to the newest certificate."""
         self._current = self.context
         self.context.num_tickets = _TICKETS
@@ -53,7 +53,12 @@ class Certificate:
     @property
     def expires(self) -> int:
         """Unix seconds at which the certificate in use ends."""
-        return self._expires
+        return int(self._leaf.not_valid_after_utc.timestamp())
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The certificate in use, without those behind it."""
+        return self._leaf
 
     @property
     def has_changed(self) -> bool:
@@ -67,9 +72,9 @@ class Certificate:
             CertificateError: as at the start; the old certificate stays in use.
         """
         self._stamp = self._look()
-        self._current, self._expires = self._read()
+        self._current, self._leaf = self._read()
 
-    def _read(self) -> tuple[ssl.SSLContext, int]:
+    def _read(self) -> tuple[ssl.SSLContext, x509.Certificate]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         try:
@@ -81,7 +86,7 @@ class Certificate:
                 f"The certificate {self._chain} with the key {self._key} cannot be used: "
                 f"{said or 'not a matching pair of PEM files'}."
             ) from None
-        return context, int(leaf.not_valid_after_utc.timestamp())
+        return context, leaf
 
     def _choose(self, handshake: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         """Called in each handshake before the certificate is needed, whether the client named a server or not."""

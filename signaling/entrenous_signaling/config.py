@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -19,7 +20,7 @@ from .cluster.settings import ClusterSettings
 from .limits import Bounds
 from .logs import LogForm
 from .private_files import ensure_message_secret, read_cluster_secret, read_private
-from .proxies import TrustedProxies
+from .proxies import IPAddress, TrustedProxies
 from .retention import MessageSettings, Retention
 from .settings import HubSettings
 from .turn import Relay
@@ -28,6 +29,8 @@ from .turn_settings import TurnSettings
 
 Seconds = Annotated[float, Meta(gt=0.0)]
 Count = Annotated[int, Meta(ge=1)]
+
+Value = TypeVar("Value")
 
 DEFAULT_LISTEN: Final = "127.0.0.1:8443"
 DEFAULT_DATA: Final = "entrenous-signaling-data"
@@ -70,7 +73,7 @@ class Listen(Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
-    def address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    def address(self) -> IPAddress | None:
         """The IP address, or None when the host is a name."""
         try:
             return ipaddress.ip_address(self.host)
@@ -293,10 +296,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             ConfigError: it cannot be read or made, others may read it, or it is none.
         """
-        try:
-            return ensure_message_secret(self.secret_path)
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        return _of_file(ensure_message_secret, self.secret_path)
 
     def database_password(self) -> str | None:
         """The password of the database, or None when no file is named.
@@ -306,10 +306,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         if not self.database_password_file:
             return None
-        try:
-            return read_private(Path(self.database_password_file))
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        return _of_file(read_private, Path(self.database_password_file))
 
     def cluster_secret(self) -> bytes:
         """The secret that all nodes of the cluster share, 32 bytes.
@@ -317,10 +314,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             ConfigError: it cannot be read, others may read it, or it is none.
         """
-        try:
-            return read_cluster_secret(Path(self.cluster.secret_file))
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        return _of_file(read_cluster_secret, Path(self.cluster.secret_file))
 
     def cluster_credentials(self) -> str | None:
         """Who this node is to NATS: USER:PASSWORD or a token, or None when no file is named.
@@ -330,10 +324,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         if not self.cluster.credentials_file:
             return None
-        try:
-            return read_private(Path(self.cluster.credentials_file))
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
+        return _of_file(read_private, Path(self.cluster.credentials_file))
 
     @property
     def relay_urls(self) -> tuple[str, ...]:
@@ -348,11 +339,8 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         if not self.turn_secret_file:
             return None
-        try:
-            secrets = read_secrets(Path(self.turn_secret_file))
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        return Relay(self.relay_urls, secrets[0].encode())
+        in_use, *_ = _of_file(read_secrets, Path(self.turn_secret_file))
+        return Relay(self.relay_urls, in_use.encode())
 
     def hub_settings(self, name: str, node: bytes | None) -> HubSettings:
         """What the hub has to know.
@@ -376,6 +364,14 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             grace_seconds=self.grace_seconds,
             node=node,
         )
+
+
+def _of_file(read: Callable[[Path], Value], path: Path) -> Value:
+    """What a file holds that is named in the configuration; what is wrong with it is wrong with the configuration."""
+    try:
+        return read(path)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -28,7 +28,8 @@ from .meters import Meters, UpgradeRefusal
 from .outputs import Close, CloseCode, Execute, Output, Publish, Transmit
 from .sockets import CLOSE_SECONDS, Departures, NodeSocket
 from .store.requests import Failed, Removed
-from .store_access import Answer, StoreAccess
+from .store.session import Answer
+from .store_access import StoreAccess
 
 _LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
 """Frames up to here get a typed error; above it aiohttp closes the connection by itself, with code 1009."""
@@ -199,7 +200,7 @@ class Edge:
         Args:
             seconds: when it is over, from now: what is said to who comes meanwhile.
         """
-        self._admission.start_draining(self._clock.now() + seconds)
+        self._admission.start_draining(seconds, self._clock.now())
 
     def send_away(self, count: int) -> None:
         """Close the oldest connections in a way that makes their nodes come back, behind what was said on them."""

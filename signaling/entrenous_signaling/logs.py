@@ -19,6 +19,7 @@ import json
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -28,6 +29,9 @@ from typing import Final, assert_never
 
 _OURS: Final = Path(__file__).parent
 _logger: Final = logging.getLogger("entrenous_signaling")
+
+LINES_A_MINUTE: Final = 60
+"""Lines of one event (of one source) in a minute: what strangers can cause over and over must not fill a disk."""
 
 
 class Event(Enum):
@@ -70,35 +74,87 @@ class Source(Enum):
     ASYNCIO = "asyncio"
     SQLALCHEMY = "sqlalchemy"
     ALEMBIC = "alembic"
-    APP = "app"
+    PSYCOPG = "psycopg"
+    ACCOUNTS = "accounts"
     ADDRESSES = "addresses"
     ADMISSION = "admission"
+    APP = "app"
     AUTH = "auth"
+    BACKEND = "backend"
+    BUS = "bus"
+    CALL_EXPORT = "call_export"
     CALLS = "calls"
     CERTIFICATES = "certificates"
+    CLOCK = "clock"
+    CLUSTER = "cluster"
+    COMMANDS = "commands"
+    CONDITION = "condition"
+    CONFIG = "config"
+    CONFIG_FILE = "config_file"
+    CONNECTION = "connection"
+    CONTROL = "control"
+    CONTROL_MESSAGES = "control_messages"
     CONTROL_SERVER = "control_server"
+    COUNTERS = "counters"
     COURIER = "courier"
+    DATABASE = "database"
+    DIRECTORY = "directory"
+    DISTRIBUTIONS = "distributions"
     DRAIN = "drain"
     EDGE = "edge"
+    ELSEWHERE = "elsewhere"
+    ENVELOPES = "envelopes"
+    EXCHANGE = "exchange"
+    EXPIRY = "expiry"
     HANDSHAKES = "handshakes"
+    HOUSEKEEPING = "housekeeping"
     HUB = "hub"
+    JOINING = "joining"
+    LANE = "lane"
+    LETTERS = "letters"
+    LIMITS = "limits"
+    LISTENERS = "listeners"
     LOBBY = "lobby"
+    LOGS = "logs"
     MAILBOX = "mailbox"
+    MESSAGES = "messages"
+    METERS = "meters"
     METRICS = "metrics"
     NATS_BUS = "nats_bus"
     NATS_PROTOCOL = "nats_protocol"
+    NOTIFY = "notify"
     OUTPUTS = "outputs"
     PAGES = "pages"
+    PEERS = "peers"
+    PLACE = "place"
+    POSTGRESQL = "postgresql"
+    PRIVATE_FILES = "private_files"
+    PROXIES = "proxies"
     PULSE = "pulse"
+    RECORDS = "records"
+    REQUESTS = "requests"
+    RETENTION = "retention"
     ROUTER = "router"
+    SCHEMA = "schema"
     SEAL = "seal"
+    SERVICES = "services"
+    SESSION = "session"
+    SETS = "sets"
+    SETTINGS = "settings"
     SOCKETS = "sockets"
+    SQLITE = "sqlite"
+    STAGES = "stages"
+    STATE = "state"
+    STATEMENTS = "statements"
     STORE_ACCESS = "store_access"
     TIMERS = "timers"
     TURN = "turn"
+    TURN_CONFIG = "turn_config"
+    TURN_FILES = "turn_files"
+    TURN_SECRETS = "turn_secrets"
+    TURN_SETTINGS = "turn_settings"
     VISITORS = "visitors"
     WRITER = "writer"
-    STATEMENTS = "statements"
     OTHER = "other"
 
 
@@ -188,11 +244,12 @@ def log_internal_error(error: BaseException | None) -> None:
     log(Event.INTERNAL_ERROR, fields)
 
 
-def configure(form: LogForm = LogForm.TEXT, level: int = logging.INFO) -> None:
-    """Send the log to standard error in that form, and reduce what libraries log."""
+def configure(form: LogForm = LogForm.TEXT) -> None:
+    """Send the log to standard error in that form, bounded, and reduce what libraries log."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TypedFormatter(form))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    handler.addFilter(LineBound())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.raiseExceptions = False  # a handler that fails would print the record, texts and all
     for name in ("aiohttp", "asyncio", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -211,9 +268,7 @@ class TypedFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; no text, argument or traceback of a library gets into it."""
-        event = record.msg
-        if not isinstance(event, LogEvent):
-            event = LogEvent(Event.FOREIGN, {Field.SOURCE: _source(record.name.partition(".")[0])})
+        event = _event(record)
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         level = record.levelname.lower()
         match self._form:
@@ -224,6 +279,33 @@ class TypedFormatter(logging.Formatter):
                 return json.dumps(line, separators=(",", ":"))
             case _:
                 assert_never(self._form)
+
+
+class LineBound(logging.Filter):
+    """Lets LINES_A_MINUTE lines of each event and source pass in a minute; the others are not written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minute = 0
+        self._lines: Counter[tuple[Event, int | Source | None]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        minute = int(record.created) // 60
+        if minute != self._minute:
+            self._minute = minute
+            self._lines.clear()
+        event = _event(record)
+        kind = (event.event, event.fields.get(Field.SOURCE))
+        self._lines[kind] += 1
+        return self._lines[kind] <= LINES_A_MINUTE
+
+
+def _event(record: logging.LogRecord) -> LogEvent:
+    """Our own event; of what a library has logged, that it was that library."""
+    if isinstance(record.msg, LogEvent):
+        return record.msg
+    return LogEvent(Event.FOREIGN, {Field.SOURCE: _source(record.name.partition(".")[0])})
 
 
 def _source(name: str) -> Source:

@@ -29,6 +29,12 @@ class DeviceKey(NamedTuple):
     device: str
 
 
+class Memory(NamedTuple):
+    """Names the moment at which the mailbox of a device ages."""
+
+    of: DeviceKey
+
+
 class Delivery(Enum):
     """How far a routed message came."""
 
@@ -58,6 +64,7 @@ class Sent(Struct, gc=False):
         receiver: whom it is for.
         record: the token of the record that it opened, if any.
         told: the sender was told what became of it in the end.
+        aged: it was told so before the mailbox aged last.
     """
 
     delivery: Delivery
@@ -66,6 +73,7 @@ class Sent(Struct, gc=False):
     receiver: DeviceKey
     record: bytes | None = None
     told: bool = False
+    aged: bool = False
 
 
 class Origin(NamedTuple):
@@ -123,6 +131,8 @@ class Mailbox:
         self.sent: OrderedDict[bytes, Sent] = OrderedDict()
         self.held_back: dict[DeviceKey, tuple[bytes, float]] = {}
         """Receivers for which a message was refused for now, its id, and until when it is waited for."""
+        self.ageing = False
+        """Whether it is to `age` at some time."""
         self._bounds = bounds
         self._waiting: deque[Queued] = deque()
         self._in_flight: deque[Queued] = deque()
@@ -245,6 +255,23 @@ class Mailbox:
         if len(self.sent) > self._bounds.remembered:
             oldest = next(iter(self.sent))
             del self.sent[next((told for told, known in self.sent.items() if known.told), oldest)]
+
+    def age(self, now: float) -> None:
+        """Forget whose outcome was told before this was called last, and what others may overtake again.
+
+        Where that is longer ago than a connection can be dead without being noticed, and its device be away for, the
+        sender has heard it or has asked again.
+
+        Args:
+            now: Unix seconds.
+        """
+        for message_id in [known for known, sent in self.sent.items() if sent.aged]:
+            del self.sent[message_id]
+        for sent in self.sent.values():
+            sent.aged = sent.told
+        for receiver in [receiver for receiver, (_, until) in self.held_back.items() if now >= until]:
+            del self.held_back[receiver]
+        self.ageing = bool(self.sent or self.held_back)
 
     def _forget(self, item: Queued) -> None:
         self._bytes -= item.size

@@ -139,6 +139,7 @@ class Readings:
     Args:
         store_reads, store_writes: requests that wait for their answer.
         accounts, devices, stored_messages: what the database held at the last count.
+        degraded: whether the store does not store, or answers nothing.
         draining: whether nodes are sent away.
         certificate_expires: Unix seconds, or 0.
         began: Unix seconds at which the server was started.
@@ -149,6 +150,7 @@ class Readings:
     accounts: int
     devices: int
     stored_messages: int
+    degraded: bool
     draining: bool
     certificate_expires: int
     began: float
@@ -184,7 +186,7 @@ class ServerCollector(Collector):
         yield _gauge("entrenous_accounts", readings.accounts)
         yield _gauge("entrenous_devices", readings.devices)
         yield _gauge("entrenous_stored_messages", readings.stored_messages)
-        yield _gauge("entrenous_degraded", hub.degraded)
+        yield _gauge("entrenous_degraded", readings.degraded)
         yield _gauge("entrenous_draining", readings.draining)
         yield _gauge("entrenous_certificate_expires", readings.certificate_expires)
         yield _counter("entrenous_logins", counters.logins)

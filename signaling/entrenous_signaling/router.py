@@ -26,7 +26,7 @@ from .cluster.cluster import Cluster
 from .cluster.elsewhere import Elsewhere
 from .counters import Counters
 from .limits import Bounds
-from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
+from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
 from .outputs import Outbox
 from .store.requests import Account, Failed, OpenRow, ReadAccount, StoreResult
 from .timers import Timers, earliest
@@ -37,6 +37,9 @@ _PATIENCE_SECONDS: Final = 5.0
 
 _HELD_BACK: Final = 64
 """Receivers per sender for which that is remembered."""
+
+_MEMORY_GRACES: Final = 2.0
+"""After how many times the grace a mailbox ages: a dead connection is noticed, and its device gone, well before."""
 
 _UNAVAILABLE: Final = "The server cannot store the call record now."
 _OFFLINE: Final = "The device is not connected, or was not back in time."
@@ -79,7 +82,7 @@ class Router:
         self._expected_until = now + grace_seconds
         self._mailboxes: dict[DeviceKey, Mailbox] = {}
         self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
-        self._timers: Timers[DeviceKey] = Timers()
+        self._timers: Timers[DeviceKey | Memory] = Timers()  # a device itself is named for the end of its grace
         self._boxes = 0
         self.elsewhere: Elsewhere | None = None
         if cluster is not None:
@@ -194,6 +197,7 @@ class Router:
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)
         sent = self._apply_to_record(sender, receiver, receiver_key, message, now)
         sender.remember(message.id, sent)
+        self._let_age(sender, now)
         if receiver is not None:
             self._counters.routed[message.kind] += 1
             receiver.put(self._deliverable(sender, receiver, message, sent))
@@ -242,9 +246,33 @@ class Router:
 
     def tick(self, now: float) -> list[Mailbox]:
         """Do what is due; returns the mailboxes that are given up."""
-        gone = [mailbox for key in self._timers.due(now) if (mailbox := self.give_up(key)) is not None]
+        gone = []
+        for due in self._timers.due(now):
+            match due:
+                case Memory(key):
+                    self._age(key, now)
+                case DeviceKey():
+                    mailbox = self.give_up(due)
+                    if mailbox is not None:
+                        gone.append(mailbox)
+                case _:
+                    assert_never(due)
         self._calls.tick(now)
         return gone
+
+    def _let_age(self, mailbox: Mailbox, now: float) -> None:
+        """What a mailbox remembers from now on is forgotten in time."""
+        if not mailbox.ageing:
+            mailbox.ageing = True
+            self._timers.set(Memory(mailbox.key), now + _MEMORY_GRACES * self._grace)
+
+    def _age(self, key: DeviceKey, now: float) -> None:
+        mailbox = self._mailboxes.get(key)  # that of a device which is elsewhere goes without a word
+        if mailbox is None:
+            return
+        mailbox.age(now)
+        if mailbox.ageing:
+            self._timers.set(Memory(key), now + _MEMORY_GRACES * self._grace)
 
     def _receiver(self, message: Send) -> DeviceKey:
         return DeviceKey(local_user(message.to, self._server), message.device)
@@ -254,6 +282,7 @@ class Router:
             if len(sender.held_back) >= _HELD_BACK:
                 del sender.held_back[next(iter(sender.held_back))]
             sender.held_back[receiver] = (message_id, retry_at + _PATIENCE_SECONDS)
+            self._let_age(sender, retry_at)
 
     def _find_place(self, sender: Mailbox, key: DeviceKey, message_id: bytes, now: float) -> Mailbox | None:
         """A mailbox for a device that has none here: it is at another node, or may come back."""
@@ -297,6 +326,7 @@ class Router:
         """Drop a mailbox, and tell the senders of what is in it; returns it, or None when there is none."""
         mailbox = self._mailboxes.pop(key, None)
         if mailbox is not None:
+            self._timers.cancel(Memory(key))
             for item in mailbox.clear():
                 if item.origin is None:  # else it is for the node of its sender to say so
                     self._counters.lost += 1
@@ -414,7 +444,7 @@ class Router:
                 self._error(sender.connection, message_id, ErrorCode.OFFLINE, _OFFLINE, None)
             case _:
                 assert_never(sent.delivery)
-        sent.told = True
+        sent.told, sent.aged = True, False
 
     def _error(self, connection: int, message_id: bytes, code: ErrorCode, text: str, retry: float | None) -> None:
         self._counters.refused[code] += 1

@@ -8,24 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from .meters import Access, Meters, RecordStep
-from .store.requests import (
-    CloseRecord,
-    CountAccounts,
-    DiscardRecord,
-    Expire,
-    Failed,
-    OpenRecord,
-    ReadAccount,
-    ReadMessages,
-    StoreRequest,
-    StoreResult,
-)
+from .store.requests import CloseRecord, DiscardRecord, Expire, Failed, OpenRecord, StoreRequest, StoreResult
+from .store.session import Answer
+from .store.statements import ReadRequest
 
 STUCK_SECONDS: Final = 10.0
 """An answer that is not there after so long is not expected any more: a lock or a disk stands in its way."""
-
-Answer = tuple[int, StoreResult | Failed]
-"""A ticket and what came of it."""
 
 
 class Submits(Protocol):
@@ -129,10 +117,6 @@ class StoreAccess:
 
 def _access(request: StoreRequest) -> Access | None:
     """Whom a request is for; None for housekeeping, which takes its time between the others."""
-    match request:
-        case ReadAccount() | ReadMessages() | CountAccounts():
-            return Access.READ
-        case Expire():
-            return None
-        case _:
-            return Access.WRITE
+    if isinstance(request, Expire):
+        return None
+    return Access.READ if isinstance(request, ReadRequest) else Access.WRITE

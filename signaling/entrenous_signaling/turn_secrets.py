@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import re
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
-from .turn_files import staged
+from .private_files import read_private_lines, staged
 
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~+/-][A-Za-z0-9._~+/=-]{21,127}")
 """What coturn takes as it stands (it skips a leading =), and nobody finds out from one set of credentials."""
@@ -32,14 +31,7 @@ def read_secrets(path: Path) -> tuple[str, ...]:
         ValueError: the file cannot be read, others may read it, or what it holds is not one or two secrets; the message
             is a sentence for the operator and holds no part of a secret.
     """
-    try:
-        if path.stat().st_mode & stat.S_IROTH:
-            raise ValueError(f"Everybody may read {path}: do `chmod 600` and choose new secrets.")
-        lines = [line.strip() for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} holds something else than secrets of the relay.") from None
+    lines = read_private_lines(path)
     if not lines:
         raise ValueError(f"{path} is empty: make a secret with `entrenous-signaling turn-secret add {path}`.")
     if len(lines) > _MOST or len(set(lines)) != len(lines):
@@ -98,7 +90,7 @@ def _write(path: Path, lines: tuple[str, ...]) -> None:
     """Put a new file in place of the old one, with the owner and the rights of that."""
     try:
         old = path.stat() if path.exists() else None
-        with staged(path, "".join(f"{line}\n" for line in lines), like=old) as temporary:
-            temporary.replace(path)
+        with staged(path, like=old) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}.") from None

@@ -206,10 +206,9 @@ def _credentials(stored: StoredProfile) -> Credentials:
 def _passphrase(config: NodeConfig) -> str:
     if config.passphrase_file is not None:
         try:
-            lines = config.passphrase_file.read_text().splitlines()
+            return config.passphrase_file.read_text(encoding="utf-8").partition("\n")[0]
         except (OSError, UnicodeDecodeError):
             raise ConfigError(f"The passphrase file {config.passphrase_file} cannot be read.") from None
-        return lines[0] if lines else ""
     passphrase = os.environ.get(PASSPHRASE_VARIABLE)
     if passphrase is None:
         raise ConfigError(f"No passphrase: name a passphrase_file, or set {PASSPHRASE_VARIABLE}.")

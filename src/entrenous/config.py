@@ -37,10 +37,10 @@ class Strangers(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MediaConfig:
-    """What is sent when a call has sound and picture, and from which devices `entrenous call` and `answer` take it.
+    """What is sent when a call has sound and picture, and which devices `entrenous` takes it from.
 
-    Devices and what is done to the microphone's sound are defaults of these commands, whose options override them; a
-    program chooses by the sources and sinks that it gives to a call.
+    Devices and what is done to the microphone's sound are defaults of `call`, `answer` and `devices --test`, whose
+    options override them; a program chooses by the sources and sinks that it gives to a call.
 
     Args:
         audio_bitrate: bits a second of Opus at most, 6000 to 128000; what the path cannot take is not sent.

@@ -207,7 +207,7 @@ class Link:
             ServerUnreachable: it did not answer in time.
         """
         answer = await self._answer(self._session.fetch_devices(str(address), time.monotonic()))
-        assert isinstance(answer, Devices)  # the session matches answers to requests by number
+        assert isinstance(answer, Devices)  # the session matches answers to requests, by number and kind
         return answer
 
     async def fetch_turn(self) -> Turn:

@@ -101,7 +101,7 @@ def refusal(failed: told.RequestFailed) -> Exception:
     """The error that whoever made a request gets."""
     if failed.code is ErrorCode.UNAVAILABLE:
         return ServerUnreachable(failed.sentence)
-    return RequestRefused(failed.code.value, failed.sentence)
+    return RequestRefused(failed.code.value, failed.sentence, failed.retry_after)
 
 
 def given_up(output: told.GaveUp) -> Exception:

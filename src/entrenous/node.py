@@ -469,8 +469,15 @@ class Node:
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
         if self._letters_read:
             self._letterbox.all_taken()
-        if self._running_desk().live is None and self.profile.refresh():
-            self.spawn(self._log_in_anew())
+        if self._running_desk().live is not None:
+            return
+        try:
+            renewed = self.profile.refresh()
+        except KeystoreError as error:  # a full disk, or another passphrase by now: the keys of before hold on
+            log.warning("keys could not be renewed: %s", type(error).__name__)
+        else:
+            if renewed:
+                self.spawn(self._log_in_anew())
 
     async def _log_in_anew(self) -> None:
         """Show the server a renewed certificate, which only a login does, and publish the new prekeys."""

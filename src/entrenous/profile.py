@@ -132,6 +132,20 @@ class Profile:
                 "register anew to be called again."
             )
 
+    def change_passphrase(self, passphrase: str) -> None:
+        """Encrypt the keys on disk under another passphrase; takes a moment, since guessing shall take long.
+
+        Who has a copy of the file from before can still open that one by the old passphrase. Another process that has
+        this profile open cannot write to it any more, and has to be started anew.
+
+        Args:
+            passphrase: the new one; not empty.
+
+        Raises:
+            KeystoreError: it is empty, the keys are in memory only, or they cannot be written; the old one holds then.
+        """
+        self._keystore.change_passphrase(passphrase)
+
     def mark_deleted(self) -> None:
         """Note that the account was deleted at its server."""
         self._change(StoredProfile.as_deleted)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import ssl
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from lab.certificates import self_signed, write
 
 from . import server_calls, server_cluster, server_logins, server_memory, server_routing
 from .media_report import Row, run
-from .server_load import CORE_OF_LOAD, CORE_OF_SERVER, pin_to
+from .server_load import CORE_OF_LOAD, pin_to, ready_to_measure
 from .server_ours import SERVER, Ours
 from .server_systems import OTHERS, System, Tls
 
@@ -124,11 +123,8 @@ def main() -> int:
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="measure this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="in three minutes, roughly")
     options = parser.parse_args()
-    if len(os.sched_getaffinity(0)) <= max(CORE_OF_LOAD, CORE_OF_SERVER):
-        print("skipped: two cores are needed", file=sys.stderr)
+    if not ready_to_measure():
         return 77
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     amount = QUICK if options.quick else FULL
     names = options.system or list(SYSTEMS)
     worst = 0

@@ -13,8 +13,8 @@ from typing import Final
 from entrenous_wire.messages import Kind
 
 from .media_report import Row
-from .server_clients import cut_all
-from .server_load import Load, Pair, Step, WaitsFor
+from .server_clients import cut_all, pairs_of
+from .server_load import Load, Step, WaitsFor
 from .server_ours import Ours, account, lookup, step
 from .server_report import line, median_of
 
@@ -57,8 +57,7 @@ async def measure(system: Ours, seconds: float) -> AsyncIterator[Row]:
     """As many as go on a server that runs."""
     await system.prepare(2 * PAIRS)
     clients = [await system.enter(number) for number in range(2 * PAIRS)]
-    files = [client.hand_over() for client in clients]
-    pairs = [Pair((files[at], files[at + 1]), call(at, at + 1)) for at in range(0, len(files), 2)]
+    pairs = pairs_of(clients, call)
     try:
         cpu = system.program.cpu_seconds()
         outcome = await system.driver().drive(pairs, Load(seconds=seconds))

@@ -10,11 +10,11 @@ import asyncio
 import socket
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from .server_load import masked_frame
+from .server_load import Pair, Step, masked_frame
 
 PATIENCE_SECONDS: Final = 60.0
 
@@ -195,3 +195,14 @@ def cut_all(clients: Sequence[Client]) -> None:
     """Drop all connections."""
     for client in clients:
         client.cut()
+
+
+def pairs_of(clients: Sequence[Client], cycle: Callable[[int, int], Sequence[Step]]) -> list[Pair]:
+    """The clients two by two, handed over to the load.
+
+    Args:
+        clients: 0 … an odd number.
+        cycle: makes what a pair repeats, of the numbers of its two clients.
+    """
+    files = [client.hand_over() for client in clients]
+    return [Pair((files[at], files[at + 1]), cycle(at, at + 1)) for at in range(0, len(files), 2)]

@@ -11,20 +11,16 @@ Run it with `python -m bench.server_hostile` in `tests/`, on a machine that does
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
-import os
-import resource
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ClassVar, Final
 
+from world.hostile import attacked
+
 from .media_report import Row, run
-from .server_clients import cut_all
-from .server_load import CORE_OF_LOAD, CORE_OF_SERVER, Driver, Load, LoadError, Pair, pin_to
+from .server_clients import cut_all, pairs_of
+from .server_load import CORE_OF_LOAD, Driver, Load, LoadError, Pair, pin_to, ready_to_measure
 from .server_ours import Ours
 from .server_report import line, median_of
 
@@ -33,8 +29,6 @@ HOSTILE: Final = 20
 RATE: Final = 2_000.0
 FACTOR: Final = 2.0
 """By how much the 99th percentile may rise."""
-
-_TESTS: Final = Path(__file__).parent.parent
 
 
 class Strict(Ours):
@@ -53,15 +47,11 @@ async def measure(folder: Path, seconds: float, rounds: int) -> AsyncIterator[Ro
     await server.start()
     try:
         clients = [await server.enter(number) for number in range(SESSIONS)]
-        files = [client.hand_over() for client in clients]
-        pairs = [
-            Pair((files[number], files[number + 1]), [server.routed(number, number + 1)])
-            for number in range(0, SESSIONS, 2)
-        ]
+        pairs = pairs_of(clients, lambda sender, receiver: [server.routed(sender, receiver)])
         driver = server.driver()
         for _ in range(rounds):
             yield {"case": "quiet", **await _drive(server, driver, pairs, seconds)}
-            async with _attacked(server.port) as tried:
+            async with attacked(server.port, HOSTILE) as tried:
                 row = await _drive(server, driver, pairs, seconds)
             yield {"case": "hostile", **row, "tried": sum(tried.values()), **tried}
         cut_all(clients)
@@ -85,26 +75,6 @@ async def _drive(server: Ours, driver: Driver, pairs: Sequence[Pair], seconds: f
     }
 
 
-@asynccontextmanager
-async def _attacked(port: int) -> AsyncIterator[dict[str, int]]:
-    """Hostile clients at work; afterwards what they have tried."""
-    process = await asyncio.create_subprocess_exec(
-        *("nice", "-n", "10", sys.executable, "-m", "world.hostile", str(port), f"--clients={HOSTILE}"),
-        stdout=asyncio.subprocess.PIPE,
-        cwd=_TESTS,
-        env={**os.environ, "PYTHONPATH": str(_TESTS)},
-    )
-    tried: dict[str, int] = {}
-    try:
-        assert process.stdout is not None
-        await process.stdout.readline()
-        yield tried
-    finally:
-        process.terminate()
-        said, _ = await process.communicate()
-    tried.update(json.loads(said))
-
-
 def summary(rows: Sequence[Row]) -> list[str]:
     """The table."""
     lines = [line("1,000 honest sessions, 2,000/s", "p50 ms", "p99 ms", "longest ms", "core busy")]
@@ -121,11 +91,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each run")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    if len(os.sched_getaffinity(0)) <= max(CORE_OF_LOAD, CORE_OF_SERVER):
-        print("skipped: two cores are needed", file=sys.stderr)
+    if not ready_to_measure():
         return 77
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     pin_to(CORE_OF_LOAD)
     with tempfile.TemporaryDirectory(prefix="entrenous-hostile-") as folder:
         return run("server_hostile", measure(Path(folder), options.seconds, options.rounds), summary)

@@ -9,9 +9,11 @@ import asyncio
 import atexit
 import ctypes
 import os
+import resource
 import secrets
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
@@ -239,6 +241,16 @@ def build(source: str, *flags: str) -> Path:
     target = _build_folder() / Path(source).stem
     subprocess.run(["gcc", "-O2", *flags, "-o", target, _SOURCES / source], check=True)
     return target
+
+
+def ready_to_measure() -> bool:
+    """Let this process open as many files as it may; whether load and server have a core each, which is said if not."""
+    if len(os.sched_getaffinity(0)) <= max(CORE_OF_LOAD, CORE_OF_SERVER):
+        print("skipped: two cores are needed", file=sys.stderr)
+        return False
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return True
 
 
 def pin_to(core: int) -> None:

@@ -42,7 +42,7 @@ async def logins(system: System, count: int) -> AsyncIterator[Row]:
         await each(range(count), 64, enter)
         took = time.perf_counter() - began
         yield {
-            "case": f"logins {_kind(system)}",
+            "case": f"logins {system.wire}",
             "system": system.name,
             "per_second": round(count / took),
             "cpu_us": round(1e6 * (system.program.cpu_seconds() - cpu) / count),
@@ -76,7 +76,7 @@ async def storm(system: System, count: int) -> AsyncIterator[Row]:
         await each(range(count), AT_A_TIME, enter)
         took = time.perf_counter() - began
         row: Row = {
-            "case": f"storm {_kind(system)}",
+            "case": f"storm {system.wire}",
             "system": system.name,
             "sessions": count,
             "seconds": round(took, 2),
@@ -108,7 +108,3 @@ def summary(rows: Sequence[Row]) -> list[str]:
     for system in dict.fromkeys(row["system"] for row in rows):
         lines.append(line(str(system), *(median_of(rows, name, case=case, system=system) for _, name, case in columns)))
     return [*lines, *(f"  goal: {goal}" for goal in GOALS)]
-
-
-def _kind(system: System) -> str:
-    return "plain" if system.tls is None else "TLS"

@@ -38,8 +38,12 @@ async def measure(system: System, sessions: int) -> AsyncIterator[Row]:
         grown = system.program.memory() - before
     finally:
         cut_all(clients)
-    kind = "plain" if system.tls is None else "TLS"
-    yield {"case": kind, "system": system.name, "kb": round(grown / (sessions - 100) / 1000, 2), "sessions": sessions}
+    yield {
+        "case": system.wire,
+        "system": system.name,
+        "kb": round(grown / (sessions - 100) / 1000, 2),
+        "sessions": sessions,
+    }
 
 
 def summary(rows: Sequence[Row]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -73,13 +72,6 @@ class Program:
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
         kilobytes = next(line.split()[1] for line in lines if line.startswith("Pss:"))
         return int(kilobytes) * 1024
-
-
-def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def wait_for_port(port: int) -> None:

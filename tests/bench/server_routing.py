@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from .media_report import Row
-from .server_clients import Client, cut_all
-from .server_load import Load, LoadError, Outcome, Pair
+from .server_clients import cut_all, pairs_of
+from .server_load import Load, LoadError, Outcome
 from .server_report import line, median_of
 from .server_systems import System
 
@@ -30,7 +30,7 @@ async def measure(system: System, seconds: float) -> AsyncIterator[Row]:
     """All loads on a server that runs."""
     await system.prepare(2 * PAIRS)
     clients = [await system.enter(number) for number in range(2 * PAIRS)]
-    pairs = _pairs(system, clients)
+    pairs = pairs_of(clients, lambda sender, receiver: [system.routed(sender, receiver)])
     driver = system.driver()
     try:
         for window in WINDOWS:
@@ -63,14 +63,6 @@ def summary(rows: Sequence[Row]) -> list[str]:
         cells += [median_of(rows, name, case="rate", system=system) for name in ("p50_ms", "p99_ms")]
         lines.append(line(str(system), *cells))
     return [*lines, *(f"  goal: {goal}" for goal in GOALS)]
-
-
-def _pairs(system: System, clients: Sequence[Client]) -> list[Pair]:
-    files = [client.hand_over() for client in clients]
-    return [
-        Pair((files[number], files[number + 1]), [system.routed(number, number + 1)])
-        for number in range(0, len(files), 2)
-    ]
 
 
 def _row(system: System, outcome: Outcome) -> Row:

@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from lab.network import Unavailable
+from lab.ports import free_port
 
 from .server_clients import Client, ClientError, Place, connect
 from .server_load import Dialect, Driver, Step, build, folder_of_run
-from .server_programs import Program, free_port, wait_for_port
+from .server_programs import Program, wait_for_port
 
 BODY_BYTES: Final = 1024
 _BASE64_LETTERS: Final = (BODY_BYTES + 2) // 3 * 4
@@ -77,6 +78,11 @@ class System(ABC):
         self.tls = tls
         self.port = free_port()
         self.program = Program(folder / f"{self.name.replace(' ', '-')}.log")
+
+    @property
+    def wire(self) -> str:
+        """What it speaks over: `plain` or `TLS`."""
+        return "plain" if self.tls is None else "TLS"
 
     @abstractmethod
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""`entrenous register` and `entrenous whoami`."""
+"""`entrenous register`, `entrenous whoami` and `entrenous account`."""
 
 from __future__ import annotations
 
@@ -54,3 +54,19 @@ def test_the_account_is_deleted_after_its_address_was_repeated(entrenous: Callab
             assert "Deleted" in entrenous("whoami", "--profile", profile).out
         finally:
             runner.run(server.stop())
+
+
+def test_the_passphrase_is_changed(entrenous: Callable, profile: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.write_text("another five words in a row\n")
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not the one\n")
+    change = ("account", "passphrase", "--profile", profile)
+    refused = entrenous(*change, "--new-passphrase-file", new, "--passphrase-file", wrong)
+    assert refused.code == ExitCode.WRONG_PASSPHRASE
+    assert entrenous(*change).code == ExitCode.USAGE, "there is nobody to ask for the new one"
+    changed = entrenous(*change, "--new-passphrase-file", new, "--json")
+    assert changed.code == ExitCode.OK
+    assert changed.object == {"address": "bob@127.0.0.1:9", "profile": str(profile), "changed": True}
+    assert entrenous("whoami", "--profile", profile).code == ExitCode.WRONG_PASSPHRASE
+    assert entrenous("whoami", "--profile", profile, "--passphrase-file", new).code == ExitCode.OK

@@ -4,43 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from entrenous import CheckPart, DeviceError, SoundCheck, SoundDevice, SoundFinding
+from entrenous import Camera, CheckPart, DeviceError, SoundCheck, SoundDevice, SoundFinding
 from entrenous.cli import devices as module
 from entrenous.cli.exits import ExitCode
 
 HEADSET = SoundDevice(3, "Headset", inputs=1, outputs=2, is_default_input=True, is_default_output=False, rate=44_100)
 SPEAKER = SoundDevice(5, "Speaker", inputs=0, outputs=2, is_default_input=False, is_default_output=True)
+FRONT, NAMELESS = Camera("/dev/video0", "Front camera"), Camera("/dev/video2", "")
 
 
-def test_a_table_for_people(entrenous: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "list_sound_devices", lambda: [HEADSET, SPEAKER])
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for the account, empty so far."""
+    monkeypatch.setenv("ENTRENOUS_PROFILE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the machine have these devices."""
+
+    def has(*devices: SoundDevice, cameras: tuple[Camera, ...] = ()) -> None:
+        monkeypatch.setattr(module, "list_sound_devices", lambda: list(devices))
+        monkeypatch.setattr(module, "list_cameras", lambda: list(cameras))
+
+    return has
+
+
+def choose(folder: Path) -> None:
+    """Let the account's configuration name devices."""
+    settings = 'microphone = "Headset"\nspeaker = 5\ncamera_device = "front"\n'
+    (folder / "node.toml").write_text(f'server = "calls.example.org"\nprofile = "."\n[media]\n{settings}')
+
+
+def test_tables_for_people(entrenous: Callable, machine: Callable) -> None:
+    machine(HEADSET, SPEAKER, cameras=(FRONT, NAMELESS))
     lines = [line.split() for line in entrenous("devices").out.splitlines()]
     assert lines == [
         ["Number", "Name", "Microphone", "Speaker", "Rate"],
         ["3", "Headset", "default", "yes", "44.1", "kHz"],
         ["5", "Speaker", "default", "48", "kHz"],
+        [],
+        ["Camera", "Opened", "as"],
+        ["Front", "camera", "/dev/video0"],
+        ["/dev/video2", "/dev/video2"],
     ]
 
 
-def test_json_for_scripts(entrenous: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "list_sound_devices", lambda: [SPEAKER])
-    assert entrenous("devices", "--json").object["devices"][0]["name"] == "Speaker"
+def test_json_for_scripts(entrenous: Callable, machine: Callable, folder: Path) -> None:
+    machine(SPEAKER, cameras=(FRONT,))
+    told = entrenous("devices", "--json").object
+    assert told["devices"][0]["name"] == "Speaker"
+    assert told["cameras"] == [{"name": "/dev/video0", "description": "Front camera"}]
+    assert told["chosen"] == {"microphone": None, "speaker": None, "camera_device": None}
+    choose(folder)
+    chosen = entrenous("devices", "--json").object["chosen"]
+    assert chosen == {"microphone": "Headset", "speaker": 5, "camera_device": "front"}
 
 
-def test_none(entrenous: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "list_sound_devices", list)
+def test_what_the_configuration_chooses_is_said(entrenous: Callable, machine: Callable, folder: Path) -> None:
+    machine(HEADSET, SPEAKER, cameras=(FRONT,))
+    choose(folder)
+    chosen = entrenous("devices").out.splitlines()[-1]
+    assert chosen == f"Chosen in {folder}/node.toml: microphone = 'Headset', speaker = 5, camera_device = 'front'"
+
+
+def test_none(entrenous: Callable, machine: Callable) -> None:
+    machine()
     told = entrenous("devices")
     assert told.code == ExitCode.OK
     assert "--send-audio" in told.out
+    assert "There is no camera" in told.out
 
 
-def test_no_sound_system(entrenous: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_sound_system(entrenous: Callable, machine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> list[SoundDevice]:
         raise DeviceError("PortAudio is not installed.")
 
+    machine()
     monkeypatch.setattr(module, "list_sound_devices", broken)
     failed = entrenous("devices")
     assert failed.code == ExitCode.NO_SOUND_CARD
@@ -87,6 +132,18 @@ def test_a_test_says_what_it_does_and_what_came_out(entrenous: Callable, monkeyp
         "room -70 dB · voice -20 dB · echo -40 dB · speaker to microphone 31 ms · gaps 1 played, 0 recorded",
         "It works: the melody and your voice were heard well.",
     ]
+
+
+def test_what_the_configuration_chooses_is_tested_unless_another_is_named(
+    entrenous: Callable, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    asked = pretend(monkeypatch, CHECK)
+    entrenous("devices", "--test")
+    choose(folder)
+    entrenous("devices", "--test")
+    entrenous("devices", "--test", "--microphone", "0")
+    entrenous("devices", "--test", "--speaker", "desk")
+    assert asked == [None, None, "Headset", 5, 0, 5, "Headset", "desk"]
 
 
 @pytest.mark.parametrize("finding", SoundFinding)

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from entrenous import Address, ConfigError, KeystoreError, NodeConfig
-from entrenous.cli.options import NODE_FILE, default_profile, in_memory_config, load_config, new_config, save_config
+from entrenous import Address, ConfigError, KeystoreError, MediaConfig, NodeConfig
+from entrenous.cli.options import (
+    NODE_FILE,
+    default_profile,
+    in_memory_config,
+    load_config,
+    load_media,
+    new_config,
+    save_config,
+)
 
 BOB = Address.parse("bob@calls.example.org")
 
@@ -56,3 +64,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_the_default_profile_is_the_users_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_profile() == tmp_path / "entrenous"
+
+
+def test_what_calls_use_of_this_machine(tmp_path: Path) -> None:
+    assert load_media(tmp_path) == MediaConfig(), "there is no account"
+    save_config(new_config(BOB, profile=tmp_path, server=None, ca_file=None, invite=None), tmp_path)
+    with (tmp_path / NODE_FILE).open("a") as file:
+        file.write('[media]\nmicrophone = "Headset"\nspeaker = 3\n')
+    assert load_media(tmp_path) == MediaConfig(microphone="Headset", speaker=3)
+    with (tmp_path / NODE_FILE).open("a") as file:
+        file.write("camera = 1\n")
+    with pytest.raises(ConfigError, match="camera"):
+        load_media(tmp_path)

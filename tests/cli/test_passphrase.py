@@ -8,7 +8,7 @@ import click
 import pytest
 
 from entrenous import ConfigError, KeystoreError, WrongPassphrase
-from entrenous.cli.passphrase import open_account, read_passphrase
+from entrenous.cli.passphrase import open_account, read_new_passphrase, read_passphrase
 
 
 class Terminal:
@@ -72,3 +72,20 @@ def test_opening_an_account(profile: Path, monkeypatch: pytest.MonkeyPatch) -> N
         open_account(profile, None)
     with pytest.raises(KeystoreError, match="entrenous register"):
         open_account(profile.parent / "nobody", None)
+
+
+def test_the_passphrase_to_change_to_is_not_the_present_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "the present one")
+    with pytest.raises(ConfigError, match="--new-passphrase-file"):
+        read_new_passphrase(None)
+    file = tmp_path / "new"
+    file.write_text("from the file\n")
+    assert read_new_passphrase(file) == "from the file"
+    file.write_text("\n")
+    with pytest.raises(ConfigError, match="empty"):
+        read_new_passphrase(file)
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(click, "prompt", lambda _, **how: asked.append(how) or "typed")
+    assert read_new_passphrase(None) == "typed"
+    assert asked == [{"hide_input": True, "confirmation_prompt": True, "err": True}]

@@ -6,7 +6,7 @@ import pytest
 
 from crypto.people import profile
 from entrenous.crypto.card import ContactCard
-from entrenous.crypto.contacts import Contact, Trust, check_identity
+from entrenous.crypto.contacts import Contact, check_identity
 from entrenous.errors import IdentityChanged
 from entrenous_wire.addresses import Address
 
@@ -15,10 +15,14 @@ KEY, OTHER = profile("bob").identity.public_key, profile("eve").identity.public_
 
 
 def test_a_key_is_as_trusted_as_the_way_it_came() -> None:
-    assert check_identity(BOB, None, KEY) is Trust.STRANGER
-    assert check_identity(BOB, Contact.from_key(KEY), KEY) is Trust.UNVERIFIED
-    assert check_identity(BOB, Contact.from_key(KEY, verified=True), KEY) is Trust.VERIFIED
-    assert check_identity(BOB, Contact.from_card(ContactCard.of(BOB, KEY)), KEY) is Trust.VERIFIED
+    for contact, verified in (
+        (Contact.from_key(KEY), False),
+        (Contact.from_key(KEY, verified=True), True),
+        (Contact.from_card(ContactCard.of(BOB, KEY)), True),
+    ):
+        assert contact.verified is verified
+        check_identity(BOB, contact, KEY)
+    check_identity(BOB, None, KEY)
 
 
 @pytest.mark.parametrize("contact", [Contact.from_key(KEY), Contact.from_card(ContactCard.of(BOB, KEY))])
@@ -28,4 +32,5 @@ def test_another_key_than_the_pinned_one_blocks(contact: Contact) -> None:
 
 
 def test_a_contact_by_address_alone_takes_the_first_key() -> None:
-    assert check_identity(BOB, Contact(fingerprint=None, verified=False), KEY) is Trust.UNVERIFIED
+    for key in (KEY, OTHER):
+        check_identity(BOB, Contact(fingerprint=None, verified=False), key)

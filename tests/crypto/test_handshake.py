@@ -430,6 +430,15 @@ def test_a_call_needs_an_id_and_a_media_kind(call_id: bytes, kinds: MediaKinds) 
         CallerHandshake(handshake.alice.credentials(), device_of(handshake.bob), call_id, kinds, NOW, os.urandom)
 
 
+def test_no_ring_is_sealed_to_a_prekey_that_has_expired() -> None:
+    """A device that is away is left word, which a key of its own may open later; what is alive hangs on no old key."""
+    alice, bob = profile("alice").credentials(), device_of(profile("bob"))
+    expiry = bob.prekey.not_after
+    assert CallerHandshake(alice, bob, CALL_ID, MediaKinds.AUDIO, expiry - 1.0, os.urandom).ring
+    with pytest.raises(VerificationError, match="expired"):
+        CallerHandshake(alice, bob, CALL_ID, MediaKinds.AUDIO, expiry, os.urandom)
+
+
 # --- what stays and what is shown ---
 
 

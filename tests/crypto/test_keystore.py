@@ -294,6 +294,8 @@ def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.Monkey
     assert keystore.update(befriended) == keystore.load() == befriended(ALICE)
     with pytest.raises(KeystoreError, match="already"):
         keystore.create(BOB)
+    with pytest.raises(KeystoreError, match="no passphrase"):
+        keystore.change_passphrase("battery staple")
     keystore.delete()
     assert not keystore.exists()
     assert list(tmp_path.iterdir()) == []

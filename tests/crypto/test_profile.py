@@ -7,7 +7,7 @@ import pytest
 
 from crypto.people import NOW, profile, seeded
 from entrenous.crypto.card import ContactCard
-from entrenous.crypto.contacts import Contact, Trust
+from entrenous.crypto.contacts import Contact
 from entrenous.crypto.identity import CERTIFICATE_SECONDS, RENEW_SECONDS, verify_certificate
 from entrenous.crypto.prekeys import ROTATE_SECONDS
 from entrenous.errors import IdentityChanged, KeystoreError
@@ -60,12 +60,9 @@ def test_prekeys_rotate_and_the_certificate_is_renewed_for_the_same_device() -> 
 
 def test_a_key_is_pinned_on_first_use_and_another_one_refused_after() -> None:
     key = BOB.identity.public_key
-    assert ALICE.trust(BOB_AT, key) is Trust.STRANGER
     pinned = ALICE.pinned(BOB_AT, key)
-    assert pinned.trust(BOB_AT, key) is Trust.UNVERIFIED
+    assert pinned.contacts == {str(BOB_AT): Contact.from_key(key)}
     assert pinned.pinned(BOB_AT, key) is pinned
-    with pytest.raises(IdentityChanged):
-        pinned.trust(BOB_AT, EVE.identity.public_key)
     with pytest.raises(IdentityChanged):
         pinned.pinned(BOB_AT, EVE.identity.public_key)
     assert ALICE.contacts == {}
@@ -107,3 +104,12 @@ def test_nothing_secret_is_shown() -> None:
     pinned = ALICE.pinned(BOB_AT, BOB.identity.public_key)
     assert repr(pinned) == f"<Profile of device {ALICE.device_id}, 1 contacts>"
     assert repr(pinned.credentials()) == f"<Credentials of device {ALICE.device_id}>"
+
+
+def test_who_is_meant_is_one_device_of_one_account_under_one_identity_key() -> None:
+    alice, key = ALICE.credentials(), ALICE.identity.public_key
+    address = Address.parse(ALICE.address)
+    assert alice.are_meant_by(address, ALICE.device_id, key)
+    assert not alice.are_meant_by(BOB_AT, ALICE.device_id, key)
+    assert not alice.are_meant_by(address, BOB.device_id, key)
+    assert not alice.are_meant_by(address, ALICE.device_id, BOB.identity.public_key)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from entrenous import Address, ConfigError, Finding, FindingCode, NodeConfig, Profile, examine
+from entrenous import Address, ConfigError, Finding, FindingCode, MediaConfig, NodeConfig, Profile, examine
 from entrenous.doctor import examination
 from entrenous.doctor.facts import (
     AccountFacts,
@@ -59,6 +59,7 @@ class World:
         self.peer = PeerFacts(str(CAROL), is_contact=True, devices=1)
         self.sound = SoundFacts(microphones=1, speakers=1, level_dbfs=-40.0)
         self.sound_hangs = False
+        self.devices_tried: tuple[object, object] | None = None
         self.profile = Profile.create(None, None, Address("bob", HOST))
 
 
@@ -85,7 +86,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     async def peer(link: object, profile: Profile, whom: Address) -> PeerFacts:
         return seen.peer
 
-    async def sound() -> SoundFacts:
+    async def sound(microphone: object, speaker: object) -> SoundFacts:
+        seen.devices_tried = (microphone, speaker)
         if seen.sound_hangs:
             await asyncio.Event().wait()
         return seen.sound
@@ -135,6 +137,14 @@ async def test_what_nobody_asked_for_is_not_looked_at(world: World) -> None:
     assert FindingCode.SOUND_WORKS not in found
     assert FindingCode.PEER_READY not in found
     assert FindingCode.SKIPPED not in found
+
+
+async def test_the_sound_devices_are_those_that_calls_use(world: World) -> None:
+    await examined(world)
+    assert world.devices_tried == (None, None)
+    chosen = MediaConfig(microphone="Headset", speaker=3)
+    await examined(world, NodeConfig(server=HOST, media=chosen))
+    assert world.devices_tried == ("Headset", 3)
 
 
 async def test_without_a_network_nothing_outside_is_tried(world: World) -> None:

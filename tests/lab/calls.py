@@ -47,7 +47,7 @@ class EventLog:
     def of(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
 
-    async def wait_for(self, kind: type[Event], timeout: float = 10.0) -> Event:
+    async def wait_for(self, kind: type[Event], timeout: float = 60.0) -> Event:
         """The first event of a kind, now or later."""
         async with asyncio.timeout(timeout):
             while not self.of(kind):
@@ -56,7 +56,7 @@ class EventLog:
         return self.of(kind)[0]
 
 
-async def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
     """Wait for something that real-time media brings about and no event tells."""
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - a count in a running media path has no event to wait for
@@ -175,7 +175,7 @@ class SoundSource:
             return None
         due = self._begin + self._block * BLOCK_SECONDS
         self._block += 1
-        await asyncio.sleep(due - time.monotonic())
+        await asyncio.sleep(due - time.monotonic())  # it captures in real time
         return SoundBlock(samples, due)
 
     async def close(self) -> None:
@@ -269,6 +269,18 @@ def make_call(
     return ends[0], ends[1]
 
 
+def silent(seconds: float = 60.0) -> SoundSource:
+    """A source that is there and in which nothing is heard."""
+    return SoundSource(np.zeros(int(48_000 * seconds), np.int16))
+
+
+async def open_call(*ends: CallEnd) -> None:
+    """Open the sessions, and then their gates."""
+    await asyncio.gather(*(end.session.open() for end in ends))
+    for end in ends:
+        end.session.open_gate()
+
+
 async def close_call(*ends: CallEnd) -> None:
     await asyncio.gather(*(end.session.close() for end in ends))
 
@@ -277,7 +289,7 @@ def speech(folder: Path, seconds: float) -> Samples:
     """Synthesised speech, 48 kHz mono."""
     path = folder / "speech.wav"
     text = "The quick brown fox jumps over the lazy dog, and seven wizards make toxic brew for the evil queen and jack."
-    subprocess.run(["espeak-ng", "-s", "150", "-w", str(path), text], check=True, timeout=20)
+    subprocess.run(["espeak-ng", "-s", "150", "-w", str(path), text], check=True, timeout=60)
     with wave.open(str(path)) as file:
         rate = file.getframerate()
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float64)

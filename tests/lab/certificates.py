@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -52,6 +53,18 @@ def write(folder: Path, pem: Pem, stem: str = "") -> tuple[Path, Path]:
     for path, text in zip(paths, pem, strict=True):
         path.write_bytes(text)
     return paths
+
+
+def serial_of(pem: Pem) -> int:
+    """The serial number of a certificate."""
+    return x509.load_pem_x509_certificate(pem[0]).serial_number
+
+
+def serial_shown(wire: ssl.SSLSocket | ssl.SSLObject) -> int:
+    """The serial number of the certificate that the other end of a TLS connection has shown."""
+    raw = wire.getpeercert(binary_form=True)
+    assert raw is not None
+    return x509.load_der_x509_certificate(raw).serial_number
 
 
 def _sign(

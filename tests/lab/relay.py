@@ -12,6 +12,8 @@ from pathlib import Path
 
 from entrenous.media.settings import IceServer
 
+from .ports import free_port
+
 USER, PASSWORD = "user", "word"
 
 HAS_COTURN = shutil.which("turnserver") is not None
@@ -45,9 +47,7 @@ def running_relay(folder: Path, *more: str) -> Iterator[Relay]:
         folder: for its files.
         more: further options.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = (
         "-n --listening-ip=127.0.0.1 --relay-ip=127.0.0.1 --lt-cred-mech --realm=test --no-tls --no-dtls --no-cli "
         f"--allow-loopback-peers --log-file=stdout --listening-port={port} --user={USER}:{PASSWORD} "
@@ -64,7 +64,7 @@ def running_relay(folder: Path, *more: str) -> Iterator[Relay]:
 
 def _await_listening(port: int) -> None:
     """Wait until it takes TCP connections and answers over UDP, which it begins at different moments."""
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     request = b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12)  # a STUN binding request (RFC 8489 §5)
     while time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):

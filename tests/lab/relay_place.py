@@ -38,14 +38,14 @@ class Place:
         return turn_client(self.caller, address, who or credentials(), over, self.folder / "cert.pem")
 
 
-def answers_dtls(place: Place, relay: Host, port: int) -> bool:
-    """Whether a DTLS ClientHello gets any answer."""
+def answers_dtls(place: Place, relay: Host, port: int, within: float = 0.5) -> bool:
+    """Whether a DTLS ClientHello gets any answer within so many seconds."""
     hello = SSL.Connection(SSL.Context(SSL.DTLS_METHOD))
     hello.set_connect_state()
     with pytest.raises(SSL.WantReadError):
         hello.do_handshake()
     with inside(place.caller, lambda: socket.socket(type=socket.SOCK_DGRAM)) as plain:
-        plain.settimeout(0.5)
+        plain.settimeout(within)
         plain.connect((relay.ipv4, port))
         plain.send(hello.bio_read(2048))
         try:

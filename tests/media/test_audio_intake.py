@@ -48,7 +48,7 @@ async def everything(source: Scripted) -> tuple[list[float], AudioIntake]:
     """What is taken, by whoever only looks when there is news."""
     taken, news = [], asyncio.Event()
     intake = AudioIntake(source, news.set)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not intake.over:
             await news.wait()
             news.clear()
@@ -87,7 +87,7 @@ async def test_a_block_is_told_once_it_can_be_taken() -> None:
     assert not news.is_set()
     source.items.append(block(7))
     source.more.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await news.wait()
     came = intake.take()
     assert came is not None

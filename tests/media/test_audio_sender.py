@@ -175,7 +175,7 @@ async def test_the_source_changes_while_the_beat_goes_on() -> None:
     await wire.has(5)
     await loud.start()
     sender.use_source(loud)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await waiting.let_go.wait()
     changed_at = len(wire.packets)
     await wire.has(changed_at + 10)
@@ -200,7 +200,7 @@ class LaggingSource:
         self.lag = lag
 
     async def read(self) -> SoundBlock | None:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # it captures in real time
         return SoundBlock(TONE, time.monotonic() - self.lag)
 
 
@@ -252,7 +252,7 @@ class StallingSource:
     async def read(self) -> SoundBlock | None:
         self.number += 1
         captured_at = self.begin + self.number * 0.02
-        await asyncio.sleep(captured_at - time.monotonic())
+        await asyncio.sleep(captured_at - time.monotonic())  # it captures in real time
         if self.number == 4:
             await self.go_on.wait()
         if self.number > 4 and time.monotonic() - captured_at < 0.02:
@@ -267,7 +267,7 @@ async def test_a_stalled_source_does_not_stop_the_beat_and_what_silence_replaced
     task = asyncio.create_task(sender.run())
     await wire.has(15)
     source.go_on.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await source.caught_up.wait()
     count = len(wire.packets)
     await wire.has(count + 3)
@@ -289,7 +289,7 @@ class LaterSource:
         self.number += 1
         captured_at = self.begin + self.number * 0.02
         due = captured_at if self.number < 8 else max(captured_at, self.begin + 13 * 0.02) + 0.012
-        await asyncio.sleep(due - time.monotonic())
+        await asyncio.sleep(due - time.monotonic())  # it captures in real time
         return SoundBlock(TONE, captured_at)
 
 
@@ -333,7 +333,7 @@ class PausingSource:
     async def read(self) -> SoundBlock | None:
         self.number += 1
         captured_at = self.begin + self.number * 0.02 + (0.5 if self.number > 5 else 0.0)
-        await asyncio.sleep(self.begin + self.number * 0.02 - time.monotonic())
+        await asyncio.sleep(self.begin + self.number * 0.02 - time.monotonic())  # it captures in real time
         return SoundBlock(np.zeros(960, np.int16), captured_at)
 
 
@@ -379,6 +379,6 @@ async def test_without_a_key_nothing_leaves() -> None:
     await wire.has(1)
     sealer.forget()
     count = len(wire.packets)
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.06)  # as above
     await stop(task)
     assert len(wire.packets) == count

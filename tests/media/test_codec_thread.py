@@ -45,11 +45,11 @@ async def test_what_is_cancelled_before_its_turn_is_left_out() -> None:
 
     def busy() -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     first = thread.do(busy)
     second = thread.do(done.append, "second")
-    assert await asyncio.to_thread(begun.wait, 10)
+    assert await asyncio.to_thread(begun.wait, 60)
     first.cancel()
     second.cancel()
     go_on.set()
@@ -80,7 +80,7 @@ def test_an_event_loop_that_is_gone_is_not_told() -> None:
     thread = CodecThread("late codec")
 
     async def leave() -> None:
-        thread.do(go_on.wait, 10)
+        thread.do(go_on.wait, 60)
 
     asyncio.run(leave())
     go_on.set()

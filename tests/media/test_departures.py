@@ -54,6 +54,13 @@ class Way:
             VIDEO, self.camera.frame([bytes(1000)] * count, 0, now, marker=True, format_=VideoCodec.VP8)
         )
 
+    def empty(self, now: float) -> float:
+        """Let everything leave that waits; returns when the last of it did."""
+        while (next_at := self.departures.next_at()) is not None:
+            now = max(now + 0.001, next_at)
+            self.departures.pump(now)
+        return now
+
     def acknowledge(self, now: float) -> None:
         """All that left arrived 20 ms later, in steps of a millisecond."""
         numbers = [packet.transport_sequence or 0 for packet in self.left]
@@ -99,10 +106,7 @@ def test_a_probe_is_filled_with_repetitions_and_leaves_at_its_rate() -> None:
     way.show(1, 0.0)
     way.departures.pump(0.0)
     way.departures.pump(0.0)
-    now = 0.0
-    while (next_at := way.departures.next_at()) is not None:
-        now = max(now + 0.001, next_at)
-        way.departures.pump(now)
+    now = way.empty(0.0)
     size = way.octets
     assert way.departures.padded > 0
     assert {packet.ssrc for packet in way.left} == {2, 3}
@@ -179,10 +183,7 @@ def test_what_a_paused_stream_has_queued_still_leaves() -> None:
     way.departures.open(VIDEO, way.camera, Demand(10_000_000, 20_000_000))
     assert way.departures.rates[VIDEO] == 0
     way.show(10, 0.0)
-    now = 0.0
-    while (next_at := way.departures.next_at()) is not None:
-        now = max(now + 0.001, next_at)
-        way.departures.pump(now)
+    now = way.empty(0.0)
     assert way.departures.backlog(VIDEO) == 0.0
     assert now <= 10 * (1020 + OVERHEAD) * 8 / LEAST_PACE
 
@@ -191,17 +192,12 @@ def test_what_repairs_take_is_kept_back_from_what_is_new() -> None:
     way = Way()
     way.departures.open(VIDEO, way.camera, CAMERA)
     way.show(10, 0.0)
-    now = 0.0
-    while (next_at := way.departures.next_at()) is not None:
-        now = max(now + 0.001, next_at)
-        way.departures.pump(now)
+    now = way.empty(0.0)
     whole = way.departures.rates[VIDEO]
     numbers = [packet.sequence_number for packet in way.left if packet.ssrc == 2]
     repairs = [repair for number in numbers if (repair := way.camera.repair(number, now, None)) is not None]
     way.departures.queue(VIDEO, repairs, repair=True)
-    while (next_at := way.departures.next_at()) is not None:
-        now = max(now + 0.001, next_at)
-        way.departures.pump(now)
+    now = way.empty(now)
     way.departures.open(VIDEO, way.camera, CAMERA)
     taken = 8 * sum(len(repair) + OVERHEAD for repair in repairs)
     assert len(repairs) > 2
@@ -235,11 +231,7 @@ def test_large_frames_leave_no_faster_than_a_link_that_is_known_to_be_narrow() -
         way.departures.controller._prober.carried = narrow
         way.departures.open(VIDEO, way.camera, CAMERA)
         way.show(50, 0.0)
-        now = 0.0
-        while (next_at := way.departures.next_at()) is not None:
-            now = max(now + 0.001, next_at)
-            way.departures.pump(now)
-        durations.append(now)
+        durations.append(way.empty(0.0))
     size = 50 * (1020 + OVERHEAD) * 8
     assert durations[0] == pytest.approx(size / (2.5 * 536_000), rel=0.05)
     assert durations[1] == pytest.approx(size / (LEAST_PACING * 536_000), rel=0.05)

@@ -114,7 +114,7 @@ from entrenous.media.processing import Processing, Switch
 from entrenous.media.sinks import NullSink, TeeSink
 from entrenous.media.sound_card import SoundCard
 from entrenous.media.sources import CombinedSource
-from lab.calls import KeepingSink, SoundSource, make_call
+from lab.calls import KeepingSink, SoundSource, make_call, open_call
 
 system._LOOK_INTERVAL = system._LONGEST_LOOK_INTERVAL = 0.5
 
@@ -128,9 +128,7 @@ async def main():
         (CombinedSource(audio=card.source), SoundSource()), sinks=(TeeSink(NullSink(), card.sink), KeepingSink())
     )
     ends[0].log.listeners.append(tell)
-    await asyncio.gather(*(end.session.open() for end in ends))
-    for end in ends:
-        end.session.open_gate()
+    await open_call(*ends)
     print(json.dumps("open"), flush=True)
     await asyncio.Event().wait()
 

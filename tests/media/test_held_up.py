@@ -1,4 +1,4 @@
-"""A process that is held up: what it could not play is past, sound and picture stay together and get no later."""
+"""A process that is held up, in virtual time: what was not played is past, the rest stays in step and gets no later."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from entrenous.media.sources import FileSource, TestCardSource, files
 from entrenous.media.sources.testcard import read_frame_number
 from entrenous.media.streams import AudioSource, Picture, SoundBlock, StreamKind, VideoSource
 from entrenous.media.switching import PictureSwitch
-from lab.calls import EventLog, SoundSource, close_call, make_call
+from lab.calls import EventLog, close_call, make_call, open_call, silent
 from lab.recordings import read_recording
 from world.media_clock import SimulatedClock
 from world.virtual_time import InlineFeeder, InlineThread, VirtualTime
@@ -361,11 +361,9 @@ def test_a_call_that_was_held_up_is_recorded_in_sync(
     virtual = VirtualTime()
 
     async def call() -> Path:
-        ends = make_call((FileSource(beeping_film), SoundSource(np.zeros(0, np.int16))))
-        await asyncio.gather(*(end.session.open() for end in ends))
+        ends = make_call((FileSource(beeping_film), silent(0.0)))
+        await open_call(*ends)
         begin = time.monotonic()
-        for end in ends:
-            end.session.open_gate()
         virtual.hold_up(begin + at, seconds)
         await asyncio.sleep(begin + 7.9 - time.monotonic())
         await close_call(*ends)

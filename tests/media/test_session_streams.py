@@ -21,7 +21,7 @@ from entrenous.media.sinks import Recorder
 from entrenous.media.sources import CombinedSource, FileSource, ToneSource
 from entrenous.media.sources.testcard import TestCardSource, read_frame_number, shows_flash
 from entrenous.media.streams import Picture, StreamKind, VideoSource
-from lab.calls import CallEnd, SoundSource, close_call, make_call, psnr, until
+from lab.calls import CallEnd, SoundSource, close_call, make_call, open_call, psnr, until
 
 
 class RememberedCard:
@@ -62,9 +62,7 @@ async def talking(*sources: object, **options: object) -> tuple[CallEnd, CallEnd
     """A call that has begun; silence from whoever has no source."""
     first, second = (*sources, SoundSource(), SoundSource())[:2]
     ends = make_call((first, second), **options)  # type: ignore[arg-type]
-    await asyncio.gather(*(end.session.open() for end in ends))
-    for end in ends:
-        end.session.open_gate()
+    await open_call(*ends)
     return ends
 
 
@@ -300,7 +298,7 @@ async def test_a_picture_freezes_for_a_bounded_time() -> None:
     await until(lambda: len(there.sink.seen) > 10)
     lossy_since = time.monotonic()
     here.path.drops = lambda packet: packet[8:12] in names and not is_rtcp(packet)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # as long as packets are lost
     here.path.drops = lambda packet: False
     lossy_until = time.monotonic()
     count = len(there.sink.seen)
@@ -321,7 +319,7 @@ async def test_sound_and_picture_stay_together_through_a_switch_of_sources() -> 
     await until(lambda: len(there.sink.seen) > 20)
     await here.session.use_source(TestCardSource(320, 180, 30, beep=True))
     switched_at = there.sink.seen[-1][1]
-    await until(lambda: there.sink.heard[-1][1] - switched_at > 3.2, timeout=15)
+    await until(lambda: there.sink.heard[-1][1] - switched_at > 3.2)
     await close_call(*ends)
     loud = [at for block, at in there.sink.heard if at > switched_at and abs(block.astype(float)).mean() > 1000]
     beeps = [at for before, at in zip([-9.0, *loud], loud, strict=False) if at - before > 0.5]

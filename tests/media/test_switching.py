@@ -49,7 +49,7 @@ class Watched:
             self.seen.put_nowait((await self.switch.read()).frame.width)
 
     async def next(self) -> int:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.seen.get()
 
     async def close(self) -> None:
@@ -71,7 +71,7 @@ async def test_a_new_source_comes_in_with_its_first_picture() -> None:
     assert await watched.next() == 4
     assert not delivered.is_set()
     new.put(6)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await delivered.wait()
     assert await watched.next() == 6
     old.put(8)

@@ -45,7 +45,7 @@ async def test_each_turn_comes_when_the_one_before_said() -> None:
     due = [begin + number * 0.005 for number in range(1, 6)]
     taker = Taker(*due[1:])
     task = asyncio.create_task(Turns(taker).run(due[0]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await taker.done.wait()
     await end(task)
     assert len(taker.times) == 5
@@ -76,7 +76,7 @@ async def test_a_turn_can_be_hastened() -> None:
     assert taker.times == []
     turns.hasten()
     turns.hasten()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await taker.done.wait()
     await rounds()
     assert len(taker.times) == 1
@@ -104,5 +104,5 @@ async def test_a_turn_that_fails_is_the_last_one() -> None:
         raise ValueError("once")
 
     with pytest.raises(ValueError, match="once"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await Turns(take).run(time.monotonic())

@@ -87,7 +87,7 @@ class CountingEncoder:
         self.blocked.set()
 
     def encode(self, picture: av.VideoFrame, *, key_frame: bool = False) -> EncodedPicture:
-        assert self.blocked.wait(10)
+        assert self.blocked.wait(60)
         if picture.width == 13:
             raise CodecError("This size brings misfortune.")
         first = not self.key_frames

@@ -1,4 +1,4 @@
-"""What a session carries; the scripts of whole sessions are in test_session."""
+"""What a session carries; the scripts of whole sessions are in test_session_messages."""
 
 from __future__ import annotations
 

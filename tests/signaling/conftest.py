@@ -7,14 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.postgres import Cluster, find_programs, running_cluster
+from lab.postgres import Cluster, running_cluster
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A running PostgreSQL; the test is skipped where none is installed."""
-    if find_programs() is None:
-        pytest.skip("PostgreSQL or psycopg is not installed")
     with running_cluster() as started:
         yield started
 

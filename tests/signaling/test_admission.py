@@ -32,7 +32,7 @@ def test_a_full_server_and_one_that_goes_down_have_no_place() -> None:
     assert doors.has_place(9)
     assert not doors.has_place(10)
     assert turned_away(doors, connections=10).reason is UpgradeRefusal.FULL
-    doors.start_draining(7.0)
+    doors.start_draining(7.0, 0.0)
     assert doors.is_draining
     assert not doors.has_place(0)
     full = turned_away(doors, now=1.0)
@@ -98,3 +98,13 @@ def test_those_turned_away_in_one_moment_are_spread_over_the_seconds() -> None:
     told = Counter(turned_away(doors, connections=1).retry_after for _ in range(16_000))
     assert set(told) == {int(RETRY_SECONDS) + more for more in range(SPREAD_SECONDS + 1)}
     assert max(told.values()) < 1.2 * min(told.values())
+
+
+@pytest.mark.parametrize(("drain", "spread"), [(0.0, 0), (0.1, 1), (8.0, 8), (60.0, SPREAD_SECONDS)])
+def test_nodes_come_back_no_faster_than_they_were_sent_away_and_few_need_not_wait(drain: float, spread: int) -> None:
+    told = []
+    for lot in (0.0, 0.999):
+        doors = admission(lot=lot)
+        doors.start_draining(drain, 100.0)
+        told.append(turned_away(doors, now=100.0 + drain).retry_after)
+    assert told == [RETRY_SECONDS, RETRY_SECONDS + spread]

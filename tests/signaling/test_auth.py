@@ -117,6 +117,13 @@ def test_every_outcome_of_the_store_has_its_error() -> None:
         RegisterOutcome.TOO_MANY_DEVICES: ErrorCode.TOO_MANY,
     }
     refuse_device(DeviceOutcome.STORED)
+    for device_outcome, code in (
+        (DeviceOutcome.TOO_MANY_DEVICES, ErrorCode.TOO_MANY),
+        (DeviceOutcome.NO_ACCOUNT, ErrorCode.UNKNOWN_USER),
+    ):
+        with pytest.raises(Refused) as refused:
+            refuse_device(device_outcome)
+        assert refused.value.code is code
 
 
 def test_an_invite_may_come_with_blanks_around_it() -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from entrenous_signaling.certificates import Certificate, CertificateError
-from lab.certificates import Authority, Pem, self_signed, write
+from lab.certificates import Authority, self_signed, serial_of, serial_shown, write
 
 HOST = "localhost"
 
@@ -48,13 +48,7 @@ def trusting(authority: Authority) -> ssl.SSLContext:
 
 def served(certificate: Certificate, client: ssl.SSLContext, name: str | None = HOST) -> int:
     """The serial number of the certificate that a new connection gets."""
-    raw = handshake(certificate.context, client, name).getpeercert(binary_form=True)
-    assert raw is not None
-    return x509.load_der_x509_certificate(raw).serial_number
-
-
-def serial(pem: Pem) -> int:
-    return x509.load_pem_x509_certificate(pem[0]).serial_number
+    return serial_shown(handshake(certificate.context, client, name))
 
 
 def test_new_connections_get_the_certificate_that_the_files_hold(tmp_path: Path) -> None:
@@ -64,17 +58,17 @@ def test_new_connections_get_the_certificate_that_the_files_hold(tmp_path: Path)
     certificate = Certificate(*write(tmp_path, first))
     client = trusting(authority)
     assert not certificate.has_changed
-    assert served(certificate, client) == serial(first)
+    assert served(certificate, client) == serial_of(first)
     old_end = certificate.expires
     write(tmp_path, second)
     assert certificate.has_changed
-    assert served(certificate, client) == serial(first)
+    assert served(certificate, client) == serial_of(first)
     certificate.reload()
     assert not certificate.has_changed
-    assert served(certificate, client) == serial(second)
+    assert served(certificate, client) == serial_of(second)
     assert certificate.expires == x509.load_pem_x509_certificate(second[0]).not_valid_after_utc.timestamp() > old_end
     client.check_hostname = False
-    assert served(certificate, client, None) == serial(second), "who names no server gets the new one too"
+    assert served(certificate, client, None) == serial_of(second), "who names no server gets the new one too"
 
 
 def test_a_broken_pair_changes_nothing_and_is_tried_again_when_it_changes(tmp_path: Path) -> None:
@@ -88,7 +82,7 @@ def test_a_broken_pair_changes_nothing_and_is_tried_again_when_it_changes(tmp_pa
         with pytest.raises(CertificateError, match="not a matching pair"):
             certificate.reload()
         assert not certificate.has_changed, "it is not tried again each minute"
-        assert served(certificate, trusting(authority)) == serial(first)
+        assert served(certificate, trusting(authority)) == serial_of(first)
     chain.unlink()
     with pytest.raises(CertificateError, match="No such file"):
         certificate.reload()
@@ -96,7 +90,7 @@ def test_a_broken_pair_changes_nothing_and_is_tried_again_when_it_changes(tmp_pa
     key.write_bytes(second[1])
     assert certificate.has_changed
     certificate.reload()
-    assert served(certificate, trusting(authority)) == serial(second)
+    assert served(certificate, trusting(authority)) == serial_of(second)
 
 
 def test_a_session_is_resumed_even_under_the_next_certificate(tmp_path: Path) -> None:

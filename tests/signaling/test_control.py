@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from entrenous_signaling.control import ControlError, NoServerError, ask
-
-
-@contextmanager
-def answering(path: Path, answer: bytes | None) -> Iterator[list[bytes]]:
-    """A socket that takes one line and says `answer`; or that says nothing as long as it is asked."""
-    asked: list[bytes] = []
-    over = threading.Event()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen()
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection, connection.makefile("rb") as reader:
-            asked.append(reader.readline())
-            if answer is None:
-                over.wait()
-            else:
-                connection.sendall(answer)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    yield asked
-    over.set()
-    thread.join()
-    listener.close()
+from world.operator import answering
 
 
 def test_a_command_is_one_line_and_so_is_its_answer(tmp_path: Path) -> None:
     with answering(tmp_path / "control.sock", b'{"sessions": 3}\n') as asked:
         assert ask(tmp_path / "control.sock", {"command": "status"}) == {"sessions": 3}
-    assert [json.loads(line) for line in asked] == [{"command": "status"}]
+    assert asked == [{"command": "status"}]
 
 
 def test_no_server_is_told_apart_from_one_that_refuses(tmp_path: Path) -> None:

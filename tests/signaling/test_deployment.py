@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenous_signaling.admission import SPARE_SOCKETS
 from entrenous_signaling.checks.machine import SPARE_FILES
 from entrenous_signaling.cli.common import CONFIG_VARIABLE, FILE_NAME, STANDARD_FOLDER
 from entrenous_signaling.cli.setup import USER
@@ -58,7 +59,7 @@ def test_the_unit_fits_what_init_writes_and_the_defaults() -> None:
         assert f"\n{line}\n" in UNIT
     assert f"serve --config {config}\n" in UNIT
     values = dict(re.findall(r"^(\w+)=(\d+)$", UNIT, re.MULTILINE))
-    assert int(values["LimitNOFILE"]) >= ServerConfig().max_connections + SPARE_FILES
+    assert int(values["LimitNOFILE"]) >= ServerConfig().max_connections + SPARE_SOCKETS + SPARE_FILES
     assert int(values["TimeoutStopSec"]) > 2 * ServerConfig().drain_seconds
 
 

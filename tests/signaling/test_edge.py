@@ -56,7 +56,7 @@ async def test_while_it_drains_nobody_comes_in_and_the_oldest_leave_first(tmp_pa
         await second.register(BOB)
         world.edge.start_draining(7.0)
         assert world.edge.is_draining
-        assert await turned_away(world) == (503, 7 + RETRY)
+        assert await turned_away(world) == (503, 7 + RETRY_SECONDS + (7 + 1) // 2)
         assert world.meters.upgrades_refused[UpgradeRefusal.DRAINING] == 1
         world.edge.send_away(1)
         assert world.edge.connections == world.hub.connections == 1

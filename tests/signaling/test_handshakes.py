@@ -27,7 +27,7 @@ class Echo(asyncio.Protocol):
 
 def speak(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLSession | None:
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="localhost", session=session) as wire,
     ):
         wire.sendall(b"hello")

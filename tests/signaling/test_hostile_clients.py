@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from entrenous_wire.messages import Accepted, Ack, Deliver, Delivered, Kind
-from world.hostile import MISCHIEF
+from world.hostile import MISCHIEF, attacked
 from world.serverproc import running_server
 from world.wirenode import WAIT_SECONDS, Account, Wire, connected
 
 HONEST, HOSTILE, MESSAGES = 100, 20, 20
-TESTS = Path(__file__).parent.parent
 SETTINGS = """
 trusted_proxies = ["127.0.0.1"]  # from where the honest come, whom nothing tells apart; the hostile have addresses
 [limits]
 limit_loopback = true
 """
-
-
-@asynccontextmanager
-async def attacked(port: str) -> AsyncIterator[dict[str, int]]:
-    """A process that attacks that port; afterwards what it has tried."""
-    process = await asyncio.create_subprocess_exec(
-        *("nice", sys.executable, "-m", "world.hostile", port, f"--clients={HOSTILE}"),
-        stdout=asyncio.subprocess.PIPE,
-        cwd=TESTS,
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-    )
-    tried: dict[str, int] = {}
-    try:
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"attacking\n"
-        yield tried
-    finally:
-        process.terminate()
-        said, _ = await process.communicate()
-    tried.update(json.loads(said))
 
 
 async def talk(wire: Wire, me: Account, other: Account) -> int:
@@ -62,18 +37,16 @@ async def talk(wire: Wire, me: Account, other: Account) -> int:
 
 
 async def test_the_honest_lose_nothing_and_are_refused_nothing(tmp_path: Path) -> None:
-    config = tmp_path / "server.toml"
-    config.write_text(SETTINGS)
-    async with running_server(tmp_path, config=config, admin_listen="127.0.0.1:0") as server:
+    async with running_server(tmp_path, settings=SETTINGS, admin_listen="127.0.0.1:0") as server:
         honest = [Account(f"u{number}", server.name) for number in range(HONEST)]
         for account in honest:
             async with connected(server.url) as wire:
                 await wire.register(account)
-        async with attacked(server.listening.rpartition(":")[2]) as tried, AsyncExitStack() as stack:
+        async with attacked(int(server.listening.rpartition(":")[2]), HOSTILE) as tried, AsyncExitStack() as stack:
             wires = [await stack.enter_async_context(connected(server.url)) for _ in honest]
             for account, wire in zip(honest, wires, strict=True):
                 await wire.login(account)
-            async with asyncio.timeout(3 * WAIT_SECONDS):
+            async with asyncio.timeout(WAIT_SECONDS):
                 arrived = await asyncio.gather(
                     *(talk(wires[number], honest[number], honest[number ^ 1]) for number in range(HONEST))
                 )

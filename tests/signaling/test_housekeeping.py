@@ -11,8 +11,7 @@ from entrenous_signaling.retention import Retention
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import WEEK_SECONDS, Expire, MarkActive
 from entrenous_wire.messages import Accepted
-
-from ..world.hubworld import ALICE, BOB, SERVER, HubWorld, stored, two
+from world.hubworld import ALICE, BOB, SERVER, HubWorld, stored, two
 
 DAY = 86_400.0
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from entrenous_signaling import logs
 from entrenous_signaling.logs import (
+    LINES_A_MINUTE,
     LOGGED,
     Event,
     Field,
+    LineBound,
     LogEvent,
     LogForm,
     Source,
@@ -113,6 +116,28 @@ def test_as_json_a_line_is_an_object_of_the_same(caplog: pytest.LogCaptureFixtur
     assert second == {"level": "error", "event": "foreign", "source": "aiohttp"}
 
 
+def test_every_module_of_the_server_can_be_named_where_a_mistake_is() -> None:
+    package = Path(logs.__file__).parent
+    modules = {
+        path.stem for folder in (package, package / "store", package / "cluster") for path in folder.glob("*.py")
+    }
+    assert {name for name in modules if not name.startswith("__")} <= {source.value for source in Source}
+
+
+def test_what_strangers_cause_over_and_over_is_written_so_often_a_minute() -> None:
+    def passed(event: LogEvent, second: float, times: int) -> int:
+        records = [logging.makeLogRecord({"msg": event, "created": second}) for _ in range(times)]
+        return sum(bound.filter(record) for record in records)
+
+    bound = LineBound()
+    foreign = [LogEvent(Event.FOREIGN, {Field.SOURCE: source}) for source in (Source.AIOHTTP, Source.ASYNCIO)]
+    assert passed(foreign[0], 60.0, 2 * LINES_A_MINUTE) == LINES_A_MINUTE
+    assert passed(foreign[0], 119.9, 1) == 0
+    assert passed(foreign[1], 119.9, 1) == 1
+    assert passed(LogEvent(Event.STORE_FAILING, {}), 119.9, 1) == 1
+    assert passed(foreign[0], 120.0, 2 * LINES_A_MINUTE) == LINES_A_MINUTE
+
+
 def test_configured_logging_reduces_everything(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,7 +148,10 @@ def test_configured_logging_reduces_everything(
     logs.configure()
     logging.getLogger("aiohttp.access").warning(SECRET)
     log(Event.STOPPED)
+    for _ in range(3 * LINES_A_MINUTE):
+        log(Event.FULL)
     err = capsys.readouterr().err
     assert "foreign source=aiohttp" in err
     assert "info stopped" in err
+    assert err.count("warning full") <= 2 * LINES_A_MINUTE, "a minute may end here, not two"
     assert "alice" not in err

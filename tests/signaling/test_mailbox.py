@@ -127,3 +127,21 @@ def test_a_session_that_was_somewhere_else_gets_what_waits_under_other_numbers()
     assert transmitted(mailbox) == [41, 42]
     assert [done.message.id[-1] for done in mailbox.acknowledge(41)] == [1]
     assert not mailbox.is_settled_by(40)
+
+
+def test_what_was_told_is_forgotten_when_the_mailbox_ages_for_the_second_time() -> None:
+    mailbox = Mailbox(BOB, "bob@calls.example.org", BOUNDS)
+    mailbox.remember(b"told", Sent(Delivery.DELIVERED, Durability.STORED, b"call", ALICE, told=True))
+    mailbox.remember(b"under way", Sent(Delivery.QUEUED, Durability.STORED, b"call", ALICE))
+    mailbox.held_back = {ALICE: (b"refused", 15.0)}
+    mailbox.age(10.0)
+    assert list(mailbox.sent) == [b"told", b"under way"]
+    assert list(mailbox.held_back) == [ALICE]
+    mailbox.age(20.0)
+    assert list(mailbox.sent) == [b"under way"]
+    assert (mailbox.held_back, mailbox.ageing) == ({}, True)
+    mailbox.sent[b"under way"].told = True
+    mailbox.age(30.0)
+    assert mailbox.ageing
+    mailbox.age(40.0)
+    assert (list(mailbox.sent), mailbox.ageing) == ([], False)

@@ -23,6 +23,7 @@ READINGS = Readings(
     accounts=3,
     devices=4,
     stored_messages=5,
+    degraded=True,
     draining=True,
     certificate_expires=1_800_000_000,
     began=1_700_000_000.0,
@@ -121,7 +122,7 @@ def test_what_happened_is_counted() -> None:
         'entrenous_store_seconds_count{access="write"} 1.0',
         'entrenous_store_seconds_count{access="read"} 0.0',
         "entrenous_loop_lag_seconds_sum 0.3",
-        "entrenous_degraded 0.0",
+        "entrenous_degraded 1.0",
         "process_start_time_seconds 1.7e+09",
     ):
         assert line in page, line

@@ -16,7 +16,7 @@ from entrenous_signaling.notify import Notifier, ServiceState
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(20)
+        listener.settimeout(60)
         yield listener
 
 
@@ -30,7 +30,7 @@ def test_states_are_datagrams(manager: socket.socket) -> None:
 def test_a_name_without_a_file_begins_with_an_at() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0entrenous-notify-{os.getpid()}")
-        listener.settimeout(20)
+        listener.settimeout(60)
         Notifier({"NOTIFY_SOCKET": f"@entrenous-notify-{os.getpid()}"}).tell(ServiceState.READY)
         assert listener.recv(100) == b"READY=1"
 

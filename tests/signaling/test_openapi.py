@@ -47,13 +47,13 @@ def asked(operation: Any, url: str, excluded: list[Any]) -> None:
     @QUICK
     @given(case=operation.as_strategy())
     def answers(case: Any) -> None:
-        case.call_and_validate(base_url=url, timeout=20, excluded_checks=excluded)
+        case.call_and_validate(base_url=url, timeout=60, excluded_checks=excluded)
 
     answers()
 
 
 def ask(listening: str, method: str, path: str) -> tuple[int, bytes, str | None]:
-    connection = http.client.HTTPConnection(listening, timeout=20)
+    connection = http.client.HTTPConnection(listening, timeout=60)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

@@ -1,4 +1,4 @@
-"""Secrets in private files."""
+"""Files that only their owner may read, and the secrets in them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from entrenous_signaling.private_files import (
     read_cluster_secret,
     read_message_secret,
     read_private,
+    read_private_lines,
+    staged,
+    write,
 )
 
 
@@ -31,8 +34,6 @@ def test_the_secret_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) 
     assert [stat.S_IMODE(place.stat().st_mode) for place in (path, path.parent)] == [0o600, 0o700]
     with pytest.raises(ValueError, match="is there already"):
         make_secret(path)
-    make_secret(path, replace=True)
-    assert read_message_secret(path) != made
     assert read_cluster_secret(path) == read_message_secret(path)
 
 
@@ -64,3 +65,36 @@ def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     private(tmp_path / "file", "x")
     with pytest.raises(ValueError, match="cannot be made"):
         ensure_message_secret(tmp_path / "file" / "folder" / "secret")
+
+
+def test_a_file_is_private_and_not_overwritten_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "turnserver.conf"
+    write(path, "one\n", replace=False)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(ValueError, match="--force"):
+        write(path, "two\n", replace=False)
+    assert path.read_text() == "one\n"
+    path.chmod(0o644)
+    write(path, "two\n", replace=True)
+    assert path.read_text() == "two\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ValueError, match="cannot be written: No such file"):
+        write(tmp_path / "nowhere" / "file", "", replace=False)
+
+
+def test_a_file_that_is_not_filled_to_its_end_leaves_what_was_there(tmp_path: Path) -> None:
+    path = private(tmp_path / "file", "old", 0o640)
+    with pytest.raises(RuntimeError), staged(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    with staged(path, like=path.stat()) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+        temporary.write_text("new")
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o640)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_lines_are_read_without_blanks(tmp_path: Path) -> None:
+    assert read_private_lines(private(tmp_path / "secrets", " one \n\n two\n")) == ["one", "two"]

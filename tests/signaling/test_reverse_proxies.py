@@ -18,6 +18,7 @@ from aiohttp import web
 from entrenous_signaling.proxies import TrustedProxies
 from entrenous_wire.limits import HEARTBEAT_SECONDS
 from lab.certificates import Authority, write
+from lab.ports import free_port
 from world.serverproc import running_server
 from world.wirenode import Account, connected
 
@@ -27,11 +28,6 @@ PROXIES = [
     pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"))
     for name in ("nginx", "caddy")
 ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def replaced(text: str, changes: dict[str, str]) -> str:

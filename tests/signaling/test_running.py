@@ -9,31 +9,23 @@ import socket
 import ssl
 import stat
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
 
 from entrenous_signaling.control import ControlError, NoServerError, ask
 from entrenous_signaling.logs import LOGGED
-from lab.certificates import Authority, Pem, write
+from lab.calls import until
+from lab.certificates import Authority, serial_of, serial_shown, write
 from world.serverproc import ServerProcess, running_server
 from world.wirenode import Account, connected
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 async def asked(server: ServerProcess, command: str, **fields: str) -> dict[str, Any]:
     return await asyncio.to_thread(ask, server.data / "control.sock", {"command": command, **fields})
-
-
-async def until(happened: Callable[[], bool]) -> None:
-    """Wait for what a server process does to files, of which nothing tells this one."""
-    async with asyncio.timeout(PATIENCE):
-        while not happened():  # noqa: ASYNC110  # see above
-            await asyncio.sleep(0.02)
 
 
 async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
@@ -72,10 +64,6 @@ async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
             await asked(server, "status")
 
 
-def serial_of(pem: Pem) -> int:
-    return x509.load_pem_x509_certificate(pem[0]).serial_number
-
-
 def served(server: ServerProcess, context: ssl.SSLContext) -> int:
     """The serial number of the certificate that a new connection gets."""
     host, port = server.listening.rsplit(":", 1)
@@ -83,9 +71,7 @@ def served(server: ServerProcess, context: ssl.SSLContext) -> int:
         socket.create_connection((host, int(port)), timeout=PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as wire,
     ):
-        raw = wire.getpeercert(binary_form=True)
-    assert raw is not None
-    return x509.load_der_x509_certificate(raw).serial_number
+        return serial_shown(wire)
 
 
 async def test_a_renewed_certificate_is_used_on_a_signal_and_on_a_command(tmp_path: Path) -> None:
@@ -132,9 +118,8 @@ async def test_the_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.M
 
 
 async def test_as_json_each_line_of_the_log_is_an_event_of_the_list(tmp_path: Path) -> None:
-    config = tmp_path / "server.toml"
-    config.write_text('log = "json"\nmax_connections = 1\n')
-    async with running_server(tmp_path, config=config) as server:
+    settings = 'log = "json"\nmax_connections = 1\n'
+    async with running_server(tmp_path, settings=settings) as server:
         async with connected(server.url):
             with pytest.raises(Exception, match="503"):
                 async with connected(server.url):

@@ -39,7 +39,7 @@ class Storm:
         self.drain = drain
         self._lots = random.Random(7)
         self._before, self._after = self._admission(), self._admission()
-        self._before.start_draining(back)
+        self._before.start_draining(back, 0.0)
         credentials = Credentials(SERVER, "anna@x.example", "a" * 16, b"certificate", lambda _: bytes(64), None)
         self.nodes = [Session(credentials, draw=random.Random(number).random) for number in range(NODES)]
         self.let_in: Counter[int] = Counter()

@@ -7,11 +7,7 @@ import base64
 import hashlib
 import hmac
 import os
-import shutil
-import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aioice.stun
@@ -19,6 +15,7 @@ import aioice.turn
 import pytest
 
 from entrenous_signaling.turn import TTL_SECONDS, Relay, RelayCredentials, mint
+from lab.relay import HAS_COTURN, running_relay
 
 RELAY = Relay(("turn:127.0.0.1:3478",), b"the relay's secret")
 
@@ -37,41 +34,6 @@ def test_credentials_of_two_requests_have_nothing_in_common_and_are_not_shown() 
     assert "secret" not in repr(RELAY)
 
 
-@asynccontextmanager
-async def coturn(folder: Path) -> AsyncIterator[int]:
-    program = shutil.which("turnserver")
-    if program is None:
-        pytest.skip("coturn's turnserver is not installed")
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        program,
-        *("-n", "--use-auth-secret", f"--static-auth-secret={RELAY.secret.decode()}", "--realm=example.org"),
-        *("--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--allow-loopback-peers"),
-        *("--no-cli", "--no-tls", "--no-dtls", f"--pidfile={folder / 'pid'}", f"--db={folder / 'db'}"),
-        *("--log-file=stdout", "--simple-log"),
-        cwd=folder,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(20):
-            while True:  # it says nothing that can be waited for: ask until its TCP listener answers
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except ConnectionError:
-                    assert process.returncode is None, "turnserver has ended"
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    break
-        yield port
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 async def allocate(port: int, credentials: RelayCredentials) -> None:
     transport, _ = await aioice.turn.create_turn_endpoint(
         asyncio.DatagramProtocol,
@@ -83,16 +45,17 @@ async def allocate(port: int, credentials: RelayCredentials) -> None:
     transport.close()
 
 
+@pytest.mark.skipif(not HAS_COTURN, reason="coturn's turnserver is not installed")
 async def test_coturn_takes_fresh_credentials_and_refuses_expired_and_altered_ones(tmp_path: Path) -> None:
     now = time.time()
     fresh = mint(RELAY, now, os.urandom)
     longer = RelayCredentials(f"{int(now) + 9 * TTL_SECONDS}:{fresh.username.partition(':')[2]}", fresh.password)
-    async with coturn(tmp_path) as port:
-        await allocate(port, fresh)
+    with running_relay(tmp_path, "--use-auth-secret", f"--static-auth-secret={RELAY.secret.decode()}") as coturn:
+        await allocate(coturn.port, fresh)
         for refused in (
             mint(RELAY, now - TTL_SECONDS - 60, os.urandom),
             mint(Relay(RELAY.urls, b"another secret"), now, os.urandom),
             longer,
         ):
             with pytest.raises(aioice.stun.TransactionFailed):
-                await allocate(port, refused)
+                await allocate(coturn.port, refused)

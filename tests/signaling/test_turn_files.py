@@ -1,32 +1,15 @@
-"""Configurations of the relay in files: private, never overwritten unasked, compared without showing secrets."""
+"""Configurations of the relay in files, compared with the settings without showing secrets."""
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.turn_files import FileDiffersError, compare, write
+from entrenous_signaling.turn_files import FileDiffersError, compare
 
 
-def test_a_file_is_private_and_not_overwritten_unasked(tmp_path: Path) -> None:
-    path = tmp_path / "turnserver.conf"
-    write(path, "one\n", replace=False)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with pytest.raises(ValueError, match="--force"):
-        write(path, "two\n", replace=False)
-    assert path.read_text() == "one\n"
-    path.chmod(0o644)
-    write(path, "two\n", replace=True)
-    assert path.read_text() == "two\n"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_place_that_is_none_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot be written: No such file"):
-        write(tmp_path / "nowhere" / "file", "", replace=False)
+def test_what_is_no_configuration_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         compare(tmp_path / "file", "")
     (tmp_path / "file").write_bytes(b"\xff")

@@ -63,7 +63,7 @@ def test_a_third_secret_and_steps_out_of_order_are_refused(tmp_path: Path) -> No
         (b"=" + b"x" * 30, "secret 1"),
         (b"a-secret-that-is-long-enough\n" * 2, "two different"),
         (b"a-secret-that-is-long-enough\nb-secret-that-is-long-enough\nc-secret-that-is-long-enough", "one or"),
-        ("ä-secret-that-is-long-enough".encode(), "something else"),
+        ("ä-secret-that-is-long-enough".encode(), "secret 1"),
     ],
 )
 def test_what_is_no_secret_is_refused_without_showing_it(content: bytes, words: str, tmp_path: Path) -> None:
@@ -84,5 +84,5 @@ def test_a_file_that_cannot_be_used_is_said(tmp_path: Path) -> None:
         add_secret(tmp_path / "nowhere" / "secret")
     add_secret(path)
     path.chmod(0o604)
-    with pytest.raises(ValueError, match="Everybody may read"):
+    with pytest.raises(ValueError, match="Everybody may use"):
         read_secrets(path)

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -20,21 +19,13 @@ from lab.certificates import self_signed, write
 from world.serverproc import ServerProcess, running_server
 from world.wirenode import WAIT_SECONDS, Account, Wire, connected
 
-LOGIN_SECONDS = 0.5
+LOGIN_SECONDS = 2.0
 DEEP = (
     "[" * 60_000,
     '{"a":' * 12_000,
     '{"type":"ack","seq":' + "[" * 40_000,
     '{"type":"live","calls":' + "[[" * 20_000,
 )
-
-
-@asynccontextmanager
-async def server_with(folder: Path, settings: str, **options: object) -> AsyncIterator[ServerProcess]:
-    config = folder / "server.toml"
-    config.write_text(settings)
-    async with running_server(folder, config=config, **options) as server:
-        yield server
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -77,37 +68,46 @@ async def trickle(writer: asyncio.StreamWriter, text: bytes) -> None:
     """One byte after the other, never to an end; returns when the connection is gone."""
     while not writer.is_closing():
         writer.write(text)
-        await asyncio.sleep(LOGIN_SECONDS / 20)
+        await asyncio.sleep(LOGIN_SECONDS / 20)  # as slow as the client is
 
 
 # --- slow ones ---
 
 
 async def test_whoever_never_finishes_asking_is_cut_however_busily(tmp_path: Path) -> None:
-    async with server_with(tmp_path, f"login_seconds = {LOGIN_SECONDS}\n") as server:
+    async with running_server(tmp_path, settings=f"login_seconds = {LOGIN_SECONDS}\n") as server:
         host, port = server.listening.rsplit(":", 1)
         begun = b"GET /v1/signal HTTP/1.1\r\nHost: x\r\nX-Slow: "
+
+        async def ask_without_end(first: bytes, group: asyncio.TaskGroup) -> None:
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(first)
+            slow = group.create_task(trickle(writer, b"a" if first == begun else b""))
+            await ended(reader)
+            slow.cancel()
+            writer.close()
+
         async with asyncio.TaskGroup() as group:
             for first in (b"", b"GET /v1", begun, b"\r\n"):
-                reader, writer = await asyncio.open_connection(host, int(port))
-                writer.write(first)
-                slow = group.create_task(trickle(writer, b"a" if first == begun else b""))
-                assert await ended(reader) is not None
-                slow.cancel()
-                writer.close()
+                group.create_task(ask_without_end(first, group))
         await is_served(server)
 
 
 async def test_a_tls_handshake_that_never_ends_is_cut(tmp_path: Path) -> None:
     cert, key = write(tmp_path, self_signed("localhost"))
     settings = f"login_seconds = {LOGIN_SECONDS}\n"
-    async with server_with(tmp_path, settings, tls_cert=cert, tls_key=key, name="localhost") as server:
+    async with running_server(tmp_path, settings=settings, tls_cert=cert, tls_key=key, name="localhost") as server:
         host, port = server.listening.rsplit(":", 1)
-        for said in (b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", bytes(100)):
+
+        async def shake_without_end(said: bytes) -> None:
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(said)
             await ended(reader)
             writer.close()
+
+        await asyncio.gather(
+            *map(shake_without_end, (b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n", bytes(100)))
+        )
         await is_served(server, ssl.create_default_context(cafile=cert), f"wss://localhost:{port}{SIGNAL_PATH}")
 
 
@@ -170,7 +170,7 @@ address_login_failures = {{ per_second = 0.01, burst = 2.0 }}
 
 
 async def test_one_address_has_its_share_and_no_more(tmp_path: Path) -> None:
-    async with server_with(tmp_path, LIMITED.format(proxies="")) as server:
+    async with running_server(tmp_path, settings=LIMITED.format(proxies="")) as server:
         async with AsyncExitStack() as stack:
             wires = [await stack.enter_async_context(connected(server.url)) for _ in range(3)]
             status, retry = await refused_upgrade(server.url)
@@ -199,7 +199,10 @@ async def test_one_address_has_its_share_and_no_more(tmp_path: Path) -> None:
 
 async def test_behind_a_trusted_proxy_each_client_has_its_own_share(tmp_path: Path) -> None:
     settings = LIMITED.format(proxies='trusted_proxies = ["127.0.0.1"]')
-    async with server_with(tmp_path, settings, admin_listen="127.0.0.1:0") as server, AsyncExitStack() as stack:
+    async with (
+        running_server(tmp_path, settings=settings, admin_listen="127.0.0.1:0") as server,
+        AsyncExitStack() as stack,
+    ):
         http = await stack.enter_async_context(aiohttp.ClientSession())
         there = []
 
@@ -221,7 +224,11 @@ async def test_behind_a_trusted_proxy_each_client_has_its_own_share(tmp_path: Pa
 
 async def test_a_crowd_is_told_to_come_again(tmp_path: Path) -> None:
     settings = "[limits]\nconnecting_rate = { per_second = 0.01, burst = 2.0 }\n"
-    async with server_with(tmp_path, settings) as server, connected(server.url), connected(server.url) as second:
+    async with (
+        running_server(tmp_path, settings=settings) as server,
+        connected(server.url),
+        connected(server.url) as second,
+    ):
         status, retry = await refused_upgrade(server.url)
         assert status == 503
         assert retry > 1

@@ -15,9 +15,12 @@ import asyncio
 import contextlib
 import itertools
 import json
+import os
 import signal
+import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 from msgspec import structs
@@ -35,6 +38,7 @@ _HELD: Final = 50
 """Connections that one of those holds that hold some."""
 
 _PATIENCE: Final = 3.0
+_BEGUN: Final = b"attacking\n"
 
 
 class Gone(Exception):  # noqa: N818 - names the event
@@ -133,7 +137,7 @@ class Attacker:
                 writer.write(said)
                 writers.append(writer)
             for _ in range(10):
-                await asyncio.sleep(_PATIENCE / 10)
+                await asyncio.sleep(_PATIENCE / 10)  # as slow as they are
                 for writer in writers:
                     writer.write(said[-1:])
 
@@ -236,6 +240,35 @@ async def attack(port: int, clients: int, tried: Counter[str]) -> None:
             group.create_task(one(number))
 
 
+@contextlib.asynccontextmanager
+async def attacked(port: int, clients: int) -> AsyncIterator[dict[str, int]]:
+    """Hostile clients at work in a process of their own, which leaves the others their time.
+
+    Args:
+        port: of the server.
+        clients: how many.
+
+    Yields:
+        What they have tried, by kind: empty until they are stopped at the end.
+    """
+    folder = Path(__file__).parent.parent
+    process = await asyncio.create_subprocess_exec(
+        *("nice", sys.executable, "-m", "world.hostile", str(port), f"--clients={clients}"),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+    )
+    tried: dict[str, int] = {}
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == _BEGUN
+        yield tried
+    finally:
+        process.terminate()
+        said, _ = await process.communicate()
+    tried.update(json.loads(said))
+
+
 def main() -> None:
     """Attack for a while."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -248,7 +281,7 @@ def main() -> None:
     async def run() -> None:
         task = asyncio.ensure_future(attack(options.port, options.clients, tried))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        print("attacking", flush=True)
+        print(_BEGUN.decode(), end="", flush=True)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait_for(task, options.seconds)
 

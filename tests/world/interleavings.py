@@ -172,13 +172,11 @@ class _Numbers(Generic[T]):
         return number
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """Numbers of seats, of the messages from each seat to each, and how often each action is left."""
-
-    seats: tuple[int, ...]
-    channels: tuple[tuple[int, ...], ...]
-    budget: tuple[int, ...]
+Numbers = tuple[int, ...]
+Channels = tuple[Numbers, ...]
+State = tuple[Numbers, Channels, Numbers]
+"""Numbers of seats, of the messages from each seat to each, and how often each action is left. Millions of them are
+made, so they are plain tuples: those are compared fastest, and the garbage collector lets them alone."""
 
 
 @dataclass
@@ -217,21 +215,24 @@ class Exploration:
     ) -> None:
         self._devices = devices
         self._index = {device: number for number, device in enumerate(devices)}
-        self._actions = list(actions)
         self._times = tuple(actions.values())
+        self._actions: list[Action] = [*actions, *map(Pass, last_resort)]
+        """First those of the budgets, then the last resort."""
         self._early_leg = early_leg
         self._routine = routine
-        self._last_resort = last_resort
         self._make_desk = make_desk
         self._start = seats or [Seat(make_desk(device)) for device in devices]
         self._seats: _Numbers[Seat] = _Numbers()
         self._facts: _Numbers[Fact] = _Numbers()
         self._steps: dict[tuple[int, int], tuple[int, tuple[tuple[int, int], ...]]] = {}
+        self._work: dict[tuple[Numbers, bool], tuple[tuple[int, int], ...]] = {}
+        self._chances: dict[tuple[int, int], int | None] = {}
+        self._verdicts: dict[Numbers, tuple[tuple[str, ...], str | None]] = {}
 
     def run(self, limit: int = 3_000_000) -> Result:
         """Explore everything; stops at `limit` states, and says so."""
         size = len(self._devices)
-        start = State(tuple(self._seats.of(seat) for seat in self._start), ((),) * (size * size), self._times)
+        start: State = (tuple(map(self._seats.of, self._start)), ((),) * (size * size), self._times)
         came_from: dict[State, tuple[State, tuple[int, int]] | None] = {start: None}
         todo = deque([start])
         result = Result()
@@ -250,9 +251,8 @@ class Exploration:
                         came_from[after] = (state, (seat, fact))
                         todo.append(after)
             if not busy:
-                seats = [self._seats.values[number] for number in state.seats]
-                result.outcomes[tuple(_describe(seat) for seat in seats)] += 1
-                why = self._fault(seats)
+                outcome, why = self._verdict(state[0])
+                result.outcomes[outcome] += 1
                 if why is not None:
                     result.violations.append("\n".join([why, *self._trace(came_from, state)]))
             if len(came_from) > limit:
@@ -265,29 +265,40 @@ class Exploration:
 
     def _next(self, state: State) -> Iterator[tuple[bool, int, int, State]]:
         """Every next state: whether the step is bound to happen, the seat, the fact, the state."""
+        seats, channels, budget = state
         size = len(self._devices)
-        for channel, mail in enumerate(state.channels):
+        in_flight = False
+        for channel, mail in enumerate(channels):
             if mail:
-                channels = (*state.channels[:channel], mail[1:], *state.channels[channel + 1 :])
-                yield True, *self._step(state, channel % size, mail[0], channels, state.budget)
-        in_flight = any(state.channels)
-        seats = [self._seats.values[number] for number in state.seats]
-        for number, seat in enumerate(seats):
-            for fact in self._local_work(seat, seats, in_flight):
-                yield True, *self._step(state, number, self._facts.of(fact), state.channels, state.budget)
-        for place, action in enumerate(self._actions):
-            if state.budget[place]:
-                budget = (*state.budget[:place], state.budget[place] - 1, *state.budget[place + 1 :])
-                yield from self._act(action, state, seats, budget)
+                in_flight = True
+                yield True, *self._step(seats, channel % size, mail[0], _with(channels, channel, mail[1:]), budget)
+        for number, fact in self._local_work(seats, in_flight):
+            yield True, *self._step(seats, number, fact, channels, budget)
+        for place, left in enumerate(budget):
+            if left:
+                yield from self._act(place, state, _with(budget, place, left - 1))
 
     def _resort(self, state: State) -> Iterator[tuple[int, int, State]]:
-        for number, seat_number in enumerate(state.seats):
-            for name in self._last_resort:
-                fact = _acts(Pass(name), self._seats.values[seat_number])
+        seats, channels, budget = state
+        for number, seat in enumerate(seats):
+            for place in range(len(budget), len(self._actions)):
+                fact = self._chance(place, seat)
                 if fact is not None:
-                    yield self._step(state, number, self._facts.of(fact), state.channels, state.budget)
+                    yield self._step(seats, number, fact, channels, budget)
 
-    def _local_work(self, seat: Seat, seats: list[Seat], in_flight: bool) -> Iterator[Fact]:
+    def _local_work(self, seats: Numbers, in_flight: bool) -> tuple[tuple[int, int], ...]:
+        """What each seat has to do by itself: numbers of seats and facts."""
+        found = self._work.get((seats, in_flight))
+        if found is None:
+            there = [self._seats.values[number] for number in seats]
+            found = self._work[seats, in_flight] = tuple(
+                (number, self._facts.of(fact))
+                for number, seat in enumerate(there)
+                for fact in self._work_of(seat, there, in_flight)
+            )
+        return found
+
+    def _work_of(self, seat: Seat, seats: list[Seat], in_flight: bool) -> Iterator[Fact]:
         call = seat.desk.live
         if call is None:
             return
@@ -310,40 +321,47 @@ class Exploration:
             if name is not CallDeadline.ATTEMPT and call.deadlines.at(name) is not None:
                 yield DeadlinePassed(call.id, name)
 
-    def _act(
-        self, action: Action, state: State, seats: list[Seat], budget: tuple[int, ...]
-    ) -> Iterator[tuple[bool, int, int, State]]:
+    def _act(self, place: int, state: State, budget: Numbers) -> Iterator[tuple[bool, int, int, State]]:
+        action = self._actions[place]
         if isinstance(action, Unreachable | Repeat):
             yield from self._disturb_rings(action, state, budget)
             return
+        seats, channels, _ = state
         for number, seat in enumerate(seats):
-            fact = _acts(action, seat)
+            fact = self._chance(place, seat)
             if fact is not None:
-                yield False, *self._step(state, number, self._facts.of(fact), state.channels, budget)
+                yield False, *self._step(seats, number, fact, channels, budget)
+
+    def _chance(self, place: int, seat: int) -> int | None:
+        """The number of what an action does at a seat, if it can happen there."""
+        key = (place, seat)
+        if key not in self._chances:
+            fact = _acts(self._actions[place], self._seats.values[seat])
+            self._chances[key] = None if fact is None else self._facts.of(fact)
+        return self._chances[key]
 
     def _disturb_rings(
-        self, action: Unreachable | Repeat, state: State, budget: tuple[int, ...]
+        self, action: Unreachable | Repeat, state: State, budget: Numbers
     ) -> Iterator[tuple[bool, int, int, State]]:
+        seats, channels, _ = state
         size = len(self._devices)
-        for channel, mail in enumerate(state.channels):
+        for channel, mail in enumerate(channels):
             ring = self._facts.values[mail[0]] if mail else None
             if not isinstance(ring, Rang):
                 continue
-
-            def with_mail(mail: tuple[int, ...], channel: int = channel) -> tuple[tuple[int, ...], ...]:
-                return (*state.channels[:channel], mail, *state.channels[channel + 1 :])
-
             if isinstance(action, Repeat):
-                yield False, *self._step(state, channel % size, mail[0], with_mail((*mail[1:], mail[0])), budget)
+                again = _with(channels, channel, (*mail[1:], mail[0]))
+                yield False, *self._step(seats, channel % size, mail[0], again, budget)
             else:
                 offline = self._facts.of(DeviceOffline(ring.call, self._devices[channel % size]))
-                yield False, *self._step(state, channel // size, offline, with_mail(mail[1:]), budget)
-                yield False, *self._step(state, channel // size, offline, state.channels, budget)
+                lost = _with(channels, channel, mail[1:])
+                yield False, *self._step(seats, channel // size, offline, lost, budget)
+                yield False, *self._step(seats, channel // size, offline, channels, budget)
 
     def _step(
-        self, state: State, number: int, fact: int, channels: tuple[tuple[int, ...], ...], budget: tuple[int, ...]
+        self, seats: Numbers, number: int, fact: int, channels: Channels, budget: Numbers
     ) -> tuple[int, int, State]:
-        key = (state.seats[number], fact)
+        key = (seats[number], fact)
         found = self._steps.get(key)
         if found is None:
             after, mail = self._apply(self._seats.values[key[0]], self._facts.values[fact])
@@ -356,8 +374,7 @@ class Exploration:
             for to, said in mail_numbers:
                 grown[base + to] = (*grown[base + to], said)
             channels = tuple(grown)
-        seats = (*state.seats[:number], seat, *state.seats[number + 1 :])
-        return number, fact, State(seats, channels, budget)
+        return number, fact, (_with(seats, number, seat), channels, budget)
 
     def _apply(self, seat: Seat, fact: Fact) -> tuple[Seat, list[Mail]]:
         """One step of one device, at time 0: the order in which deadlines pass is explored, not their length."""
@@ -416,6 +433,14 @@ class Exploration:
 
     # --- what must hold ---
 
+    def _verdict(self, numbers: Numbers) -> tuple[tuple[str, ...], str | None]:
+        """What a quiet state is, in words, and what is wrong with it."""
+        found = self._verdicts.get(numbers)
+        if found is None:
+            seats = [self._seats.values[number] for number in numbers]
+            found = self._verdicts[numbers] = (tuple(map(_describe, seats)), self._fault(seats))
+        return found
+
     def _fault(self, seats: list[Seat]) -> str | None:
         for seat in seats:
             why = self._half_open(seat, seats) or self._leaks(seat, seats)
@@ -468,6 +493,11 @@ class Exploration:
             device = self._devices[seat]
             steps.append(f"  {device.address}/{device.id} <- {self._facts.values[fact]}")
         return steps[::-1]
+
+
+def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
+    """The same with another value in one place."""
+    return (*values[:place], value, *values[place + 1 :])
 
 
 def _knows(desk: Desk, fact: Fact) -> bool:

@@ -24,9 +24,15 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 
 @contextmanager
-def answering(path: Path, answer: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-    """A control socket that answers one command; yields what was asked."""
+def answering(path: Path, answer: dict[str, Any] | bytes | None) -> Iterator[list[dict[str, Any]]]:
+    """A control socket that takes one command; yields what was asked.
+
+    Args:
+        path: of the socket, where nothing is yet.
+        answer: an object, or bytes that need not be one; None to say nothing as long as it is asked.
+    """
     asked: list[dict[str, Any]] = []
+    over = threading.Event()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen()
@@ -35,9 +41,13 @@ def answering(path: Path, answer: dict[str, Any]) -> Iterator[list[dict[str, Any
             connection, _ = listener.accept()
             with connection, connection.makefile("rb") as reader:
                 asked.append(json.loads(reader.readline()))
-                connection.sendall(json.dumps(answer).encode() + b"\n")
+                if answer is None:
+                    over.wait()
+                else:
+                    connection.sendall(answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\n")
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield asked
-        thread.join(10.0)
+        over.set()
+        thread.join(60.0)

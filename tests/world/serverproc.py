@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 @dataclass
@@ -100,13 +100,17 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def running_server(folder: Path, **options: object) -> AsyncIterator[ServerProcess]:
+async def running_server(folder: Path, *, settings: str = "", **options: object) -> AsyncIterator[ServerProcess]:
     """Start a server in `folder` and end it afterwards.
 
     Args:
         folder: an empty directory, such as pytest's `tmp_path`.
+        settings: the text of its configuration file; it has none unless given.
         options: those of `entrenous-signaling serve`, with underscores.
     """
+    if settings:
+        options["config"] = folder / "server.toml"
+        (folder / "server.toml").write_text(settings)
     server = ServerProcess(folder, options)
     try:
         await server.start()

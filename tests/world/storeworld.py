@@ -11,7 +11,7 @@ from entrenous_signaling.store.requests import RegisterAccount, StoreRequest
 from entrenous_signaling.store.session import Answer
 from entrenous_signaling.store.writer import Store
 
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
 
 
 class RunningStore:

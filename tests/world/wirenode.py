@@ -32,7 +32,7 @@ from entrenous_wire.messages import (
     Welcome,
 )
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 Answer = TypeVar("Answer")
 
 

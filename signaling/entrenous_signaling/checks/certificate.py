@@ -32,16 +32,15 @@ def check_certificate(config: ServerConfig, now: datetime) -> Iterator[Finding]:
         return
     try:
         certificate = Certificate(Path(config.tls_cert), Path(config.tls_key))
-        leaf = x509.load_pem_x509_certificates(Path(config.tls_cert).read_bytes())[0]
-    except (CertificateError, ValueError, OSError) as problem:
+    except CertificateError as problem:
         yield error(_SUBJECT, str(problem), "Name the chain as tls_cert and its own key as tls_key, both as PEM.")
         return
     host = host_of(config.public_name(Listen.parse(config.listen)))
-    lifetime = _lifetime(leaf, now)
+    lifetime = _lifetime(certificate.leaf, now)
     yield lifetime
     if lifetime.level is Level.ERROR:
         return
-    if not _names(leaf, host):
+    if not _names(certificate.leaf, host):
         yield error(
             _SUBJECT,
             f"It is not for {host}: nodes will refuse to connect.",

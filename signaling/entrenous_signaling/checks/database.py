@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import assert_never
 
 from entrenous_signaling.config import ConfigError, ServerConfig
-from entrenous_signaling.store.condition import Condition, condition
+from entrenous_signaling.store.condition import Condition, condition, indiscretions
 from entrenous_signaling.store.database import StoreError
 from entrenous_signaling.store.place import databases_of
 
-from .findings import Finding, error, ok
+from .findings import Finding, error, ok, warning
 
 _SUBJECT = "database"
+_LOG_SUBJECT = "database log"
 
 
 def check_database(config: ServerConfig) -> Finding:
@@ -42,3 +44,27 @@ def check_database(config: ServerConfig) -> Finding:
             )
         case _:
             assert_never(found)
+
+
+def check_database_log(config: ServerConfig) -> Iterator[Finding]:
+    """Look whether the database writes a log of its own that quotes what is stored.
+
+    Args:
+        config: a checked configuration.
+    """
+    if not config.database:
+        return
+    try:
+        found = indiscretions(databases_of(config))
+    except (ConfigError, StoreError):
+        return  # which `check_database` tells
+    if found:
+        settings = ", ".join(name for name, _ in found)
+        commands = " ".join(f"ALTER SYSTEM SET {name} = '{value}';" for name, value in found)
+        yield warning(
+            _LOG_SUBJECT,
+            f"PostgreSQL's own log may quote names and messages, by its {settings}.",
+            f"As its administrator: {commands} SELECT pg_reload_conf();",
+        )
+    else:
+        yield ok(_LOG_SUBJECT, "PostgreSQL's own log quotes nothing that is stored.")

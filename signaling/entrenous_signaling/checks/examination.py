@@ -11,7 +11,7 @@ from entrenous_signaling.control import ControlError, NoServerError, ask
 
 from .certificate import check_certificate
 from .cluster import check_cluster
-from .database import check_database
+from .database import check_database, check_database_log
 from .files import check_files
 from .findings import Finding, ok, warning
 from .machine import check_clock, check_data, check_open_files
@@ -31,6 +31,7 @@ def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[
     yield from check_certificate(config, now)
     yield from check_data(Path(config.data))
     yield check_database(config)
+    yield from check_database_log(config)
     yield from check_cluster(config)
     running, finding = _server(config)
     yield finding

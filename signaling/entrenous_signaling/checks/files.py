@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from entrenous_signaling.config import ServerConfig
-from entrenous_signaling.private_files import read_cluster_secret, read_message_secret, read_private
+from entrenous_signaling.private_files import (
+    everybody_may_use,
+    read_cluster_secret,
+    read_message_secret,
+    read_private,
+)
 from entrenous_signaling.turn_secrets import read_secrets
 
 from .findings import Finding, error, ok, warning
@@ -77,6 +82,6 @@ def _readable_key(path: Path) -> None:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
-        if stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO:
+        if everybody_may_use(path):
             raise ValueError(f"Everybody may use {path}: do `chmod 600`, and ask for a certificate with a new key.")
         file.read(1)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from entrenous_signaling.admission import SPARE_SOCKETS
 from entrenous_signaling.config import ServerConfig
 
 from .findings import Finding, error, ok, warning
@@ -19,7 +20,7 @@ from .findings import Finding, error, ok, warning
 LEAST_FREE: Final = 100 * 1024 * 1024
 GOOD_FREE: Final = 1024 * 1024 * 1024
 SPARE_FILES: Final = 200
-"""Open files besides those of connections: databases, listeners, libraries."""
+"""Open files besides those of TCP connections: databases, listeners, libraries."""
 
 _TIME_ERROR: Final = 5
 """What adjtimex(2) returns while nothing keeps the clock."""
@@ -89,9 +90,9 @@ def check_clock(now: float) -> Finding:
 
 
 def check_open_files(config: ServerConfig) -> Finding:
-    """Look whether as many files may be open as there may be connections; `serve` takes the whole hard limit."""
+    """Look whether as many files may be open as there may be TCP connections; `serve` takes the whole hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = config.max_connections + SPARE_FILES
+    needed = config.max_connections + SPARE_SOCKETS + SPARE_FILES
     if hard != resource.RLIM_INFINITY and hard < needed:
         return warning(
             "open files",

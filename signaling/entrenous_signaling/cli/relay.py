@@ -8,8 +8,9 @@ from typing import Final
 import click
 
 from entrenous_signaling.config import ConfigError, ServerConfig
+from entrenous_signaling.private_files import write
 from entrenous_signaling.turn_config import render, render_firewall
-from entrenous_signaling.turn_files import compare, write
+from entrenous_signaling.turn_files import compare
 from entrenous_signaling.turn_secrets import add_secret, read_secrets, retire_secret, switch_secrets
 
 from .common import config_option

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +12,7 @@ import click
 
 from entrenous_signaling.config import ConfigError, ServerConfig
 from entrenous_signaling.config_file import render
-from entrenous_signaling.private_files import make_secret
-from entrenous_signaling.turn_files import write
+from entrenous_signaling.private_files import make_secret, write
 from entrenous_signaling.turn_secrets import add_secret
 from entrenous_wire.messages import RegistrationPolicy
 
@@ -62,13 +60,13 @@ def init(folder: Path, owner: str | None, force: bool, **given: Any) -> None:
     values = _values(file.parent, **given)
     try:
         ServerConfig.from_values(values).check()
-        owner = _owner(owner)
-        made = _write(file, values, owner, force=force)
+        user = _owner(owner)
+        made = _write(file, values, user, force=force)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}.") from None
-    for line in (*made, "", "Next:", *_next_steps(file, values, owner)):
+    for line in (*made, "", "Next:", *_next_steps(file, values, user)):
         click.echo(line)
 
 
@@ -126,7 +124,7 @@ def _values(
     return values
 
 
-def _owner(asked: str | None) -> str | None:
+def _owner(asked: str | None) -> pwd.struct_passwd | None:
     """Whom the files shall belong to, or None for who makes them.
 
     Raises:
@@ -135,14 +133,14 @@ def _owner(asked: str | None) -> str | None:
     if asked is None and os.geteuid() != 0:
         return None
     try:
-        return pwd.getpwnam(asked or USER).pw_name
+        return pwd.getpwnam(asked or USER)
     except KeyError:
         if asked is None:
             return None
         raise ConfigError(f"There is no user {asked} on this machine.") from None
 
 
-def _write(file: Path, values: dict[str, Any], owner: str | None, *, force: bool) -> list[str]:
+def _write(file: Path, values: dict[str, Any], owner: pwd.struct_passwd | None, *, force: bool) -> list[str]:
     """Write the file and make the secrets that are not there; what was done, a line each."""
     folder = file.parent
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -164,15 +162,15 @@ def _write(file: Path, values: dict[str, Any], owner: str | None, *, force: bool
     lines.insert(0, f"{file}  the configuration: every key with its meaning")
     if owner is not None:
         for path in (folder, file, secret, *(Path(name) for name in (shared, turn) if name is not None)):
-            shutil.chown(path, owner, owner)
-        lines.append(f"All of it belongs to {owner}, and nobody else may read it.")
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+        lines.append(f"All of it belongs to {owner.pw_name}, and nobody else may read it.")
     return lines
 
 
-def _next_steps(file: Path, values: dict[str, Any], owner: str | None) -> list[str]:
+def _next_steps(file: Path, values: dict[str, Any], owner: pwd.struct_passwd | None) -> list[str]:
     steps = []
     if missing := [values[key] for key in ("tls_cert", "tls_key") if key in values and not Path(values[key]).exists()]:
-        whose = f", readable by {owner}" if owner else ""
+        whose = f", readable by {owner.pw_name}" if owner is not None else ""
         steps.append(f"put the certificate chain and its key into {' and '.join(missing)}{whose}")
     if "insecure_loopback" in values:
         steps.append(f"let the proxy pass {values['name']} on to {values['listen']} (see proxies/ beside the README)")

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ..mailbox import Delivery, DeviceKey, Mailbox, Queued
+from ..mailbox import Delivery, DeviceKey, Mailbox, Memory, Queued
 from ..timers import Timers
 from .cluster import Cluster
 from .envelopes import NotHere
@@ -43,7 +43,7 @@ class Elsewhere:
 
     cluster: Cluster
     mailboxes: dict[DeviceKey, Mailbox]
-    timers: Timers[DeviceKey]
+    timers: Timers[DeviceKey | Memory]
     make: Callable[[DeviceKey], Mailbox]
     next_box: Callable[[], int]
     pump: Callable[[Mailbox], None]

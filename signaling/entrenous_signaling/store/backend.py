@@ -71,6 +71,10 @@ class Backend(Protocol):
         """
         ...
 
+    def indiscretions(self, connection: Connection) -> list[tuple[str, str]]:
+        """Settings of the database by which its own log would quote what is stored, each with a value that does not."""
+        ...
+
     def close(self) -> None:
         """End what `give_back` has begun and what goes on beside the store's threads."""
         ...

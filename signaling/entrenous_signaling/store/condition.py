@@ -6,10 +6,9 @@ from enum import Enum
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import SQLAlchemyError
 
-from .backend import Backend, Part, StoreError, explain
-from .database import Databases, migrations
+from .backend import Backend, Part
+from .database import Databases, migrations, opened
 
 
 class Condition(Enum):
@@ -41,17 +40,24 @@ def condition(databases: Databases) -> Condition:
 def _condition(backend: Backend, part: Part) -> Condition:
     if not backend.exists(part):
         return Condition.ABSENT
-    engine = backend.engine(part, writes=False)
-    try:
-        with engine.connect() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
-    except SQLAlchemyError as error:
-        raise StoreError(f"{backend.name(part)} cannot be read: {explain(error)}") from None
-    finally:
-        engine.dispose()
+    with opened(backend, part, writes=False) as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
     known = [script.revision for script in ScriptDirectory.from_config(migrations(part)).walk_revisions()]
     if revision is None:
         return Condition.ABSENT
     if revision not in known:
         return Condition.NEWER
     return Condition.CURRENT if revision == known[0] else Condition.OLDER
+
+
+def indiscretions(databases: Databases) -> list[tuple[str, str]]:
+    """Settings by which the log of the database itself would quote what is stored, each with a value that does not.
+
+    Raises:
+        StoreError: it cannot be reached.
+    """
+    backend = databases.backend()
+    if not backend.exists(Part.ACCOUNTS):
+        return []
+    with opened(backend, Part.ACCOUNTS, writes=False) as connection:
+        return backend.indiscretions(connection)

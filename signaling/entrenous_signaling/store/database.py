@@ -27,6 +27,8 @@ __all__ = [
     "add_invites",
     "count",
     "migrate",
+    "migrations",
+    "opened",
     "read_open_rows",
     "read_records",
     "remove",
@@ -91,7 +93,7 @@ def migrations(part: Part) -> Config:
 def _migrate(backend: Backend, part: Part) -> None:
     config = migrations(part)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with _opened(backend, part, writes=True) as connection, backend.migration(part, connection):
+    with opened(backend, part, writes=True) as connection, backend.migration(part, connection):
         current = MigrationContext.configure(connection).get_current_revision()
         if current is not None and current not in known:
             raise StoreError(
@@ -111,7 +113,7 @@ def read_open_rows(databases: Databases) -> list[OpenRow]:
         StoreError: they cannot be read.
     """
     table = schema.open_record
-    with _opened(databases.backend(), Part.USAGE, writes=False) as connection:
+    with opened(databases.backend(), Part.USAGE, writes=False) as connection:
         rows = connection.execute(select(table.c.token, table.c.start, table.c.seen)).all()
     return [OpenRow(token, start, seen) for token, start, seen in rows]
 
@@ -139,7 +141,7 @@ def read_records(
         chosen = chosen.where(table.c.start >= since)
     if until is not None:
         chosen = chosen.where(table.c.start < until)
-    with _opened(backend, Part.USAGE, writes=False) as connection:
+    with opened(backend, Part.USAGE, writes=False) as connection:
         for start, duration in connection.execution_options(yield_per=_FETCHED).execute(chosen):
             yield int(start), int(duration)
 
@@ -160,7 +162,7 @@ def count(databases: Databases) -> AccountTotals:
     Raises:
         StoreError: they cannot be read.
     """
-    with _opened(databases.backend(), Part.ACCOUNTS, writes=False) as connection:
+    with opened(databases.backend(), Part.ACCOUNTS, writes=False) as connection:
         return count_accounts(connection, CountAccounts())
 
 
@@ -178,13 +180,17 @@ def remove(databases: Databases, username: str) -> Removed | None:
 
 def _write(databases: Databases, work: Callable[[Connection], Result]) -> Result:
     migrate(databases)
-    with _opened(databases.backend(), Part.ACCOUNTS, writes=True) as connection, connection.begin():
+    with opened(databases.backend(), Part.ACCOUNTS, writes=True) as connection, connection.begin():
         return work(connection)
 
 
 @contextmanager
-def _opened(backend: Backend, part: Part, *, writes: bool) -> Iterator[Connection]:
-    """A connection whose errors are sentences."""
+def opened(backend: Backend, part: Part, *, writes: bool) -> Iterator[Connection]:
+    """A connection to one part whose errors are sentences.
+
+    Raises:
+        StoreError: it cannot be used, or something in the block was refused.
+    """
     engine = backend.engine(part, writes=writes)
     try:
         with engine.connect() as connection:

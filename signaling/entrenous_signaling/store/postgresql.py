@@ -6,7 +6,8 @@ waits for it waits for seconds and not longer: a server that does not answer is 
 Deleted rows are not overwritten as in SQLite: their bytes stay in the table until VACUUM has been there and the space
 was used again, and in the write-ahead log until its segments are recycled (as well as in archives and on replicas, if
 the operator keeps some). The tables in which rows come and go are set to be vacuumed early, and housekeeping runs a
-VACUUM of its own. Operators who need deleted to mean overwritten use SQLite, or an encrypted volume.
+VACUUM of its own. Nothing of the rows is noted for the planner, where it would outlive them. Operators who need deleted
+to mean overwritten use SQLite, or an encrypted volume.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import psycopg.errors
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from . import schema
@@ -51,6 +52,25 @@ _SETTINGS: Final = {
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
 }
+
+_DISCREET: Final = {
+    "log_error_verbosity": "terse",  # the DETAIL of an error quotes the row
+    "log_statement": "none",  # what others would write, they write with the values
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+    "log_parameter_max_length_on_error": "0",
+    "auto_explain.log_min_duration": "-1",
+    "pgaudit.log": "none",
+}
+"""Settings of PostgreSQL's own log, and of what others add to it, with which it quotes nothing that is stored."""
+_ALSO_DISCREET: Final = {("log_statement", "ddl")}
+
+_SAMPLED: Final = """
+    SELECT attrelid::regclass::text, quote_ident(attname) FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE relnamespace = %(schema)s::regnamespace AND relkind = 'r'
+    AND attnum > 0 AND NOT attisdropped AND COALESCE(attstattarget, -1) <> 0
+"""
 
 _SET: Final = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS settings (name, value)"
 
@@ -114,6 +134,7 @@ class PostgresSchemas:
         connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {part.value}")
         connection.commit()
         yield  # the lock ends with the connection
+        _keep_no_samples(part, connection)
 
     def fold(self, connection: Connection) -> bool:
         """Its write-ahead log is the database's own."""
@@ -125,6 +146,16 @@ class PostgresSchemas:
             self._vacuuming = threading.Thread(target=self._vacuum, name="store-vacuum")
             self._vacuuming.start()
         yield
+
+    def indiscretions(self, connection: Connection) -> list[tuple[str, str]]:
+        """What its log would say beyond the first sentence of an error."""
+        shown = text("SELECT name, setting FROM pg_settings WHERE name = ANY(:names)")
+        settings = connection.execute(shown, {"names": list(_DISCREET)})
+        return sorted(
+            (name, _DISCREET[name])
+            for name, value in settings
+            if value != _DISCREET[name] and (name, value) not in _ALSO_DISCREET
+        )
 
     def close(self) -> None:
         """End a VACUUM that goes on."""
@@ -176,6 +207,14 @@ class PostgresSchemas:
             self._not_before = time.monotonic() + _PAUSE_SECONDS
             raise
         return connection
+
+
+def _keep_no_samples(part: Part, connection: Connection) -> None:
+    """Let ANALYZE look at no column: what it notes of the rows for the planner would outlive them."""
+    columns = connection.exec_driver_sql(_SAMPLED, {"schema": part.value}).all()
+    for table, column in columns:
+        connection.exec_driver_sql(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
+    connection.commit()
 
 
 class _Connection(psycopg.Connection[TupleRow]):

@@ -100,6 +100,8 @@ class DeviceOutcome(Enum):
 
     STORED = "stored"
     TOO_MANY_DEVICES = "too-many-devices"
+    NO_ACCOUNT = "no-account"
+    """It was removed since it was looked up."""
 
 
 @dataclass(frozen=True, slots=True)

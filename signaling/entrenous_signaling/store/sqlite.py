@@ -129,6 +129,10 @@ class SqliteFiles:
         while transact(some):
             yield
 
+    def indiscretions(self, connection: Connection) -> list[tuple[str, str]]:
+        """It has no log."""
+        return []
+
     def close(self) -> None:
         """Nothing goes on beside the store's threads."""
 

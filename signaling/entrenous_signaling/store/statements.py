@@ -128,7 +128,7 @@ def remove_account(connection: Connection, request: RemoveAccount) -> Removed | 
 
 def _register(connection: Connection, request: RegisterAccount) -> RegisterOutcome:
     account, invite = schema.account, schema.invite
-    known = connection.scalar(select(account.c.identity_key).where(account.c.username == request.username))
+    known = _lock_account(connection, request.username)
     if known is None:
         if not request.may_create:
             return RegisterOutcome.CLOSED
@@ -140,19 +140,30 @@ def _register(connection: Connection, request: RegisterAccount) -> RegisterOutco
         connection.execute(insert(account), {"username": request.username, **row})
     elif known != request.identity_key:
         return RegisterOutcome.NAME_TAKEN
-    if _store_device(connection, request) is DeviceOutcome.TOO_MANY_DEVICES:
+    if _put_device(connection, request) is DeviceOutcome.TOO_MANY_DEVICES:
         return RegisterOutcome.TOO_MANY_DEVICES
     _replace_prekeys(connection, request.username, request.device, request.prekeys)
     return RegisterOutcome.REGISTERED
 
 
-def _store_device(connection: Connection, request: StoreDevice | RegisterAccount) -> DeviceOutcome:
-    device, account = schema.device, schema.account
+def _store_device(connection: Connection, request: StoreDevice) -> DeviceOutcome:
+    if _lock_account(connection, request.username) is None:
+        return DeviceOutcome.NO_ACCOUNT
+    return _put_device(connection, request)
+
+
+def _lock_account(connection: Connection, username: str) -> bytes | None:
+    """The identity key of an account, which until the commit no other process removes or gives another device."""
+    account = schema.account
+    chosen = select(account.c.identity_key).where(account.c.username == username)
+    identity_key: bytes | None = connection.scalar(chosen.with_for_update(key_share=True))
+    return identity_key
+
+
+def _put_device(connection: Connection, request: StoreDevice | RegisterAccount) -> DeviceOutcome:
+    """Add a device to an account, or renew it; the account is locked, or was made in this transaction."""
+    device = schema.device
     mine = device.c.username == request.username
-    # Where several processes write, they count the devices of an account one after the other.
-    connection.execute(
-        select(account.c.username).where(account.c.username == request.username).with_for_update(key_share=True)
-    )
     connection.execute(delete(device).where(mine, device.c.not_after <= request.now))
     others = connection.scalar(select(func.count()).where(mine, device.c.device != request.device))
     if others is not None and others >= MAX_DEVICES:

@@ -1,4 +1,4 @@
-"""`entrenous register`, `entrenous whoami` and `entrenous account`: the account on this machine."""
+"""`entrenous register`, `entrenous whoami` and `entrenous account`: making an account, and what is yours to change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .options import (
     server_options,
 )
 from .output import Output
-from .passphrase import open_account, read_passphrase
+from .passphrase import open_account, read_new_passphrase, read_passphrase
 
 
 @click.command("register")
@@ -115,10 +115,11 @@ def whoami_command(output: Output, qr: bool, profile: Path, passphrase_file: Pat
 
 @click.group("account")
 def account_group() -> None:
-    """The account at its server.
+    """Change the passphrase of your account, or delete it.
 
     \b
     Examples:
+      entrenous account passphrase
       entrenous account delete
     """
 
@@ -152,3 +153,35 @@ def delete_command(output: Output, confirm: str | None, profile: Path, passphras
     asyncio.run(delete_account(config, account))
     output.line(f"{account.address} is deleted. Its keys are still in {profile}; remove the folder when you like.")
     output.json({"address": account.address, "deleted": True, "profile": profile})
+
+
+@account_group.command("passphrase")
+@click.option(
+    "--new-passphrase-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Read the new passphrase from the first line of FILE. Otherwise it is asked for.",
+    metavar="FILE",
+)
+@profile_option
+@passphrase_option
+@json_option
+@click.pass_obj
+def passphrase_command(
+    output: Output, new_passphrase_file: Path | None, profile: Path, passphrase_file: Path | None
+) -> None:
+    """Change the passphrase under which your keys are on this machine.
+
+    The keys stay the same, and nobody else is told. What was copied before, into a backup for example, still opens
+    with the old passphrase. An `entrenous answer` that runs meanwhile has to be started anew: it can write nothing to
+    the profile any more.
+
+    \b
+    Examples:
+      entrenous account passphrase
+      entrenous account passphrase --passphrase-file old.txt --new-passphrase-file new.txt
+    """
+    _, account = open_account(profile, passphrase_file)
+    account.change_passphrase(read_new_passphrase(new_passphrase_file))
+    output.line(f"The keys in {profile} open with the new passphrase from now on, and with the old one no more.")
+    output.line("If `entrenous answer` is running, start it anew.")
+    output.json({"address": account.address, "profile": profile, "changed": True})

@@ -1,19 +1,31 @@
-"""`entrenous devices`: the sound cards that a call can use, and whether they work."""
+"""`entrenous devices`: the sound cards and cameras that a call can use, and whether the sound works."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, assert_never
 
 import click
 from rich.live import Live
 from rich.text import Text
 
-from entrenous import CheckPart, SoundCheck, SoundFinding, check_sound, list_sound_devices
+from entrenous import (
+    Camera,
+    CheckPart,
+    MediaConfig,
+    SoundCheck,
+    SoundDevice,
+    SoundFinding,
+    check_sound,
+    list_cameras,
+    list_sound_devices,
+)
 
 from .exits import ExitCode
 from .interrupt import run
 from .media_options import device
-from .options import json_option
+from .options import NODE_FILE, json_option, load_media, profile_option
 from .output import Output
 
 _METER_WIDTH: Final = 40
@@ -25,12 +37,16 @@ _METER_FLOOR: Final = -60.0
 @click.option("--test", "test", is_flag=True, help="Play a melody, listen to you, and say whether that is good.")
 @click.option("--microphone", metavar="DEVICE", callback=device, help="With --test: a name or number of the list.")
 @click.option("--speaker", metavar="DEVICE", callback=device, help="With --test: a name or number of the list.")
+@profile_option
 @json_option
 @click.pass_obj
-def devices_command(output: Output, test: bool, microphone: str | int | None, speaker: str | int | None) -> None:
-    """List microphones and speakers, or test them.
+def devices_command(
+    output: Output, test: bool, microphone: str | int | None, speaker: str | int | None, profile: Path
+) -> None:
+    """List microphones, speakers and cameras, or test the sound.
 
-    `call` and `answer` take their names or numbers with --microphone and --speaker.
+    `call` and `answer` take their names or numbers with --microphone and --speaker, and the name of a camera or part of
+    it with --camera-device. What is chosen in [media] of node.toml is what --test tests unless you name another one.
 
     \b
     Examples:
@@ -41,16 +57,32 @@ def devices_command(output: Output, test: bool, microphone: str | int | None, sp
 
     With --test the exit code is 15 when calls will not work until something is done, 11 when nothing opens.
     """
+    chosen = load_media(profile)
     if test:
-        raise SystemExit(run(lambda _: _test(output, microphone, speaker)))
+        tested = (
+            chosen.microphone if microphone is None else microphone,
+            chosen.speaker if speaker is None else speaker,
+        )
+        raise SystemExit(run(lambda _: _test(output, *tested)))
     if microphone is not None or speaker is not None:
         raise click.UsageError("--microphone and --speaker choose what --test tests.")
-    _list(output)
+    _list(output, chosen, profile / NODE_FILE)
 
 
-def _list(output: Output) -> None:
-    devices = list_sound_devices()
-    output.json({"devices": devices})
+def _list(output: Output, chosen: MediaConfig, file: Path) -> None:
+    devices, cameras = list_sound_devices(), list_cameras()
+    by_name = {"microphone": chosen.microphone, "speaker": chosen.speaker, "camera_device": chosen.camera_device}
+    output.json({"devices": devices, "cameras": cameras, "chosen": by_name})
+    _show_sound(output, devices)
+    output.line("")
+    _show_cameras(output, cameras)
+    named = [f"{name} = {device!r}" for name, device in by_name.items() if device is not None]
+    if named:
+        output.line("")
+        output.line(f"Chosen in {file}: {', '.join(named)}")
+
+
+def _show_sound(output: Output, devices: Sequence[SoundDevice]) -> None:
     if not devices:
         output.line("There is no sound device on this machine. Calls can send and record files instead:")
         output.line("  entrenous call bob@calls.example.org --send-audio hello.opus --record-audio answer.ogg")
@@ -68,6 +100,14 @@ def _list(output: Output) -> None:
             for device in devices
         ],
     )
+
+
+def _show_cameras(output: Output, cameras: Sequence[Camera]) -> None:
+    if not cameras:
+        output.line("There is no camera on this machine. Calls can send a film or a test card instead:")
+        output.line("  entrenous call bob@calls.example.org --send-video film.mp4")
+        return
+    output.table(("Camera", "Opened as"), [(camera.description or camera.name, camera.name) for camera in cameras])
 
 
 def _use(channels: int, default: bool) -> str:

@@ -95,7 +95,7 @@ _CONFIGURED = (
 
 
 def media_options(command: Command) -> Command:
-    """Add what `call` and `answer` have in common; collect it with `MediaChoice.of`."""
+    """Add what `call` and `answer` have in common: the fields of `MediaChoice`, and `--for`."""
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 import platformdirs
 
-from entrenous import Address, ConfigError, KeystoreError, NodeConfig
+from entrenous import Address, ConfigError, KeystoreError, MediaConfig, NodeConfig
 
 from .output import Output
 
@@ -155,3 +155,11 @@ def load_config(profile: Path, *, server: str | None = None, ca_file: Path | Non
     if server is not None:
         config = _reachable(replace(config, server=server))
     return replace(config, ca_file=ca_file) if ca_file is not None else config
+
+
+def load_media(profile: Path) -> MediaConfig:
+    """What the account in a folder is to use of this machine; the defaults where there is none. Raises ConfigError."""
+    try:
+        return load_config(profile).media
+    except KeystoreError:
+        return MediaConfig()

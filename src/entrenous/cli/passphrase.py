@@ -26,24 +26,53 @@ def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
         ConfigError: the file cannot be read, the passphrase is empty, or there is nobody to ask.
     """
     if file is not None:
-        try:
-            passphrase = file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigError(f"Cannot read the passphrase from {file}: {reason}.") from None
+        passphrase = _first_line(file)
     elif VARIABLE in os.environ:
         passphrase = os.environ[VARIABLE]
     elif sys.stdin.isatty():
-        passphrase = click.prompt(
-            "New passphrase for your keys" if confirm else "Passphrase",
-            hide_input=True,
-            confirmation_prompt=confirm,
-            err=True,
-        )
+        passphrase = _typed(is_new=confirm)
     else:
         raise ConfigError(
             f"There is no terminal to ask for the passphrase on. Set {VARIABLE}, or use --passphrase-file."
         )
+    return _not_empty(passphrase)
+
+
+def read_new_passphrase(file: Path | None) -> str:
+    """The passphrase to change to, from the first line of `file`, else typed twice without echo.
+
+    The environment is not asked: it has the present one.
+
+    Raises:
+        ConfigError: the file cannot be read, the passphrase is empty, or there is nobody to ask.
+    """
+    if file is not None:
+        return _not_empty(_first_line(file))
+    if not sys.stdin.isatty():
+        raise ConfigError("There is no terminal to ask for the new passphrase on: use --new-passphrase-file.")
+    return _not_empty(_typed(is_new=True))
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"Cannot read the passphrase from {file}: {reason}.") from None
+
+
+def _typed(*, is_new: bool) -> str:
+    """What is typed without echo, twice when it is new."""
+    passphrase: str = click.prompt(
+        "New passphrase for your keys" if is_new else "Passphrase",
+        hide_input=True,
+        confirmation_prompt=is_new,
+        err=True,
+    )
+    return passphrase
+
+
+def _not_empty(passphrase: str) -> str:
     if not passphrase:
         raise ConfigError(
             "The passphrase is empty: keys at rest need one. To keep keys in memory only, use --in-memory."

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
-from enum import Enum
-
 import msgspec
 
 from entrenous.crypto.card import ContactCard
-from entrenous.crypto.identity import fingerprint
+from entrenous.crypto.identity import fingerprint, matches_fingerprint
 from entrenous.errors import IdentityChanged
 from entrenous_wire.addresses import Address
-
-
-class Trust(Enum):
-    """How sure we are that an identity key is the right one."""
-
-    STRANGER = "stranger"
-    """Nothing is known about the address."""
-    UNVERIFIED = "unverified"
-    """The key is the one seen first."""
-    VERIFIED = "verified"
-    """The key came by card or was compared by its people."""
 
 
 class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,24 +37,21 @@ class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(fingerprint=fingerprint(identity_key), verified=verified, identity_key=identity_key)
 
 
-def check_identity(address: Address, contact: Contact | None, identity_key: bytes) -> Trust:
+def check_identity(address: Address, contact: Contact | None, identity_key: bytes) -> None:
     """Compare an identity key that a server or a ring showed with what is pinned.
 
     Args:
         address: who it is said to be, for the message.
-        contact: the pin, None when there is none.
+        contact: the pin, None when there is none: then any key will do, as for one that pins none yet.
         identity_key: 32 bytes.
 
     Raises:
         IdentityChanged: another key is pinned; the call must wait until the user accepts the new one in words.
     """
-    if contact is None:
-        return Trust.STRANGER
-    if contact.fingerprint is None:
-        return Trust.UNVERIFIED
-    if not hmac.compare_digest(contact.fingerprint.encode(), fingerprint(identity_key).encode()):
+    if contact is None or contact.fingerprint is None:
+        return
+    if not matches_fingerprint(identity_key, contact.fingerprint):
         raise IdentityChanged(
             f"The identity key of {address} is not the one you know. Ask them, by another way, whether they made a "
             f"new account; if so: entrenous contacts accept-new-key {address}"
         )
-    return Trust.VERIFIED if contact.verified else Trust.UNVERIFIED

@@ -124,7 +124,7 @@ class CallerHandshake:
 
     Raises:
         LocalProtocolError: the call id has another length, or no media kind is named.
-        VerificationError: the prekey of the device is unusable.
+        VerificationError: the prekey of the device has expired, or is unusable.
     """
 
     def __init__(
@@ -138,6 +138,8 @@ class CallerHandshake:
     ) -> None:
         if len(call_id) != CALL_ID_BYTES or not kinds:
             raise LocalProtocolError("A call id has 16 bytes, and a call at least one media kind.")
+        if not callee.can_ring(now):
+            raise VerificationError("The prekey of the device has expired: no ring is sealed to it.")
         self.callee = callee
         self.call_id = call_id
         self._entropy = entropy

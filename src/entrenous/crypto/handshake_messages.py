@@ -78,8 +78,7 @@ class MediaKinds(IntFlag):
     SCREEN = 4
 
 
-ALL_KINDS: Final = MediaKinds.AUDIO | MediaKinds.VIDEO | MediaKinds.SCREEN
-"""Every kind there is."""
+_ALL_KINDS: Final = MediaKinds.AUDIO | MediaKinds.VIDEO | MediaKinds.SCREEN
 
 
 def commitment(nonce: bytes) -> bytes:
@@ -144,13 +143,10 @@ class RingFields:
         if reader.number(1) != _RING_VERSION:
             raise RemoteProtocolError("A ring has an unknown version.")
         call_id, sent_at_ms = reader.take(CALL_ID_BYTES), reader.number(8)
-        kinds = reader.number(1)
-        if not 0 < kinds <= ALL_KINDS:
-            raise RemoteProtocolError("A ring names unknown media kinds, or none.")
         fields = cls(
             call_id=call_id,
             sent_at_ms=sent_at_ms,
-            kinds=MediaKinds(kinds),
+            kinds=parse_kinds(reader.number(1)),
             secret=reader.take(SECRET_BYTES),
             commitment=reader.take(HASH_BYTES),
             answer_key=reader.take(HYBRID_KEY_BYTES),
@@ -266,6 +262,13 @@ def _leg_offer(data: bytes) -> LegOffer | None:
     if not isinstance(message, LegOffer):
         raise RemoteProtocolError("A ringing carries something else than a leg offer.")
     return message
+
+
+def parse_kinds(number: int) -> MediaKinds:
+    """The media kinds in a signed message; raises RemoteProtocolError when one is unknown or there is none."""
+    if not 0 < number <= _ALL_KINDS:
+        raise RemoteProtocolError("A signed message names unknown media kinds, or none.")
+    return MediaKinds(number)
 
 
 def parse_address(text: str) -> Address:

@@ -88,6 +88,9 @@ class Keystore(Protocol):
     def update(self, change: Callable[[Profile], Profile]) -> Profile:
         """Load, change and keep the profile in one step, and return it; raises KeystoreError."""
 
+    def change_passphrase(self, passphrase: str) -> None:
+        """Keep the profile under another passphrase; raises KeystoreError."""
+
     def delete(self) -> None:
         """Forget the profile for good; harmless when there is none; raises KeystoreError."""
 
@@ -123,6 +126,10 @@ class InMemoryKeystore:
         """Change the profile and return it; raises KeystoreError when there is none."""
         self._profile = change(self.load())
         return self._profile
+
+    def change_passphrase(self, passphrase: str) -> None:
+        """Raises KeystoreError: what is in memory only is under none."""
+        raise KeystoreError("These keys are in memory only: there is no passphrase to change.")
 
     def delete(self) -> None:
         """Forget the profile; harmless when there is none."""

@@ -18,12 +18,11 @@ by their length in two bytes. The device key of the caller signs it under ``entr
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from typing import Final
 
 from entrenous.crypto.fields import FieldReader, sized
-from entrenous.crypto.handshake_messages import ALL_KINDS, MediaKinds, parse_address
+from entrenous.crypto.handshake_messages import MediaKinds, parse_address, parse_kinds
 from entrenous.crypto.hybrid import SEAL_OVERHEAD, seal_to
 from entrenous.crypto.identity import VerifiedDevice, check_signature, verify_certificate
 from entrenous.crypto.padding import check_body_size, pad, unpad
@@ -129,19 +128,15 @@ def open_notice(credentials: Credentials, body: bytes, message_id: bytes, now: f
     if reader.number(1) != _VERSION:
         raise RemoteProtocolError("A notice has an unknown version.")
     named_id, call_id = reader.take(MESSAGE_ID_BYTES), reader.take(CALL_ID_BYTES)
-    started_at, kinds = reader.number(8) / 1000, reader.number(1)
-    if not 0 < kinds <= ALL_KINDS:
-        raise RemoteProtocolError("A notice names unknown media kinds, or none.")
+    started_at, kinds = reader.number(8) / 1000, parse_kinds(reader.number(1))
     callee_identity, callee_device = reader.take(ED25519_KEY_BYTES), reader.take(DEVICE_ID_BYTES).hex()
     callee = parse_address(reader.text(MAX_ADDRESS_LENGTH))
     certificate = verify_certificate(reader.sized(MAX_CERTIFICATE_BYTES), now)
     signature = reader.take(SIGNATURE_BYTES)
     reader.end()
     check_signature(certificate.device_key, _LABEL, message[:-SIGNATURE_BYTES], signature)
-    own = credentials.certificate
-    meant = (own.address, own.device_id, message_id) == (callee, callee_device, named_id)
-    if not (meant and hmac.compare_digest(own.identity_key, callee_identity)):
+    if not credentials.are_meant_by(callee, callee_device, callee_identity) or message_id != named_id:
         raise VerificationError("A notice is meant for another account, device, identity key or message.")
     if not -CLOCK_SKEW_SECONDS <= now - started_at <= STALE_SECONDS:
         raise VerificationError("A notice is too old, or from the future.")
-    return MissedCallNotice(certificate.address, certificate.identity_key, call_id, MediaKinds(kinds), started_at)
+    return MissedCallNotice(certificate.address, certificate.identity_key, call_id, kinds, started_at)

@@ -92,7 +92,7 @@ def rotate(held: Sequence[Prekey], device: DeviceIdentity, now: float, entropy: 
 
 
 def without_expired(held: Sequence[Prekey], now: float) -> tuple[Prekey, ...]:
-    """Those that have not expired: all that was stored for this device is taken, and nothing needs the others."""
+    """Those that have not expired; the others are of use only while something stored may be sealed to them."""
     return tuple(key for key in held if now < key.not_after)
 
 
@@ -102,14 +102,7 @@ def open_with_any(held: Sequence[Prekey], body: bytes, info: bytes, now: float) 
     Raises:
         VerificationError: none of them opens it.
     """
-    for key in held:
-        if now >= key.not_after:
-            continue
-        try:
-            return HybridPrivateKey(key.seed).open(body, info)
-        except VerificationError:
-            continue
-    raise VerificationError("A ring is sealed to none of our prekeys, or was changed.")
+    return open_letter(without_expired(held, now), body, info)
 
 
 def open_letter(held: Sequence[Prekey], body: bytes, info: bytes) -> bytes:
@@ -123,4 +116,4 @@ def open_letter(held: Sequence[Prekey], body: bytes, info: bytes) -> bytes:
             return HybridPrivateKey(key.seed).open(body, info)
         except VerificationError:
             continue
-    raise VerificationError("What was stored is sealed to none of our prekeys, or was changed.")
+    raise VerificationError("A body is sealed to none of our prekeys, or was changed.")

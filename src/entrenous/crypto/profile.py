@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from entrenous.crypto import prekeys as prekey_rules
-from entrenous.crypto.contacts import Contact, Trust, check_identity
+from entrenous.crypto.contacts import Contact, check_identity
 from entrenous.crypto.identity import (
     RENEW_SECONDS,
     SEED_BYTES,
@@ -21,7 +21,7 @@ from entrenous.crypto.identity import (
 from entrenous.crypto.prekeys import Prekey
 from entrenous.errors import KeystoreError
 from entrenous_wire.addresses import Address
-from entrenous_wire.certificate import CertificateError, DeviceCertificate
+from entrenous_wire.certificate import CertificateError, DeviceCertificate, same_key
 
 Seed = Annotated[bytes, msgspec.Meta(min_length=SEED_BYTES, max_length=SEED_BYTES)]
 
@@ -67,6 +67,18 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"<Credentials of device {self.certificate.device_id}>"
+
+    def are_meant_by(self, address: Address, device_id: str, identity_key: bytes) -> bool:
+        """Whether a signed message that names this receiver is for us.
+
+        Args:
+            address: of the account.
+            device_id: 16 hexadecimal digits.
+            identity_key: that the sender believes the account to have, 32 bytes.
+        """
+        own = self.certificate
+        is_named = (own.address, own.device_id) == (address, device_id)
+        return is_named and same_key(own.identity_key, identity_key)
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -224,10 +236,6 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _with_contacts(self, contacts: Mapping[str, Contact]) -> Profile:
         return msgspec.structs.replace(self, contacts=dict(contacts))
-
-    def trust(self, address: Address, identity_key: bytes) -> Trust:
-        """How far an identity key is known for an address; raises IdentityChanged when another one is pinned."""
-        return check_identity(address, self.contact(address), identity_key)
 
     def pinned(self, address: Address, identity_key: bytes) -> Profile:
         """The same profile with this key pinned for an address, keeping `verified`; itself when it is already.

@@ -5,7 +5,6 @@ The bytes are drawn in `handshake_messages`, the handshake that a ring begins in
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -65,7 +64,7 @@ class IncomingRing:
     """A verified ring: this device and account are meant, and the device that signed it is certified.
 
     Whether the caller's identity key is the right one for the address is for the contact list to say
-    (`Profile.trust`), before anything else is done with the ring.
+    (`contacts.check_identity`), before anything else is done with the ring.
 
     Args:
         caller: the caller's address.
@@ -111,9 +110,8 @@ def open_ring(credentials: Credentials, body: bytes, call_id: bytes, now: float,
     fields = RingFields.parse(message)
     certificate = verify_certificate(fields.certificate, now)
     check_ring_signature(message, certificate.device_key)
-    own = credentials.certificate
-    meant = (own.address, own.device_id, call_id) == (fields.callee, fields.callee_device, fields.call_id)
-    if not (meant and hmac.compare_digest(own.identity_key, fields.callee_identity)):
+    meant = credentials.are_meant_by(fields.callee, fields.callee_device, fields.callee_identity)
+    if not meant or call_id != fields.call_id:
         raise VerificationError("A ring is meant for another account, device, identity key or call.")
     sent_at = fields.sent_at_ms / 1000
     if not -CLOCK_SKEW_SECONDS <= now - sent_at <= RING_SECONDS + CLOCK_SKEW_SECONDS:

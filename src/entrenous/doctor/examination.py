@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from entrenous_wire.addresses import Address
 from entrenous_wire.messages import Turn
 
-from ..config import IcePolicy, NodeConfig, is_loopback
+from ..config import IcePolicy, MediaConfig, NodeConfig, is_loopback
 from ..profile import Profile
 from . import tls
 from .facts import AccountFacts, AccountProblem, NatFacts, NetworkFacts, RelayFacts, ServerFacts
@@ -118,7 +118,10 @@ class _Examination:
     async def run(self, open_profile: Callable[[], Profile] | None, tell: Callable[[Finding], None]) -> None:
         """Look at each part that is wanted; the sound devices beside everything else."""
         self._tell = tell
-        sound = asyncio.ensure_future(look_at_sound()) if self._choices.sound else None
+        sound = None
+        if self._choices.sound:
+            media = MediaConfig() if self._config is None else self._config.media
+            sound = asyncio.ensure_future(look_at_sound(media.microphone, media.speaker))
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 stopped_by = await self._look_outward(open_profile)

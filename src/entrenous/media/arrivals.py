@@ -57,6 +57,7 @@ _BETTER: Final = 0.5
 of the latter has when the path has changed. By mere chance even their order is so once in 91 times."""
 
 _ROUNDING: Final = 1e-9
+
 REPAIR_WAIT: Final = 0.045
 LEAST_BOUND: Final = 0.065
 """Seconds of delay for the sake of repairs at most, beyond what packets themselves need, and where these need next to

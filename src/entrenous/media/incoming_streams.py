@@ -86,27 +86,28 @@ class IncomingStreams:
         self.video = self._pictures(StreamKind.VIDEO, remote, self._sink.show, FirstVideo)
         self.screen = self._pictures(StreamKind.SCREEN, remote, self._sink.show_screen, FirstScreen)
 
+    @property
+    def _picture_receivers(self) -> list[VideoReceiver]:
+        return [receiver for receiver, _ in self._threads]
+
     def use(self, remote: RemoteStreams) -> None:
         """Read the payload types of the leg in use."""
         if self.audio is not None:
             self.audio.bundle_type = remote.by_kind[StreamKind.AUDIO].payload_types.get(AudioFormat.RED)
-        for receiver in (self.video, self.screen):
-            if receiver is not None:
-                receiver.identity = remote.by_kind[receiver.kind]
+        for receiver in self._picture_receivers:
+            receiver.identity = remote.by_kind[receiver.kind]
 
     def ignore_pictures(self, ignores: bool) -> None:
         """Decode no pictures from now on, or go on with key frames."""
         self._ignores = ignores
-        for receiver in (self.video, self.screen):
-            if receiver is not None:
-                receiver.ignore(ignores)
+        for receiver in self._picture_receivers:
+            receiver.ignore(ignores)
 
     def expect_pictures(self, kinds: Collection[StreamKind]) -> None:
         """Hear from the peer which streams of pictures it sends; see `VideoReceiver.expect`."""
         self._expected = kinds
-        for receiver in (self.video, self.screen):
-            if receiver is not None:
-                receiver.expect(receiver.kind in kinds)
+        for receiver in self._picture_receivers:
+            receiver.expect(receiver.kind in kinds)
 
     def _pictures(
         self,

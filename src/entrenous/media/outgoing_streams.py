@@ -34,8 +34,6 @@ from .video_sender import LARGEST, VideoSender
 LEAST_PICTURE_RATE = 60_000
 """Bits a second below which a picture is of no use."""
 
-PICTURES = (StreamKind.VIDEO, StreamKind.SCREEN)
-
 
 class OutgoingStreams:
     """The senders of a session.

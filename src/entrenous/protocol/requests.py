@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
-from entrenous_wire.messages import FetchDevices, Publish, TurnRequest
+from entrenous_wire.messages import Deleted, Devices, FetchDevices, Publish, Published, Turn, TurnRequest
+
+from .session_outputs import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,17 @@ class Requests:
         return True
 
     def settle(self, number: int) -> Request | None:
-        """The request that is answered or refused by this, forgotten from now on; None when nobody asked."""
+        """The request that is refused by this, forgotten from now on; None when nobody asked."""
         asked = self._asked.pop(number, None)
         return None if asked is None else asked.request
+
+    def settle_by(self, answer: Answer) -> bool:
+        """Forget the request that this answers; False when nobody asked, or for something else."""
+        asked = self._asked.get(answer.request)
+        if asked is None or not isinstance(answer, _answer_to(asked.request)):
+            return False
+        del self._asked[answer.request]
+        return True
 
     def refuse(self, number: int, until: float) -> bool:
         """Ask again at `until`; False when nobody asked, or when that is too late."""
@@ -105,3 +115,17 @@ class Requests:
         if may_ask:
             times += [asked.not_before for asked in self._asked.values() if not asked.said]
         return min(times, default=None)
+
+
+def _answer_to(request: Request) -> type[Answer]:
+    match request:
+        case FetchDevices():
+            return Devices
+        case Publish():
+            return Published
+        case TurnRequest():
+            return Turn
+        case Deletion():
+            return Deleted
+        case _:
+            assert_never(request)

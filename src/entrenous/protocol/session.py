@@ -424,7 +424,7 @@ class Session:
     # --- while the session stands ---
 
     def _answered(self, answer: Answer) -> bool:
-        if self._requests.settle(answer.request) is None:
+        if not self._requests.settle_by(answer):
             self.dropped += 1
             return False
         self._outputs.append(RequestAnswered(answer.request, answer))
@@ -441,7 +441,7 @@ class Session:
             if again_at is not None and self._requests.refuse(error.request, again_at):
                 return
             if self._requests.settle(error.request) is not None:
-                self._outputs.append(RequestFailed(error.request, error.code, sentence_of(error)))
+                self._outputs.append(RequestFailed(error.request, error.code, sentence_of(error), pause))
             else:
                 self.dropped += 1
         elif error.code is ErrorCode.TOO_MANY:

@@ -81,11 +81,15 @@ class RequestAnswered:
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed:
-    """A request was refused or not answered in time; `sentence` is for people."""
+    """A request was refused or not answered in time; `sentence` is for people.
+
+    `retry_after` are the seconds after which the server would hear it again, when that is too long to wait for here.
+    """
 
     request: int
     code: ErrorCode
     sentence: str
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

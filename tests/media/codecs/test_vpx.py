@@ -58,6 +58,22 @@ def test_the_first_key_frame_of_a_call_keeps_within_it_too(codec: VideoCodec, bi
         encoder.close()
 
 
+def test_an_encoder_that_does_not_open_anew_for_a_smaller_first_picture_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (rough,) = moving_texture(640, 360, 1)
+    encoder = VpxEncoder(VideoCodec.VP9, 640, 360, bitrate=300_000)
+
+    def fail(_: VpxEncoder) -> None:
+        raise CodecError("there is no memory")
+
+    monkeypatch.setattr(VpxEncoder, "_open", fail)
+    with pytest.raises(CodecError, match="no memory"):
+        encoder.encode(rough)
+    with pytest.raises(CodecError, match="closed"):
+        encoder.encode(rough)
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_its_share_is_what_bounds_a_key_frame(codec: VideoCodec, monkeypatch: pytest.MonkeyPatch) -> None:
     usual = requested_key_frame(codec, 10)

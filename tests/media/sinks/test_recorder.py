@@ -143,7 +143,7 @@ async def test_a_slow_disk_drops_and_counts_and_never_blocks(tmp_path: Path, mon
     write = recording.RecordingFile.write_sound
 
     def slow(self: recording.RecordingFile, *arguments: object) -> None:
-        go_on.wait(10)
+        go_on.wait(60)
         write(self, *arguments)  # type: ignore[arg-type]  # passed through
 
     monkeypatch.setattr(recording.RecordingFile, "write_sound", slow)

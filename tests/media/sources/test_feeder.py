@@ -83,7 +83,7 @@ async def test_closing_ends_the_thread_the_generator_and_who_waits() -> None:
     def endless() -> Generator[int, None, None]:
         try:
             yield 1
-            go_on.wait(5)
+            go_on.wait(60)
             while True:
                 yield 2
         finally:

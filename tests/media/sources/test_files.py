@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import wave
 from fractions import Fraction
@@ -19,6 +18,7 @@ from entrenous.media.sinks import Recorder
 from entrenous.media.sources import FileSource, TestCardSource
 from entrenous.media.sources.testcard import read_frame_number
 from entrenous.media.streams import Picture, SoundBlock
+from lab.calls import until
 from lab.recordings import Recording, dominant_hz, read_sound
 from world.media_clock import SimulatedClock
 
@@ -40,6 +40,10 @@ async def record_card(path: Path, seconds: float, fps: int = 10) -> Path:
     """A film of a test card with beeps."""
     source, shown = (TestCardSource(160, 120, fps, beep=True, clock=SimulatedClock()) for _ in range(2))
     recorder = Recorder(path)
+
+    def recorder_has_room() -> bool:
+        return recorder._queue.qsize() < 20  # pictures come faster here than ever from a camera
+
     await source.start()
     await shown.start()
     await recorder.start()
@@ -48,11 +52,12 @@ async def record_card(path: Path, seconds: float, fps: int = 10) -> Path:
     for number in range(round(seconds * fps)):
         picture = await shown.video.read()
         assert picture is not None
+        await until(recorder_has_room)
         recorder.show(picture.frame, 1000 + number / fps)
-        await asyncio.sleep(0.002)
     for number in range(round(seconds * 50)):
         block = await source.audio.read()
         assert block is not None
+        await until(recorder_has_room)
         recorder.play(block.samples, 1000 + number / 50)
     await recorder.close()
     assert recorder.dropped == 0

@@ -75,10 +75,10 @@ async def test_two_legs_connect_and_carry_packets_and_messages() -> None:
         arrived: asyncio.Queue[tuple[bytes, float]] = asyncio.Queue()
         other.leg.receive_into(lambda packet, at, queue=arrived: queue.put_nowait((packet, at)))
         assert end.leg.send_packet(RTP)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             packet, at = await arrived.get()
         assert packet == RTP
-        assert 0 <= time.monotonic() - at < 5
+        assert 0 <= time.monotonic() - at < 60
     await close(caller, callee)
 
 
@@ -296,7 +296,7 @@ async def test_a_relay_that_died_does_not_hold_up_the_end(tmp_path: Path) -> Non
         await asyncio.gather(caller.log.wait_for(Secured), callee.log.wait_for(Secured))
         relay.kill()
         # The library alone waits 63 s for an answer; the test's own time-out is far below that.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             await close(caller, callee)
     assert len(asyncio.all_tasks()) == 1
     assert psutil.Process().num_fds() == descriptors
@@ -328,7 +328,7 @@ async def test_a_leg_goes_on_from_another_address(monkeypatch: pytest.MonkeyPatc
     callee.leg.receive_into(lambda *_: None)
     while not callee.log.of(PathChanged):
         caller.leg.send_packet(RTP[:2] + secrets.token_bytes(2) + RTP[4:])
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the pace of the packets
     for end, other in ((caller, callee), (callee, caller)):
         end.leg.send_data(b"still here")
         assert (await other.log.wait_for(Data)).message == b"still here"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from entrenous_signaling.checks import database
-from entrenous_signaling.checks.database import check_database
+from entrenous_signaling.checks.database import check_database, check_database_log
 from entrenous_signaling.checks.findings import Level
 from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.store.condition import Condition
@@ -26,3 +26,24 @@ def test_a_database_that_cannot_be_had_is_an_error(tmp_path: Path) -> None:
     config = ServerConfig(database="postgresql://me@127.0.0.1/calls", database_password_file=str(tmp_path / "none"))
     finding = check_database(config)
     assert (finding.level, "none cannot be read" in finding.text) == (Level.ERROR, True)
+
+
+def test_of_the_databases_own_log_is_told_what_has_to_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ServerConfig(database="postgresql://me@127.0.0.1/calls")
+    found = [("log_error_verbosity", "terse"), ("log_statement", "none")]
+    monkeypatch.setattr(database, "indiscretions", lambda _: found)
+    (finding,) = check_database_log(config)
+    assert finding.level is Level.WARNING
+    assert "log_error_verbosity, log_statement" in finding.text
+    assert (
+        "ALTER SYSTEM SET log_error_verbosity = 'terse'; ALTER SYSTEM SET log_statement = 'none';" in finding.next_step
+    )
+    found.clear()
+    (finding,) = check_database_log(config)
+    assert finding.level is Level.OK
+
+
+def test_sqlite_has_no_log_and_a_database_that_is_away_was_told_already(tmp_path: Path) -> None:
+    assert list(check_database_log(ServerConfig(data=str(tmp_path)))) == []
+    away = ServerConfig(database="postgresql://me@127.0.0.1:1/calls", data=str(tmp_path))
+    assert list(check_database_log(away)) == []

@@ -53,7 +53,7 @@ def test_the_kernel_can_be_asked_about_the_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hard", "level"), [(10_200, Level.OK), (10_199, Level.WARNING), (resource.RLIM_INFINITY, Level.OK)]
+    ("hard", "level"), [(11_200, Level.OK), (11_199, Level.WARNING), (resource.RLIM_INFINITY, Level.OK)]
 )
 def test_connections_need_open_files(hard: int, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, hard))

@@ -111,7 +111,7 @@ def scripted(transport: str, script: Script, tls: ssl.SSLContext | None = None) 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield f"127.0.0.1:{place.getsockname()[1]}"
-    thread.join(10.0)
+    thread.join(60.0)
     place.close()
 
 

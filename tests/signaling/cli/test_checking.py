@@ -10,13 +10,9 @@ import pytest
 
 from entrenous_signaling.cli import common
 from lab.certificates import DAY, Authority, write
+from lab.ports import free_port
 from world.operator import run
 from world.serverproc import ServerProcess
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 async def test_what_init_writes_passes_and_is_served_as_it_is(

@@ -99,13 +99,14 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, capsys: pyte
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_files_belong_to_who_runs_the_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("owner", ["daemon", "nobody"])  # the one has a group of its name, the other has not
+def test_files_belong_to_who_runs_the_server(owner: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "etc"
     code, said, _ = run(
-        capsys, "init", "--dir", folder, "--name", "a.example.org", "--relay", "turn.example.org", "--owner", "daemon"
+        capsys, "init", "--dir", folder, "--name", "a.example.org", "--relay", "turn.example.org", "--owner", owner
     )
     owners = {pwd.getpwuid(path.stat().st_uid).pw_name for path in (folder, *folder.iterdir())}
-    assert (code, owners, "belongs to daemon" in said) == (0, {"daemon"}, True)
+    assert (code, owners, f"belongs to {owner}" in said) == (0, {owner}, True)
 
 
 def test_one_of_several_gets_a_secret_to_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 import pytest
 
@@ -115,9 +115,9 @@ async def test_other_services_of_the_relays_machine_are_out_of_reach_with_the_fi
         service.bind((own, 5353))
         peer.bind((other, 5353))
         for receiver in (service, peer):
-            receiver.settimeout(2.0)
-        async with running_coturn(place.spare, settings):
-            one, two = (stack.enter_context(place.client(relay=place.spare)) for _ in range(2))
+            receiver.settimeout(60.0)
+        async with running_coturn(place.spare, settings), AsyncExitStack() as clients:
+            one, two = (clients.enter_context(place.client(relay=place.spare)) for _ in range(2))
             here, there = one.allocate(version), two.allocate(version)
             one.permit(own)
             two.permit(own)

@@ -12,9 +12,11 @@ import pytest
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.backend import Part
+from entrenous_signaling.store.condition import indiscretions
 from entrenous_signaling.store.database import Databases, StoreError, migrate, read_open_rows
 from entrenous_signaling.store.requests import (
     Account,
+    DeviceOutcome,
     Done,
     Expire,
     Expired,
@@ -24,11 +26,12 @@ from entrenous_signaling.store.requests import (
     ReadAccount,
     ReadMessages,
     RegisterOutcome,
+    StoreDevice,
     StoredMessages,
     StoreMessage,
     StoreRequest,
 )
-from lab.postgres import Cluster, find_programs, running_cluster
+from lab.postgres import Cluster, running_cluster
 from world.storeworld import WAIT_SECONDS, RunningStore, registration, running
 
 psycopg = pytest.importorskip("psycopg", reason="the driver for PostgreSQL is not installed")
@@ -38,8 +41,6 @@ postgresql = pytest.importorskip("entrenous_signaling.store.postgresql")
 @pytest.fixture(scope="module")
 def own_cluster() -> Iterator[Cluster]:
     """A cluster that is stopped and frozen here, and that nobody else uses."""
-    if find_programs() is None:
-        pytest.skip("PostgreSQL or psycopg is not installed")
     with running_cluster() as started:
         yield started
 
@@ -47,6 +48,14 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def shared(tmp_path: Path, cluster: Cluster) -> Databases:
     return Databases(tmp_path, cluster.url(cluster.empty()))
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements that wait for a lock as long as a test may take, however slow the machine is."""
+    for name in ("lock_timeout", "statement_timeout"):
+        monkeypatch.setitem(postgresql._SETTINGS, name, f"{WAIT_SECONDS:.0f}s")
+    monkeypatch.setattr(postgresql._Connection, "patience", None)
 
 
 def fill(store: RunningStore, count: int, body: bytes) -> None:
@@ -65,6 +74,13 @@ def until_it_is_back(store: RunningStore, request: StoreRequest) -> object:
         assert time.monotonic() < until
         time.sleep(0.02)
     return result
+
+
+def until_somebody_waits_for_a_lock(cluster: Cluster) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    until = time.monotonic() + WAIT_SECONDS
+    while cluster.execute("postgres", waiting) == [(0,)]:
+        assert time.monotonic() < until
 
 
 def test_every_connection_flushes_waits_for_seconds_and_sees_its_schema(shared: Databases) -> None:
@@ -164,16 +180,25 @@ def test_two_servers_that_store_for_one_device_keep_to_its_bounds_and_to_one_ord
         assert outcomes.count(MessageOutcome.STORED) == 300
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_name_that_another_server_is_just_registering_is_taken(shared: Databases, cluster: Cluster) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with running(shared) as store, psycopg.connect(shared.url) as other:
         other.execute("INSERT INTO accounts.account VALUES ('bob', 'another key', 1)")
         ticket = store.submit(registration())
-        until = time.monotonic() + WAIT_SECONDS
-        while cluster.execute("postgres", waiting) == [(0,)]:
-            assert time.monotonic() < until
+        until_somebody_waits_for_a_lock(cluster)
         other.commit()
         assert store.wait(ticket) is RegisterOutcome.NAME_TAKEN
+
+
+@pytest.mark.usefixtures("patience")
+def test_an_account_that_another_server_is_just_removing_gets_no_device(shared: Databases, cluster: Cluster) -> None:
+    with running(shared) as store, psycopg.connect(shared.url) as other:
+        assert store.do(registration()) is RegisterOutcome.REGISTERED
+        other.execute("DELETE FROM accounts.account")
+        ticket = store.submit(StoreDevice("bob", "d2", b"cert", 1000, 20))
+        until_somebody_waits_for_a_lock(cluster)
+        other.commit()
+        assert store.wait(ticket) is DeviceOutcome.NO_ACCOUNT
 
 
 def test_housekeeping_clears_dead_rows_away(shared: Databases, cluster: Cluster) -> None:
@@ -207,3 +232,39 @@ def test_a_vacuum_that_goes_on_ends_with_the_server(shared: Databases, cluster: 
     finally:
         cluster.execute("postgres", "ALTER SYSTEM RESET ALL")
         cluster.execute("postgres", "SELECT pg_reload_conf()")
+
+
+def test_nothing_of_the_rows_is_noted_for_the_planner(shared: Databases, cluster: Cluster) -> None:
+    with running(shared) as store:
+        store.do(registration())
+        store.do(OpenRecord(b"token", 1))
+    database = "entrenous"
+    noted = "SELECT tablename, attname FROM pg_stats WHERE schemaname IN ('accounts', 'usage')"
+    cluster.execute(database, "ANALYZE")
+    assert cluster.execute(database, noted) == []
+    # So that this test sees what it is about: a column as the database would treat it, until the next start.
+    cluster.execute(database, "ALTER TABLE accounts.account ALTER COLUMN username SET STATISTICS 100")
+    cluster.execute(
+        database, "INSERT INTO accounts.account SELECT 'user' || n, '' FROM generate_series(1, 9) AS n; ANALYZE"
+    )
+    assert cluster.execute(database, noted) == [("account", "username")]
+    migrate(shared)
+    assert cluster.execute(
+        database,
+        "SELECT attstattarget FROM pg_attribute WHERE attname = 'username' AND attrelid = 'accounts.account'::regclass",
+    ) == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("log_error_verbosity", "default"), ("log_statement", "mod"), ("log_min_duration_statement", "100")],
+)
+def test_a_log_that_would_quote_rows_is_seen(shared: Databases, cluster: Cluster, setting: str, value: str) -> None:
+    cluster.execute("postgres", f"ALTER DATABASE entrenous SET {setting} = '{value}'")
+    try:
+        found = dict(indiscretions(shared))
+        assert setting in found
+        cluster.execute("postgres", f"ALTER DATABASE entrenous SET {setting} = '{found[setting]}'")
+        assert setting not in dict(indiscretions(shared))
+    finally:
+        cluster.execute("postgres", f"ALTER DATABASE entrenous RESET {setting}")

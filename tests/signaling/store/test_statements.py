@@ -125,6 +125,13 @@ def test_devices_are_bounded_renewed_and_make_room_when_they_expire(apply: Apply
     assert apply(StoreDevice("bob", "d9", b"cert", 1000, 60)) is DeviceOutcome.STORED
 
 
+def test_an_account_that_was_removed_since_it_was_looked_up_gets_no_device(apply: Apply) -> None:
+    apply(registration())
+    apply(RemoveAccount("bob"))
+    assert apply(StoreDevice("bob", "d1", b"cert", 1000, 20)) is DeviceOutcome.NO_ACCOUNT
+    assert apply(registration(key=b"another")) is RegisterOutcome.REGISTERED
+
+
 def test_a_device_that_expires_takes_its_messages_along(apply: Apply) -> None:
     apply(registration(not_after=50))
     assert apply(message(1)) is MessageOutcome.STORED

@@ -142,7 +142,7 @@ class VpxEncoder:
         """The first picture anew: VP9 guesses what one takes, and of a rough one takes up to four times its share."""
         for quantizer in _COARSER_QUANTIZERS:
             self._configuration.rc_min_quantizer = quantizer
-            self._destroy()
+            self.close()  # what does not open again is closed, and says so
             self._open()
             encoded = self._encode(self._open_context(), libvpx.FORCE_KEY_FRAME)
             if len(encoded.data) <= self._most_of_key_frame:

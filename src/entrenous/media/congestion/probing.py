@@ -90,7 +90,7 @@ class _Train:
         if arrival.sent_at >= self.last_sent:
             self.last_sent, self.last_sent_size = arrival.sent_at, arrival.size
         if arrival.arrived_at < self.first_arrived:
-            self.first_arrived, self.first_arrived_size = (arrival.arrived_at, arrival.size)
+            self.first_arrived, self.first_arrived_size = arrival.arrived_at, arrival.size
         self.last_arrived = max(self.last_arrived, arrival.arrived_at)
 
     @property
@@ -101,24 +101,29 @@ class _Train:
     @property
     def slowed_to(self) -> float | None:
         """The rate at which it arrived, if that was clearly slower than it was sent."""
-        sending, arriving = (self.last_sent - self.first_sent, self.last_arrived - self.first_arrived)
-        if sending <= 0.0 or arriving <= 0.0:
-            return None
-        arrived = (self.octets - self.first_arrived_size) * 8 / arriving
-        return arrived if arrived < _SLOWED * (self.octets - self.last_sent_size) * 8 / sending else None
+        match self._rates():
+            case sent, arrived if arrived < _SLOWED * sent:
+                return arrived
+            case _:
+                return None
 
     def rate(self, jitter: float) -> float | None:
         """What the path was seen to carry, None when the train says nothing."""
-        sending, arriving = (self.last_sent - self.first_sent, self.last_arrived - self.first_arrived)
         # The first may have been held up and the last not: then the train looks shorter than it was.
-        arriving += 2.0 * _harm(jitter)
+        match self._rates(hidden=2.0 * _harm(jitter)):
+            case sent, arrived if arrived <= _MAX_COMPRESSION * sent:
+                return _KEPT_SHARE * arrived if arrived < _SLOWED * sent else min(sent, arrived)
+            case _:
+                return None
+
+    def _rates(self, hidden: float = 0.0) -> tuple[float, float] | None:
+        """Bits a second at which it was sent, and at which it arrived if that took `hidden` seconds more than seen."""
+        sending = self.last_sent - self.first_sent
+        arriving = self.last_arrived - self.first_arrived + hidden
         if sending <= 0.0 or arriving <= 0.0:
             return None
-        sent = (self.octets - self.last_sent_size) * 8 / sending
-        arrived = (self.octets - self.first_arrived_size) * 8 / arriving
-        if arrived > _MAX_COMPRESSION * sent:
-            return None
-        return _KEPT_SHARE * arrived if arrived < _SLOWED * sent else min(sent, arrived)
+        sent, arrived = self.octets - self.last_sent_size, self.octets - self.first_arrived_size
+        return sent * 8 / sending, arrived * 8 / arriving
 
 
 def _harm(jitter: float) -> float:

@@ -23,7 +23,6 @@ STANDING_QUEUE = 0.030
 FEW_SECONDS = 0.4
 """Seconds over which so many packets are sent where there is sound alone."""
 
-
 MEDIAN_STEP = 0.0005
 """Seconds by which the median of what packets wait follows each look: half of what was seen was above it."""
 

@@ -103,7 +103,7 @@ class IceAgent:
         self._on_consent_lost = on_consent_lost
         hold = 0.0 if policy.relay_only else relay_hold
         # The seed only spreads the checks of many legs; nothing secret depends on it.
-        self._paths = Paths(controlling=controlling, hold=hold, seed=random.random())  # noqa: S311
+        self._paths = Paths(controlling=controlling, hold=hold, seed=random.random())  # noqa: S311 - see above
         self._gatherer = Gatherer(
             policy,
             on_base=self._base_opened,
