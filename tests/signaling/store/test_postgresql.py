@@ -26,6 +26,7 @@ from entrenous_signaling.store.requests import (
     ReadAccount,
     ReadMessages,
     RegisterOutcome,
+    ReplacePrekeys,
     StoreDevice,
     StoredMessages,
     StoreMessage,
@@ -268,3 +269,35 @@ def test_a_log_that_would_quote_rows_is_seen(shared: Databases, cluster: Cluster
         assert setting not in dict(indiscretions(shared))
     finally:
         cluster.execute("postgres", f"ALTER DATABASE entrenous RESET {setting}")
+
+
+def until_locked_out(cluster: Cluster) -> None:
+    """Wait until somebody waits for what another transaction has."""
+    until = time.monotonic() + WAIT_SECONDS
+    while cluster.execute("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+        assert time.monotonic() < until
+        time.sleep(0.01)  # PostgreSQL tells nobody
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "request_", "outcome"),
+    [
+        ("INSERT INTO accounts.account VALUES ('eve', 'key', 1)", registration("eve"), RegisterOutcome.REGISTERED),
+        ("INSERT INTO accounts.account VALUES ('eve', 'other', 1)", registration("eve"), RegisterOutcome.NAME_TAKEN),
+        ("DELETE FROM accounts.account", ReplacePrekeys("bob", "d1", (b"p3",)), Done.DONE),
+        ("DELETE FROM accounts.account", StoreDevice("bob", "d2", b"", 2**33, 10), DeviceOutcome.NO_ACCOUNT),
+        ("DELETE FROM accounts.account", registration(), RegisterOutcome.REGISTERED),
+    ],
+)
+def test_what_another_process_does_meanwhile_is_no_error_in_the_log(
+    shared: Databases, cluster: Cluster, meanwhile: str, request_: StoreRequest, outcome: object
+) -> None:
+    before = cluster.log.stat().st_size
+    with running(shared) as store, psycopg.connect(shared.url) as other:
+        store.do(registration())
+        other.execute(meanwhile)
+        ticket = store.submit(request_)
+        until_locked_out(cluster)
+        other.commit()
+        assert store.wait(ticket) is outcome
+    assert b"ERROR" not in cluster.log.read_bytes()[before:]
