@@ -340,7 +340,7 @@ class Failed(Enum):
     FAILED = "failed"
 
 
-StoreRequest = (
+BatchRequest = (
     ReadAccount
     | RegisterAccount
     | StoreDevice
@@ -351,12 +351,13 @@ StoreRequest = (
     | StoreMessage
     | ReadMessages
     | DeleteMessages
-    | Expire
     | OpenRecord
     | TouchRecords
     | CloseRecord
     | DiscardRecord
 )
+"""What is carried out in batches: everything but housekeeping."""
+StoreRequest = BatchRequest | Expire
 StoreResult = (
     Account
     | None

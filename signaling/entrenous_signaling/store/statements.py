@@ -17,6 +17,7 @@ from .requests import (
     WEEK_SECONDS,
     Account,
     AccountTotals,
+    BatchRequest,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -39,7 +40,7 @@ from .requests import (
     TouchRecords,
 )
 from .sets import Columns, execute_set
-from .stages import BatchRequest, stages
+from .stages import stages
 
 ReadRequest = ReadAccount | ReadMessages | CountAccounts
 """What is read in a thread of its own."""

@@ -14,6 +14,7 @@ from entrenous_signaling.store.requests import (
     WEEK_SECONDS,
     Account,
     AccountTotals,
+    BatchRequest,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -39,7 +40,6 @@ from entrenous_signaling.store.requests import (
     StoreRequest,
     TouchRecords,
 )
-from entrenous_signaling.store.stages import BatchRequest
 from entrenous_signaling.store.statements import ALONE, TOGETHER
 from lab.postgres import Cluster
 from world.memorystore import MemoryStore
@@ -91,7 +91,6 @@ def ids(*numbers: int) -> list[bytes]:
 def test_every_request_is_carried_out_in_one_way() -> None:
     assert {*TOGETHER, *ALONE} == set(get_args(BatchRequest))
     assert not {*TOGETHER} & {*ALONE}
-    assert {*get_args(StoreRequest)} == {*get_args(BatchRequest), Expire}
 
 
 def test_an_account_is_created_found_and_kept_from_others(apply: Apply) -> None:
