@@ -173,6 +173,7 @@ class Edge:
                     self._put(self._hub.ping_received, number)
                     if (here := self._sockets.get(number)) is not None:
                         here.pong(message.data)
+                del message  # or what was said last would be known for as long as nothing else is said
         finally:
             self._sockets.pop(number, None)
             self._put(self._hub.disconnected, number)

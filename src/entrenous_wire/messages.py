@@ -210,6 +210,11 @@ class Send(Message, frozen=True, kw_only=True, tag="send"):
     body: Body
     record: RecordToken | None = None
 
+    def __repr__(self) -> str:
+        """Without the token, and of the body only its size."""
+        named = f"id={self.id.hex()}, to={self.to!r}, device={self.device!r}, call={self.call.hex()}"
+        return f"Send({named}, kind={self.kind.value}, {len(self.body)} bytes)"
+
 
 class Ack(Message, frozen=True, kw_only=True, tag="ack"):
     """Everything up to and including `seq` is in hand."""
@@ -315,6 +320,10 @@ class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
     id: MessageId
     record: RecordToken | None = None
 
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Accepted(id={self.id.hex()})"
+
 
 class Delivered(Message, frozen=True, kw_only=True, tag="delivered"):
     """The receiver has the message; the sender may forget it."""
@@ -333,6 +342,11 @@ class Deliver(Message, frozen=True, kw_only=True, tag="deliver"):
     kind: Kind
     body: Body
     record: RecordToken | None = None
+
+    def __repr__(self) -> str:
+        """Without the token, and of the body only its size."""
+        named = f"seq={self.seq}, id={self.id.hex()}, sender={self.sender!r}, device={self.device!r}"
+        return f"Deliver({named}, call={self.call.hex()}, kind={self.kind.value}, {len(self.body)} bytes)"
 
 
 class Letter(Message, frozen=True, kw_only=True, tag="letter"):

@@ -10,10 +10,13 @@ import pytest
 from entrenous_wire import messages
 from entrenous_wire.codec import decode_from_node, decode_from_server, encode
 from entrenous_wire.messages import (
+    Accepted,
+    Deliver,
     Live,
     LiveCall,
     Message,
     Resume,
+    Send,
     Turn,
     Welcome,
 )
@@ -56,6 +59,11 @@ def test_messages_do_not_change() -> None:
         Live(calls=[LiveCall(call=CALL, record=b"SECRET".ljust(16), peer=ADDRESS, device=DEVICE)]),
         Welcome(token=b"SECRET".ljust(32), address=ADDRESS),
         Turn(request=4, urls=[], username="SECRET", password="SECRET", ttl=600),
+        *(
+            msgspec.structs.replace(sample, record=b"SECRET".ljust(16))
+            for sample in (*FROM_NODE, *FROM_SERVER)
+            if isinstance(sample, Send | Accepted | Deliver)
+        ),
     ],
     ids=lambda message: type(message).__name__,
 )

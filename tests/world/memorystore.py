@@ -18,7 +18,6 @@ from entrenous_signaling.store.requests import (
     DiscardRecord,
     Done,
     Expire,
-    Expired,
     MarkActive,
     MessageOutcome,
     OpenRecord,
@@ -104,7 +103,7 @@ class MemoryStore:
                 for number in [number for number, message in kept.items() if message.id in ids]:
                     del kept[number]
             case Expire():
-                return self._expire(request)
+                self._expire(request)
             case OpenRecord(token, start):
                 self.open_rows.setdefault(token, OpenRow(token, start, start))
             case TouchRecords(tokens, seen):
@@ -173,15 +172,10 @@ class MemoryStore:
         kept[next(self.numbers)] = request
         return MessageOutcome.STORED
 
-    def _expire(self, request: Expire) -> Expired:
-        messages = 0
+    def _expire(self, request: Expire) -> None:
         for kept in self.messages.values():
             for number in [number for number, message in kept.items() if message.expires <= request.now]:
                 del kept[number]
-                messages += 1
-        inactive = [username for username, week in self.weeks.items() if week < request.inactive_before_week]
-        for username in inactive:
+        for username in [name for name, week in self.weeks.items() if week < request.inactive_before_week]:
             self._remove(username)
-        records = len(self.records)
         self.records = [record for record in self.records if record[0] >= request.records_before]
-        return Expired(messages, records - len(self.records), len(inactive))

@@ -17,6 +17,7 @@ import click
 from entrenous_signaling import logs
 from entrenous_signaling.app import Listening, serve
 from entrenous_signaling.config import DEFAULT_DATA, DEFAULT_LISTEN, ServerConfig
+from entrenous_signaling.private_memory import keep_memory_private
 from entrenous_wire.messages import RegistrationPolicy
 
 from .common import config_option
@@ -63,6 +64,7 @@ def _raise_file_limit() -> None:
 
 
 def _run(config: ServerConfig, announce: Callable[[Listening], None]) -> None:
+    keep_memory_private()
     try:
         import uvloop
     except ImportError:  # Windows has none

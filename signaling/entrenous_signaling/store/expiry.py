@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from sqlalchemy import Connection, delete, select, update
 
 from . import schema
-from .requests import WEEK_SECONDS, Expire, Expired, RemoveAccount
+from .requests import WEEK_SECONDS, Expire, RemoveAccount
 from .session import Session
 from .statements import remove_account
 
 _ROWS_A_STEP: Final = 200
 
 
-def expire(accounts: Session, usage: Session, request: Expire) -> Generator[None, None, Expired]:
+def expire(accounts: Session, usage: Session, request: Expire) -> Iterator[None]:
     """Delete what has expired and give its space back; each step is a transaction.
 
     Args:
@@ -25,22 +25,18 @@ def expire(accounts: Session, usage: Session, request: Expire) -> Generator[None
     Raises:
         SQLAlchemyError: the database refused a step; the earlier ones are done.
     """
-    messages = yield from _count(accounts, lambda connection: _messages(connection, request.now))
+    yield from _until_none(accounts, lambda connection: _messages(connection, request.now))
     accounts.transact(lambda connection: _begin_weeks(connection, request.now // WEEK_SECONDS))
-    removed = yield from _count(accounts, lambda connection: _inactive(connection, request.inactive_before_week))
-    records = yield from _count(usage, lambda connection: _records(connection, request.records_before))
+    yield from _until_none(accounts, lambda connection: _inactive(connection, request.inactive_before_week))
+    yield from _until_none(usage, lambda connection: _records(connection, request.records_before))
     yield from accounts.give_back()
     yield from usage.give_back()
-    return Expired(messages, records, removed)
 
 
-def _count(session: Session, step: Callable[[Connection], int]) -> Generator[None, None, int]:
-    """Repeat a step until it finds nothing; the result is how much it has found."""
-    total = 0
-    while found := session.transact(step):
-        total += found
+def _until_none(session: Session, step: Callable[[Connection], int]) -> Iterator[None]:
+    """Repeat a step, which says how much it has deleted, until it finds nothing."""
+    while session.transact(step):
         yield
-    return total
 
 
 def _messages(connection: Connection, now: int) -> int:

@@ -241,7 +241,7 @@ class DeleteMessages:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Delete what nobody may keep any longer, and give its space on disk back; the result is `Expired`.
+    """Delete what nobody may keep any longer, and give its space on disk back; the result is `Done`.
 
     It is done in small steps, between which other requests have their turn; so one that failed may have deleted
     something already, and is asked again.
@@ -256,15 +256,6 @@ class Expire:
     now: int
     records_before: int
     inactive_before_week: int
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """How many of each were deleted; messages of removed accounts are not counted."""
-
-    messages: int
-    records: int
-    accounts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,7 +331,7 @@ class Failed(Enum):
     FAILED = "failed"
 
 
-StoreRequest = (
+BatchRequest = (
     ReadAccount
     | RegisterAccount
     | StoreDevice
@@ -351,23 +342,15 @@ StoreRequest = (
     | StoreMessage
     | ReadMessages
     | DeleteMessages
-    | Expire
     | OpenRecord
     | TouchRecords
     | CloseRecord
     | DiscardRecord
 )
+"""What is carried out in batches: everything but housekeeping."""
+StoreRequest = BatchRequest | Expire
 StoreResult = (
-    Account
-    | None
-    | RegisterOutcome
-    | DeviceOutcome
-    | MessageOutcome
-    | StoredMessages
-    | Removed
-    | AccountTotals
-    | Expired
-    | Done
+    Account | None | RegisterOutcome | DeviceOutcome | MessageOutcome | StoredMessages | Removed | AccountTotals | Done
 )
 
 Outcome = TypeVar("Outcome")

@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 
 from .backend import Backend, Part, Result
-from .requests import Failed, StoreRequest, StoreResult
-from .stages import BatchRequest
+from .requests import BatchRequest, Failed, StoreRequest, StoreResult
 from .statements import carry_out
 
 Request = tuple[int, StoreRequest]

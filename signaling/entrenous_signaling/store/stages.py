@@ -11,6 +11,7 @@ from collections.abc import Hashable, Sequence
 from typing import assert_never
 
 from .requests import (
+    BatchRequest,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -26,24 +27,6 @@ from .requests import (
     StoreMessage,
     TouchRecords,
 )
-
-BatchRequest = (
-    ReadAccount
-    | ReadMessages
-    | CountAccounts
-    | RegisterAccount
-    | StoreDevice
-    | ReplacePrekeys
-    | MarkActive
-    | RemoveAccount
-    | StoreMessage
-    | DeleteMessages
-    | OpenRecord
-    | TouchRecords
-    | CloseRecord
-    | DiscardRecord
-)
-"""What is carried out in batches: everything but housekeeping."""
 
 
 def stages(requests: Sequence[BatchRequest]) -> list[list[int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from entrenous_wire.limits import MAX_DEVICES
@@ -17,6 +17,7 @@ from .requests import (
     WEEK_SECONDS,
     Account,
     AccountTotals,
+    BatchRequest,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -39,7 +40,7 @@ from .requests import (
     TouchRecords,
 )
 from .sets import Columns, execute_set
-from .stages import BatchRequest, stages
+from .stages import stages
 
 ReadRequest = ReadAccount | ReadMessages | CountAccounts
 """What is read in a thread of its own."""
@@ -127,23 +128,36 @@ def remove_account(connection: Connection, request: RemoveAccount) -> Removed | 
 
 
 def _register(connection: Connection, request: RegisterAccount) -> RegisterOutcome:
-    account, invite = schema.account, schema.invite
+    invite = schema.invite
     known = _lock_account(connection, request.username)
     if known is None:
         if not request.may_create:
             return RegisterOutcome.CLOSED
-        if request.invite is not None:
-            used = connection.execute(delete(invite).where(invite.c.hash == request.invite))
-            if used.rowcount != 1:
-                return RegisterOutcome.BAD_INVITE
-        row = {"identity_key": request.identity_key, "active_week": request.now // WEEK_SECONDS}
-        connection.execute(insert(account), {"username": request.username, **row})
+        mine = invite.c.hash == request.invite
+        if request.invite is not None and not connection.scalar(select(invite.c.hash).where(mine).with_for_update()):
+            return RegisterOutcome.BAD_INVITE
+        if not _make_account(connection, request):
+            return _register(connection, request)  # another process has made it meanwhile
+        connection.execute(delete(invite).where(mine))
     elif known != request.identity_key:
         return RegisterOutcome.NAME_TAKEN
     if _put_device(connection, request) is DeviceOutcome.TOO_MANY_DEVICES:
         return RegisterOutcome.TOO_MANY_DEVICES
     _replace_prekeys(connection, request.username, request.device, request.prekeys)
     return RegisterOutcome.REGISTERED
+
+
+def _make_account(connection: Connection, request: RegisterAccount) -> bool:
+    """Add an account; False when there is one of that name, without an error, which PostgreSQL would log with it."""
+    account, week = schema.account, request.now // WEEK_SECONDS
+    row = {"username": request.username, "identity_key": request.identity_key, "active_week": week}
+    statement = _insert(connection, account).values(row).on_conflict_do_nothing().returning(account.c.username)
+    return connection.scalar(statement) is not None
+
+
+def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """What inserts into a table and knows what to do with a conflict."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def _store_device(connection: Connection, request: StoreDevice) -> DeviceOutcome:
@@ -169,8 +183,7 @@ def _put_device(connection: Connection, request: StoreDevice | RegisterAccount) 
     if others is not None and others >= MAX_DEVICES:
         return DeviceOutcome.TOO_MANY_DEVICES
     row = {"certificate": request.certificate, "not_after": request.not_after}
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = upsert(device).values(username=request.username, device=request.device, **row)
+    statement = _insert(connection, device).values(username=request.username, device=request.device, **row)
     connection.execute(statement.on_conflict_do_update(index_elements=["username", "device"], set_=row))
     return DeviceOutcome.STORED
 
@@ -183,7 +196,8 @@ def _publish(connection: Connection, request: ReplacePrekeys) -> Done:
 def _replace_prekeys(connection: Connection, username: str, name: str, prekeys: tuple[bytes, ...]) -> None:
     prekey, device = schema.prekey, schema.device
     connection.execute(delete(prekey).where(prekey.c.username == username, prekey.c.device == name))
-    if connection.scalar(select(func.count()).where(device.c.username == username, device.c.device == name)):
+    there = select(device.c.device).where(device.c.username == username, device.c.device == name)
+    if connection.scalar(there.with_for_update(key_share=True)) is not None:  # which nobody removes until the commit
         rows = [
             {"username": username, "device": name, "position": position, "prekey": raw}
             for position, raw in enumerate(prekeys)

@@ -17,14 +17,14 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 from .backend import Backend, Part
 from .database import Databases, StoreError, migrate, read_open_rows
 from .expiry import expire
-from .requests import Expire, Expired, Failed, OpenRow, StoreRequest
+from .requests import Done, Expire, Failed, OpenRow, StoreRequest
 from .session import Answer, BatchItem, Request, Session
 from .statements import ReadRequest, UsageRequest
 
@@ -118,7 +118,7 @@ class _Writer:
         self._usage = Session(backend, Part.USAGE, writes=True)
         self._source = source
         self._answered = answered
-        self._chores: deque[tuple[int, Generator[None, None, Expired]]] = deque()
+        self._chores: deque[tuple[int, Iterator[None]]] = deque()
 
     def run(self) -> None:
         """Write until it is time to stop."""
@@ -160,14 +160,14 @@ class _Writer:
             ticket, steps = self._chores[0]
             try:
                 next(steps)
-            except StopIteration as end:
-                self._finish_chore(ticket, end.value)
+            except StopIteration:
+                self._finish_chore(ticket, Done.DONE)
             except Exception:  # whatever keeps it from its work, requests are answered
                 self._finish_chore(ticket, Failed.FAILED)
             if not to_its_end:
                 return
 
-    def _finish_chore(self, ticket: int, result: Expired | Failed) -> None:
+    def _finish_chore(self, ticket: int, result: Done | Failed) -> None:
         self._chores.popleft()
         self._answered([(ticket, result)])
 

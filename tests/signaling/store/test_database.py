@@ -26,7 +26,6 @@ from entrenous_signaling.store.requests import (
     CloseRecord,
     Done,
     Expire,
-    Expired,
     OpenRecord,
     OpenRow,
     ReadAccount,
@@ -161,8 +160,11 @@ def test_what_the_first_version_kept_is_taken_over(tmp_path: Path) -> None:
         assert store.do(ReadAccount("bob")) == Account(b"key", (StoredDevice("d1", b"cert d1", (b"p1", b"p2")),))
         assert store.do(registration("eve", invite=b"invited", now=week * WEEK_SECONDS)) is RegisterOutcome.REGISTERED
         # Nobody knows when bob was last there: now, until he does not come for long enough.
-        assert store.do(Expire(week * WEEK_SECONDS, 60, week)) == Expired(messages=0, records=1, accounts=0)
-        assert store.do(Expire(week * WEEK_SECONDS, 60, week + 1)) == Expired(messages=0, records=0, accounts=2)
+        assert store.do(Expire(week * WEEK_SECONDS, 60, week)) is Done.DONE
+        assert count(Databases(tmp_path)).accounts == 2
+        assert list(read_records(Databases(tmp_path))) == [(100, 10)]
+        assert store.do(Expire(week * WEEK_SECONDS, 60, week + 1)) is Done.DONE
+        assert count(Databases(tmp_path)).accounts == 0
     assert list(read_records(Databases(tmp_path))) == [(100, 10)]
     for name in ("accounts", "usage"):
         with sqlite3.connect(tmp_path / f"{name}.sqlite3") as connection:

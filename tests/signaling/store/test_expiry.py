@@ -10,7 +10,6 @@ from entrenous_signaling.store.requests import (
     AccountTotals,
     CloseRecord,
     Expire,
-    Expired,
     OpenRecord,
     StoreMessage,
 )
@@ -28,18 +27,13 @@ def test_much_is_deleted_some_at_a_time_and_nothing_that_may_stay(databases: Dat
     accounts.answer([(0, message) for message in messages])
     usage.answer([(0, OpenRecord(b"%d" % number, number)) for number in range(500)])
     usage.answer([(0, CloseRecord(b"%d" % number, number, 1)) for number in range(500)])
-    steps = expire(accounts, usage, Expire(now=69, records_before=450, inactive_before_week=1))
     left = []
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            assert end.value == Expired(messages=700, records=450, accounts=1)
-            break
+    for _ in expire(accounts, usage, Expire(now=69, records_before=450, inactive_before_week=1)):
         left.append((count(databases).messages, len(list(read_records(databases)))))
     assert left[:4] == [(700, 500), (500, 500), (300, 500), (200, 500)]
     assert {records for _, records in left} == {500, 300, 100, 50}
     assert count(databases) == AccountTotals(1, 1, 200)
+    assert list(read_records(databases)) == [(start, 1) for start in range(450, 500)]
     for session in (accounts, usage):
         session.close()
     backend.close()

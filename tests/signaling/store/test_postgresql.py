@@ -13,19 +13,19 @@ import pytest
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.condition import indiscretions
-from entrenous_signaling.store.database import Databases, StoreError, migrate, read_open_rows
+from entrenous_signaling.store.database import Databases, StoreError, count, migrate, read_open_rows
 from entrenous_signaling.store.requests import (
     Account,
     DeviceOutcome,
     Done,
     Expire,
-    Expired,
     Failed,
     MessageOutcome,
     OpenRecord,
     ReadAccount,
     ReadMessages,
     RegisterOutcome,
+    ReplacePrekeys,
     StoreDevice,
     StoredMessages,
     StoreMessage,
@@ -207,7 +207,8 @@ def test_housekeeping_clears_dead_rows_away(shared: Databases, cluster: Cluster)
     with running(shared) as store:
         fill(store, 500, b"x" * 4000)
         ((before,),) = cluster.execute(database, size)
-        assert store.do(Expire(1, 0, 0)) == Expired(500, 0, 0)
+        assert store.do(Expire(1, 0, 0)) is Done.DONE
+        assert count(shared).messages == 0
         until = time.monotonic() + WAIT_SECONDS
         while cluster.execute(database, size)[0][0] > before / 4:
             assert time.monotonic() < until
@@ -223,7 +224,8 @@ def test_a_vacuum_that_goes_on_ends_with_the_server(shared: Databases, cluster: 
     try:
         with running(shared) as store:
             fill(store, 3000, b"x" * 1000)
-            assert store.do(Expire(1, 0, 0)) == Expired(3000, 0, 0)
+            assert store.do(Expire(1, 0, 0)) is Done.DONE
+            assert count(shared).messages == 0
             until = time.monotonic() + WAIT_SECONDS
             while cluster.execute(database, vacuums) == [(0,)]:
                 assert time.monotonic() < until
@@ -268,3 +270,35 @@ def test_a_log_that_would_quote_rows_is_seen(shared: Databases, cluster: Cluster
         assert setting not in dict(indiscretions(shared))
     finally:
         cluster.execute("postgres", f"ALTER DATABASE entrenous RESET {setting}")
+
+
+def until_locked_out(cluster: Cluster) -> None:
+    """Wait until somebody waits for what another transaction has."""
+    until = time.monotonic() + WAIT_SECONDS
+    while cluster.execute("postgres", "SELECT count(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+        assert time.monotonic() < until
+        time.sleep(0.01)  # PostgreSQL tells nobody
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "request_", "outcome"),
+    [
+        ("INSERT INTO accounts.account VALUES ('eve', 'key', 1)", registration("eve"), RegisterOutcome.REGISTERED),
+        ("INSERT INTO accounts.account VALUES ('eve', 'other', 1)", registration("eve"), RegisterOutcome.NAME_TAKEN),
+        ("DELETE FROM accounts.account", ReplacePrekeys("bob", "d1", (b"p3",)), Done.DONE),
+        ("DELETE FROM accounts.account", StoreDevice("bob", "d2", b"", 2**33, 10), DeviceOutcome.NO_ACCOUNT),
+        ("DELETE FROM accounts.account", registration(), RegisterOutcome.REGISTERED),
+    ],
+)
+def test_what_another_process_does_meanwhile_is_no_error_in_the_log(
+    shared: Databases, cluster: Cluster, meanwhile: str, request_: StoreRequest, outcome: object
+) -> None:
+    before = cluster.log.stat().st_size
+    with running(shared) as store, psycopg.connect(shared.url) as other:
+        store.do(registration())
+        other.execute(meanwhile)
+        ticket = store.submit(request_)
+        until_locked_out(cluster)
+        other.commit()
+        assert store.wait(ticket) is outcome
+    assert b"ERROR" not in cluster.log.read_bytes()[before:]

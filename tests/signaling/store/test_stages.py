@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.requests import (
+    BatchRequest,
     CloseRecord,
     DeleteMessages,
     MarkActive,
@@ -15,7 +16,7 @@ from entrenous_signaling.store.requests import (
     StoreMessage,
     TouchRecords,
 )
-from entrenous_signaling.store.stages import BatchRequest, stages
+from entrenous_signaling.store.stages import stages
 
 
 def store(username: str, number: int = 0) -> StoreMessage:
