@@ -129,6 +129,7 @@ class Source(Enum):
     PLACE = "place"
     POSTGRESQL = "postgresql"
     PRIVATE_FILES = "private_files"
+    PRIVATE_MEMORY = "private_memory"
     PROXIES = "proxies"
     PULSE = "pulse"
     RECORDS = "records"
