@@ -185,10 +185,15 @@ async def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
             assert await trouble_of(NatsPlace.parse(server.url), access(server)) is trouble
 
 
-async def first_news(reached: NatsAccess) -> object:
-    async with listening(reached, ALL) as (_, ear):
+async def carried(reached: NatsAccess) -> bool:
+    """Whether parcels go from one node to another."""
+    async with listening(reached, ALL, OWN) as (one, ear), listening(reached, ALL, OTHER) as (_, ear_two):
         await ear.until("connected")
-        return "connected"
+        await ear_two.until("connected")
+        parcels = [bytes([number]) * 100_000 for number in range(5)]
+        sent = [one.publish(OTHER, parcel) for parcel in parcels]
+        await ear_two.until(*((OTHER, parcel) for parcel in parcels))
+    return all(sent)
 
 
 @needs_nats
@@ -200,7 +205,7 @@ def test_over_tls_the_certificate_must_fit(new_loop: Callable[[], asyncio.Abstra
     with running_nats(tmp_path, write(tmp_path, authority.issue("127.0.0.1"))) as server:
         place = NatsPlace.parse(server.url)
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            assert runner.run(first_news(access(server, tls=trusting))) == "connected"
+            assert runner.run(carried(access(server, tls=trusting)))
             assert runner.run(trouble_of(place, access(server))) is Trouble.UNTRUSTED
             elsewhere = NatsPlace("localhost", place.port, tls=True)
             assert runner.run(trouble_of(elsewhere, access(server, tls=trusting))) is Trouble.UNTRUSTED
