@@ -24,6 +24,7 @@ from .auth import RETRY_SECONDS, Refused, local_user
 from .calls import CallRecords, Waiter
 from .cluster.cluster import Cluster
 from .cluster.elsewhere import Elsewhere
+from .cluster.envelopes import Forward
 from .counters import Counters
 from .limits import Bounds
 from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
@@ -206,19 +207,19 @@ class Router:
             self._counters.lost += 1
         self._answer(sender, message.id, sent)
 
-    def arrived(self, kind: Kind, call: bytes, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
-        """A message of a device of another node is here for one of ours; returns the token of its record, if any."""
-        match kind:
-            case Kind.ACCEPT:
+    def arrived(self, message: Forward, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
+        """A message of another node is here for a device of ours; returns the token of its record, if it has one."""
+        match message.kind:
+            case Kind.ACCEPT if message.recorded:
                 connected = receiver.connection is not None
-                return self._calls.joined(call, sender, receiver.key, connected=connected, now=now)
+                return self._calls.joined(message.call, sender, receiver.key, connected=connected, now=now)
             case Kind.END:
-                self._calls.ended(call, sender, receiver.key, None, now)
+                self._calls.ended(message.call, sender, receiver.key, None, now)
                 return None
-            case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
+            case Kind.ACCEPT | Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
                 return None
             case _:
-                assert_never(kind)
+                assert_never(message.kind)
 
     def postpone(self, sender: Mailbox, message: Send, retry_at: float) -> None:
         """A message over the rate is refused until `retry_at`: nothing may overtake it for a while.

@@ -171,6 +171,7 @@ def _forward(mailbox: Mailbox, message: Deliver) -> Forward:
         call=message.call,
         kind=message.kind,
         body=message.body,
+        recorded=message.record is not None,
         from_username=message.sender.rpartition("@")[0],
         from_device=message.device,
     )

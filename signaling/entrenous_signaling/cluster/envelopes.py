@@ -120,6 +120,7 @@ class Forward(Envelope, frozen=True, gc=False, tag=3):
         box: the sender's queue for that device.
         seq: its place there.
         id, call, kind, body: as it was said.
+        recorded: whether it opened a call record, or joined one.
         from_username, from_device: who said it.
     """
 
@@ -131,6 +132,7 @@ class Forward(Envelope, frozen=True, gc=False, tag=3):
     call: CallId
     kind: Kind
     body: Body
+    recorded: bool
     from_username: Username
     from_device: DeviceId
 

@@ -61,6 +61,7 @@ FORWARDS = st.builds(
     call=st.binary(min_size=16, max_size=16),
     kind=st.sampled_from(Kind),
     body=st.sampled_from(BODY_SIZES[:2]).map(bytes),
+    recorded=st.booleans(),
     from_username=NAMES,
     from_device=DEVICES,
 )
@@ -134,7 +135,7 @@ def test_the_largest_envelopes_fit_a_frame_that_is_nearly_full() -> None:
     name, device = "n" * 64, "f" * 16
     session = Session(name, device, 2**53, bytes(32), 2**53, bytes(32))
     forward = Forward(
-        name, device, 2**53, 2**53, bytes(16), bytes(16), Kind.SIGNAL, bytes(BODY_SIZES[-1]), name, device
+        name, device, 2**53, 2**53, bytes(16), bytes(16), Kind.SIGNAL, bytes(BODY_SIZES[-1]), True, name, device
     )
     for largest in (Here([session] * MAX_PRESENT), forward):
         assert unpack(pack(largest)) == largest
