@@ -176,6 +176,35 @@ async def test_a_ninth_client_is_sent_away(tmp_path: Path, monkeypatch: pytest.M
             writer.close()
 
 
+async def test_who_says_nothing_does_not_hold_up_the_end_and_who_waits_for_an_answer_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_server, "LINE_SECONDS", 3600.0)
+    monkeypatch.setattr(control_server, "ANSWER_SECONDS", 3600.0)
+    asked_for, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def after_a_while(request: ControlRequest) -> ControlAnswer:
+        asked_for.set()
+        await may_answer.wait()
+        return await carry_out(request)
+
+    server = ControlServer(tmp_path / "control.sock", after_a_while)
+    await server.start()
+    silent, silent_writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+    busy, busy_writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+    busy_writer.write(b'{"command": "drain"}\n{"command": "drain"}\n')
+    await asked_for.wait()
+    closing = asyncio.create_task(server.close())
+    async with asyncio.timeout(60):
+        assert await silent.read() == b""
+        assert not closing.done()
+        may_answer.set()
+        assert json.loads(await busy.read()) == {"connections": 3, "seconds": 10.0}  # and takes no further command
+        await closing
+    for writer in (silent_writer, busy_writer):
+        writer.close()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 async def test_the_kernel_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where the file's mode lets everybody in, another user is not answered."""
