@@ -87,9 +87,9 @@ def test_what_is_sent_arrives(demo: Demo) -> None:
 def test_the_server_keeps_a_start_and_a_duration(demo: Demo) -> None:
     (record,) = demo.result["server_kept"]
     assert sorted(record) == ["duration", "start"]
-    # The server knows of the accept before the caller does, and of the end after her, each to a whole second.
+    # It counts from whole second to whole second, and may hear of the accept a little later than the caller.
     caller = demo.result["ends"]["alice"]["outcome"]
-    assert SECONDS - 1 < caller["seconds"] - 1 < record["duration"] < demo.seconds + 1
+    assert caller["seconds"] - 2 < record["duration"] < demo.seconds + 1
 
 
 @pytest.mark.parametrize("name", SPEECH_HEARD_BY)
