@@ -1,28 +1,28 @@
 """The control socket: how the operator's commands ask the running server.
 
-A Unix socket that only the server's own user (and root) may open; one JSON object a line each way::
-
-    {"command": "status"}                                   the numbers of the server
-    {"command": "remove-account", "username": "alice"}      what was removed
-    {"command": "drain"} · {"command": "reload"}            what was done
-
-An answer with the key `error` is a refusal in one sentence; `control_messages` has all of them. `control_server` is
-the server's end.
+A Unix socket that only the server's own user (and root) may open; one JSON object a line each way, all of which are in
+`control_messages`. `control_server` is the server's end.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
+
+import msgspec
+
+from .control_messages import AccountRemoved, CertificateReloaded, ControlRequest, DrainBegun, Status
 
 ANSWER_SECONDS: Final = 10.0
 _LARGEST: Final = 64 * 1024
+
+Answer = TypeVar("Answer", Status, AccountRemoved, DrainBegun, CertificateReloaded)
+"""What is answered: a `ControlAnswer`."""
 
 
 class ControlError(Exception):
@@ -33,26 +33,60 @@ class NoServerError(ControlError):
     """No server answers at the control socket."""
 
 
-def ask(path: Path, command: Mapping[str, Any], timeout: float = ANSWER_SECONDS) -> dict[str, Any]:
+def ask(path: Path, request: ControlRequest, kind: type[Answer], timeout: float = ANSWER_SECONDS) -> Answer:
     """Ask the running server.
 
     Args:
         path: the control socket.
-        command: an object with the key `command`.
+        request: what to ask.
+        kind: what is answered to it, as `control_messages` says.
         timeout: seconds to wait for each step.
 
     Raises:
         NoServerError: no server answers there.
-        ControlError: it refuses, it takes too long, or this user may not ask.
+        ControlError: it refuses, it takes too long, it is of another version, or this user may not ask.
+    """
+    line = exchange(path, msgspec.json.encode(request), timeout)
+    try:
+        answer = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise ControlError(f"What answers at {path} is no signaling server.")
+    if "error" in answer:
+        raise ControlError(str(answer["error"]))
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError:
+        raise ControlError(
+            f"The server at {path} is of another version than this command: restart it, or use the program that it was "
+            "started from."
+        ) from None
+
+
+def exchange(path: Path, line: bytes, timeout: float = ANSWER_SECONDS) -> bytes:
+    """Say a line to the running server.
+
+    Args:
+        path: the control socket.
+        line: without its end.
+        timeout: seconds to wait for each step.
+
+    Returns:
+        The line that is answered, with its end; shorter when the connection ends before.
+
+    Raises:
+        NoServerError: no server answers there.
+        ControlError: it takes too long, or this user may not ask.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(timeout)
             with reachable(path) as short:
                 connection.connect(short)
-            connection.sendall(json.dumps(dict(command)).encode() + b"\n")
+            connection.sendall(line + b"\n")
             with connection.makefile("rb") as reader:
-                line = reader.readline(_LARGEST)
+                return reader.readline(_LARGEST)
     except (FileNotFoundError, ConnectionRefusedError):
         raise NoServerError(f"No server is running: nobody answers at {path}.") from None
     except PermissionError:
@@ -61,15 +95,6 @@ def ask(path: Path, command: Mapping[str, Any], timeout: float = ANSWER_SECONDS)
         raise ControlError(f"The server does not answer at {path} within {timeout:.0f} s.") from None
     except OSError as error:
         raise ControlError(f"{path} cannot be asked: {error.strerror or error}.") from None
-    try:
-        answer = json.loads(line)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise ControlError(f"What answers at {path} is no signaling server.")
-    if "error" in answer:
-        raise ControlError(str(answer["error"]))
-    return answer
 
 
 @contextmanager

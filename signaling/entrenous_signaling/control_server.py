@@ -64,6 +64,8 @@ class ControlServer:
         self._carry_out = carry_out
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._silent: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     async def start(self) -> None:
         """Begin to listen.
@@ -78,8 +80,11 @@ class ControlServer:
         """Take no more commands, and remove the socket; commands that are being carried out get their answer."""
         if self._server is None:
             return
+        self._closing = True
         self._server.close()
         self._path.unlink(missing_ok=True)
+        for client in self._silent:
+            client.cancel()
         if self._clients:
             await asyncio.wait(self._clients, timeout=ANSWER_SECONDS)
         for client in self._clients:
@@ -100,11 +105,10 @@ class ControlServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one line after the other, until the client has no more or one cannot be told from the next."""
         going_on = True
-        while going_on:
+        while going_on and not self._closing:
             answer: ControlAnswer | ControlRefusal
             try:
-                async with asyncio.timeout(LINE_SECONDS):
-                    line = await reader.readuntil()
+                line = await self._next_line(reader)
             except asyncio.LimitOverrunError:
                 answer = ControlRefusal(f"A command has at most {LINE_BYTES} bytes.", RefusalCode.TOO_LONG)
                 going_on = False
@@ -115,6 +119,21 @@ class ControlServer:
             writer.write(_encoder.encode(answer) + b"\n")
             async with asyncio.timeout(LINE_SECONDS):
                 await writer.drain()
+
+    async def _next_line(self, reader: asyncio.StreamReader) -> bytes:
+        """Wait for a command; when the server closes meanwhile, this task is cancelled.
+
+        Raises:
+            TimeoutError, asyncio.LimitOverrunError, asyncio.IncompleteReadError: there is none.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # as in _client
+        self._silent.add(task)
+        try:
+            async with asyncio.timeout(LINE_SECONDS):
+                return await reader.readuntil()
+        finally:
+            self._silent.discard(task)
 
     async def _answer(self, line: bytes) -> ControlAnswer | ControlRefusal:
         try:

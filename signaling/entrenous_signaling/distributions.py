@@ -30,11 +30,6 @@ class Distribution:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
-    @property
-    def count(self) -> int:
-        """How many values there were."""
-        return sum(self._counts)
-
     def buckets(self) -> list[tuple[str, float]]:
         """Each bound as text, with how many values did not exceed it; the last one is `+Inf`."""
         found = []

@@ -22,11 +22,12 @@ import os
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from entrenous_signaling.control import ControlError, ask
+from entrenous_signaling.control_messages import GetStatus, Status
 from entrenous_signaling.private_files import make_secret
 from lab.nats import NatsServer, find_program
 from lab.network import Unavailable
@@ -79,12 +80,10 @@ class Node(Ours):
         """Wait until it hears so many other nodes."""
         async with asyncio.timeout(START_SECONDS):
             while True:
-                try:
-                    said = await asyncio.to_thread(ask, self.folder / "data" / "control.sock", {"command": "status"})
-                except ControlError:
-                    said = {"nodes": None}
-                if said["nodes"] == others:
-                    return
+                with suppress(ControlError):
+                    said = await asyncio.to_thread(ask, self.folder / "data" / "control.sock", GetStatus(), Status)
+                    if said.nodes == others:
+                        return
                 await asyncio.sleep(0.1)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from entrenous_signaling import control_server
-from entrenous_signaling.control import ControlError, NoServerError, ask, reachable
+from entrenous_signaling.control import Answer, ControlError, NoServerError, ask, reachable
 from entrenous_signaling.control_messages import (
     AccountRemoved,
     BeginDrain,
@@ -57,8 +57,8 @@ async def serving(path: Path) -> AsyncIterator[ControlServer]:
         await server.close()
 
 
-async def asked(path: Path, command: dict[str, Any]) -> dict[str, Any]:
-    return await asyncio.to_thread(ask, path, command)
+async def asked(path: Path, request: ControlRequest, kind: type[Answer]) -> Answer:
+    return await asyncio.to_thread(ask, path, request, kind)
 
 
 async def said(path: Path, text: bytes) -> list[dict[str, Any]]:
@@ -76,19 +76,15 @@ async def said(path: Path, text: bytes) -> list[dict[str, Any]]:
 async def test_commands_get_their_answers_and_refusals_are_sentences(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     async with serving(path):
-        assert await asked(path, {"command": "remove-account", "username": "alice"}) == {
-            "devices": 2,
-            "prekeys": 6,
-            "messages": 1,
-            "sessions": 1,
-        }
-        assert await asked(path, {"command": "drain"}) == {"connections": 3, "seconds": 10.0}
+        gone = await asked(path, RemoveAccountNow("alice"), AccountRemoved)
+        assert gone == AccountRemoved(devices=2, prekeys=6, messages=1, sessions=1)
+        assert await asked(path, BeginDrain(), DrainBegun) == DrainBegun(connections=3, seconds=10.0)
         with pytest.raises(ControlError, match=r"^There is no such account\.$"):
-            await asked(path, {"command": "remove-account", "username": "nobody"})
+            await asked(path, RemoveAccountNow("nobody"), AccountRemoved)
         answers = await said(path, b'{"command": "drain"}\n{"command": "remove-account", "username": "x"}\n')
         assert [answer.get("code", "done") for answer in answers] == ["done", "unknown-account"]
     with pytest.raises(NoServerError):
-        await asked(path, {"command": "drain"})
+        await asked(path, BeginDrain(), DrainBegun)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +139,7 @@ async def test_what_a_killed_server_left_is_replaced_and_nothing_else(tmp_path: 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as killed:
         killed.bind(str(path))
     async with serving(path):
-        assert await asked(path, {"command": "drain"})
+        assert await asked(path, BeginDrain(), DrainBegun)
     path.write_text("precious")
     with pytest.raises(ServeError, match="in the place of the control socket"):
         await ControlServer(path, carry_out).start()
@@ -156,7 +152,7 @@ async def test_a_data_directory_with_a_long_name_works_too(tmp_path: Path) -> No
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     async with serving(folder / "control.sock"):
-        assert await asked(folder / "control.sock", {"command": "drain"})
+        assert await asked(folder / "control.sock", BeginDrain(), DrainBegun)
 
 
 async def test_a_ninth_client_is_sent_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +170,35 @@ async def test_a_ninth_client_is_sent_away(tmp_path: Path, monkeypatch: pytest.M
         clients.append((reader, writer))
         for _, writer in clients:
             writer.close()
+
+
+async def test_who_says_nothing_does_not_hold_up_the_end_and_who_waits_for_an_answer_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_server, "LINE_SECONDS", 3600.0)
+    monkeypatch.setattr(control_server, "ANSWER_SECONDS", 3600.0)
+    asked_for, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def after_a_while(request: ControlRequest) -> ControlAnswer:
+        asked_for.set()
+        await may_answer.wait()
+        return await carry_out(request)
+
+    server = ControlServer(tmp_path / "control.sock", after_a_while)
+    await server.start()
+    silent, silent_writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+    busy, busy_writer = await asyncio.open_unix_connection(tmp_path / "control.sock")
+    busy_writer.write(b'{"command": "drain"}\n{"command": "drain"}\n')
+    await asked_for.wait()
+    closing = asyncio.create_task(server.close())
+    async with asyncio.timeout(60):
+        assert await silent.read() == b""
+        assert not closing.done()
+        may_answer.set()
+        assert json.loads(await busy.read()) == {"connections": 3, "seconds": 10.0}  # and takes no further command
+        await closing
+    for writer in (silent_writer, busy_writer):
+        writer.close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

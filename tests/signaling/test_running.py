@@ -10,11 +10,22 @@ import ssl
 import stat
 import time
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
-from entrenous_signaling.control import ControlError, NoServerError, ask
+from entrenous_signaling.control import Answer, ControlError, NoServerError, ask
+from entrenous_signaling.control_messages import (
+    AccountRemoved,
+    BeginDrain,
+    CertificateReloaded,
+    ControlRequest,
+    DrainBegun,
+    GetStatus,
+    ReloadCertificate,
+    RemoveAccountNow,
+    Status,
+)
 from entrenous_signaling.logs import LOGGED
 from lab.calls import until
 from lab.certificates import Authority, serial_of, serial_shown, write
@@ -24,8 +35,8 @@ from world.wirenode import Account, connected
 PATIENCE = 60.0
 
 
-async def asked(server: ServerProcess, command: str, **fields: str) -> dict[str, Any]:
-    return await asyncio.to_thread(ask, server.data / "control.sock", {"command": command, **fields})
+async def asked(server: ServerProcess, request: ControlRequest, kind: type[Answer]) -> Answer:
+    return await asyncio.to_thread(ask, server.data / "control.sock", request, kind)
 
 
 async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
@@ -35,7 +46,7 @@ async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         async with connected(server.url) as wire:
             await wire.register(Account("alice", server.name))
-            status = await asked(server, "status")
+            status = msgspec.to_builtins(await asked(server, GetStatus(), Status))
             assert status.pop("uptime") >= 0
             assert status == {
                 "sessions": 1,
@@ -51,17 +62,17 @@ async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
                 "certificate_expires": None,
             }
             with pytest.raises(ControlError, match="no TLS by itself"):
-                await asked(server, "reload")
+                await asked(server, ReloadCertificate(), CertificateReloaded)
             with pytest.raises(ControlError, match="no such account"):
-                await asked(server, "remove-account", username="bob")
-            assert (await asked(server, "drain"))["connections"] == 1
+                await asked(server, RemoveAccountNow("bob"), AccountRemoved)
+            assert (await asked(server, BeginDrain(), DrainBegun)).connections == 1
             assert await wire.closed() == 1012
         assert server.process is not None
         async with asyncio.timeout(PATIENCE):
             assert await server.process.wait() == 0
         assert not path.exists()
         with pytest.raises(NoServerError):
-            await asked(server, "status")
+            await asked(server, GetStatus(), Status)
 
 
 def served(server: ServerProcess, context: ssl.SSLContext) -> int:
@@ -90,12 +101,12 @@ async def test_a_renewed_certificate_is_used_on_a_signal_and_on_a_command(tmp_pa
             assert await asyncio.to_thread(served, server, context) == serial_of(second)
             cert.write_bytes(third[0])
             with pytest.raises(ControlError, match="goes on with the one it has"):
-                await asked(server, "reload")
+                await asked(server, ReloadCertificate(), CertificateReloaded)
             assert "certificate-unusable" in server.log.read_text()
             assert await asyncio.to_thread(served, server, context) == serial_of(second)
             key.write_bytes(third[1])
-            expires = (await asked(server, "reload"))["certificate_expires"]
-            assert expires == (await asked(server, "status"))["certificate_expires"] > time.time()
+            expires = (await asked(server, ReloadCertificate(), CertificateReloaded)).certificate_expires
+            assert expires == (await asked(server, GetStatus(), Status)).certificate_expires > time.time()
             assert await asyncio.to_thread(served, server, context) == serial_of(third)
             await wire.register(Account("alice", "localhost"))  # nobody who was there has noticed
 

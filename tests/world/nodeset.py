@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from entrenous_signaling.control import ask
+from entrenous_signaling.control_messages import GetStatus, Status
 from entrenous_signaling.private_files import make_secret
 from lab.nats import NatsServer
 
@@ -61,17 +61,17 @@ class Nodes:
             async with connected(self.urls[number % len(self.servers)]) as wire:
                 await wire.register(account)
 
-    async def status(self, number: int) -> dict[str, Any]:
+    async def status(self, number: int) -> Status:
         """What a node says of itself."""
-        return await asyncio.to_thread(ask, self.servers[number].data / "control.sock", {"command": "status"})
+        return await asyncio.to_thread(ask, self.servers[number].data / "control.sock", GetStatus(), Status)
 
     async def until_met(self) -> None:
         """Wait until each hears all others."""
         others = len(self.servers) - 1
         for number in range(len(self.servers)):
-            await self.until_status(number, lambda said: said["nodes"] == others)
+            await self.until_status(number, lambda said: said.nodes == others)
 
-    async def until_status(self, number: int, condition: Callable[[dict[str, Any]], bool]) -> None:
+    async def until_status(self, number: int, condition: Callable[[Status], bool]) -> None:
         """Wait until a node says of itself that it is so."""
         async with asyncio.timeout(PATIENCE):
             while not condition(await self.status(number)):  # noqa: ASYNC110 - another process has no event to wait for

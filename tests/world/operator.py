@@ -23,6 +23,23 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
     return int(ended.value.code or 0), said.out, said.err
 
 
+STATUS: dict[str, Any] = {
+    "sessions": 1200,
+    "connections": 1180,
+    "open_calls": 7,
+    "accounts": 1,
+    "devices": None,
+    "stored_messages": 0,
+    "uptime": 93784,
+    "degraded": False,
+    "draining": False,
+    "nodes": None,
+    "cut_off": False,
+    "certificate_expires": 1763751727,
+}
+"""What a server answers to `status`."""
+
+
 @contextmanager
 def answering(path: Path, answer: dict[str, Any] | bytes | None) -> Iterator[list[dict[str, Any]]]:
     """A control socket that takes one command; yields what was asked.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 
 from entrenous_signaling.call_export import Format, write_file
-from entrenous_signaling.control import ControlError, ask
+from entrenous_signaling.control import ControlError, exchange
 from entrenous_signaling.store.database import Databases, read_records
 
 from .serverproc import ServerProcess
@@ -61,10 +62,10 @@ def control_answers(path: Path, commands: Sequence[dict[str, str]] = COMMANDS) -
     found = {}
     for command in commands:
         try:
-            answer = str(ask(path, command))
-        except ControlError as refusal:
-            answer = str(refusal)
-        found[f"answer to {command['command']}"] = answer.encode()
+            answer = exchange(path, json.dumps(command).encode())
+        except ControlError as problem:
+            answer = str(problem).encode()
+        found[f"answer to {command['command']}"] = answer
     return found
 
 

@@ -20,6 +20,7 @@ import aiohttp
 from nacl.secret import SecretBox
 
 from entrenous_signaling.control import ask
+from entrenous_signaling.control_messages import AccountRemoved, RemoveAccountNow
 from entrenous_wire.limits import BODY_SIZES, SUBPROTOCOL
 from entrenous_wire.messages import (
     Accepted,
@@ -350,8 +351,9 @@ class WorkingDay:
                 await desk.wire.say(desk.account.delete(desk.wire.hello))
                 await desk.wire.hear(Deleted)
             else:
-                command = {"command": "remove-account", "username": desk.account.username}
-                assert (await asyncio.to_thread(ask, self._server.data / "control.sock", command))["sessions"] == 1
+                request = RemoveAccountNow(desk.account.username)
+                gone = await asyncio.to_thread(ask, self._server.data / "control.sock", request, AccountRemoved)
+                assert gone.sessions == 1
             await desk.wire.closed()
 
     async def _refused(self, somebody: Desk) -> None:

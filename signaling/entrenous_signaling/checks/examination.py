@@ -8,6 +8,7 @@ from pathlib import Path
 
 from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.control import ControlError, NoServerError, ask
+from entrenous_signaling.control_messages import GetStatus, Status
 
 from .certificate import check_certificate
 from .cluster import check_cluster
@@ -44,13 +45,13 @@ def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[
 
 def _server(config: ServerConfig) -> tuple[bool, Finding]:
     try:
-        status = ask(config.control_path, {"command": "status"})
+        status = ask(config.control_path, GetStatus(), Status)
     except NoServerError:
         return False, ok("server", "It is not running.")
     except ControlError as problem:
         return True, warning("server", str(problem), "Look as root or as the server's user.")
-    if status.get("degraded"):
+    if status.degraded:
         return True, warning("server", "It is running and cannot store anything.", "See the disk and the database.")
-    if status.get("cut_off"):
+    if status.cut_off:
         return True, warning("server", "It is running and does not reach the other nodes.", "See NATS and the network.")
-    return True, ok("server", f"It is running, with {status.get('connections')} connections.")
+    return True, ok("server", f"It is running, with {status.connections} connections.")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import assert_never
 
 import click
+import msgspec
 
 from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.control import ControlError, NoServerError, ask
+from entrenous_signaling.control_messages import AccountRemoved, RemoveAccountNow
 from entrenous_signaling.store.database import count, remove
 from entrenous_signaling.store.place import existing_databases
+from entrenous_signaling.store.requests import Removed
 from entrenous_signaling.store.writer import is_held
 from entrenous_wire.addresses import Address
 
@@ -66,18 +69,24 @@ def remove_command(chosen: tuple[ServerConfig, bool], name: str) -> None:
         raise click.UsageError(str(error)) from None
     gone = _remove(settings, username)
     if as_json:
-        click.echo(json.dumps(gone))
+        click.echo(json.dumps(msgspec.to_builtins(gone)))
         return
-    parts = [counted(gone["devices"], "device"), counted(gone["prekeys"], "prekey")]
-    parts.append(counted(gone["messages"], "stored message"))
-    ended = f" {counted(gone['sessions'], 'session')} ended." if "sessions" in gone else " No server is running."
-    click.echo(f"{username} is deleted, with {', '.join(parts[:-1])} and {parts[-1]}.{ended}")
+    parts = [counted(gone.devices, "device"), counted(gone.prekeys, "prekey")]
+    parts.append(counted(gone.messages, "stored message"))
+    match gone:
+        case AccountRemoved(sessions=sessions):
+            ended = f"{counted(sessions, 'session')} ended."
+        case Removed():
+            ended = "No server is running."
+        case _:
+            assert_never(gone)
+    click.echo(f"{username} is deleted, with {', '.join(parts[:-1])} and {parts[-1]}. {ended}")
 
 
-def _remove(settings: ServerConfig, username: str) -> dict[str, Any]:
+def _remove(settings: ServerConfig, username: str) -> AccountRemoved | Removed:
     """Through the running server, which ends the sessions too; on the database itself when none runs here."""
     try:
-        return ask(settings.control_path, {"command": "remove-account", "username": username})
+        return ask(settings.control_path, RemoveAccountNow(username), AccountRemoved)
     except NoServerError:
         if is_held(Path(settings.data)):
             raise ControlError(
@@ -89,4 +98,4 @@ def _remove(settings: ServerConfig, username: str) -> dict[str, Any]:
             removed = remove(existing_databases(settings), username)
     if removed is None:
         raise ControlError(f"There is no account {username}.")
-    return {"devices": removed.devices, "prekeys": removed.prekeys, "messages": removed.messages}
+    return removed

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
+import msgspec
 
 from entrenous_signaling.call_export import utc
 from entrenous_signaling.control import ask
+from entrenous_signaling.control_messages import GetStatus, Status
 
 from .common import configured, place_options
 
@@ -23,36 +24,40 @@ def status(config: Path | None, data: str | None, as_json: bool) -> None:
 
     Numbers only: whose sessions and calls these are it does not tell.
     """
-    said = ask(configured(config, data).settings.control_path, {"command": "status"})
+    said = ask(configured(config, data).settings.control_path, GetStatus(), Status)
     if as_json:
-        click.echo(json.dumps(said))
+        click.echo(json.dumps(msgspec.to_builtins(said)))
         return
     for line in _lines(said):
         click.echo(line)
 
 
-def _lines(said: dict[str, Any]) -> list[str]:
+def _lines(said: Status) -> list[str]:
     state = "running"
-    if said["draining"]:
+    if said.draining:
         state = "sending its nodes away"
-    elif said["degraded"]:
+    elif said.degraded:
         state = "running, and cannot store anything: see the disk and the database"
-    elif said["cut_off"]:
+    elif said.cut_off:
         state = "running, and cut off from the other nodes: see NATS and the network"
     rows = [
         ("state", state),
-        ("running for", str(timedelta(seconds=said["uptime"]))),
-        ("connections", f"{said['connections']:,}"),
-        ("sessions", f"{said['sessions']:,}"),
-        ("open calls", f"{said['open_calls']:,}"),
+        ("running for", str(timedelta(seconds=said.uptime))),
+        ("connections", f"{said.connections:,}"),
+        ("sessions", f"{said.sessions:,}"),
+        ("open calls", f"{said.open_calls:,}"),
     ]
-    if said["nodes"] is not None:
-        rows.append(("other nodes", f"{said['nodes']:,}"))
+    if said.nodes is not None:
+        rows.append(("other nodes", f"{said.nodes:,}"))
     rows += [
-        (text, f"{said[key]:,}")
-        for text, key in (("accounts", "accounts"), ("devices", "devices"), ("stored messages", "stored_messages"))
-        if said[key] is not None
+        (name, f"{number:,}")
+        for name, number in (
+            ("accounts", said.accounts),
+            ("devices", said.devices),
+            ("stored messages", said.stored_messages),
+        )
+        if number is not None
     ]
-    if said["certificate_expires"] is not None:
-        rows.append(("certificate", f"good until {utc(said['certificate_expires'])}"))
+    if said.certificate_expires is not None:
+        rows.append(("certificate", f"good until {utc(said.certificate_expires)}"))
     return [f"{name:16} {text}" for name, text in rows]

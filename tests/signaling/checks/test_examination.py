@@ -12,7 +12,7 @@ from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.private_files import make_secret
 from entrenous_signaling.turn_secrets import add_secret
 from lab.certificates import self_signed, write
-from world.operator import answering
+from world.operator import STATUS, answering
 
 
 def of(config: ServerConfig, subject: str) -> Finding:
@@ -33,10 +33,11 @@ def test_nothing_is_wrong_with_a_new_server_and_nothing_is_changed(tmp_path: Pat
 def test_a_running_server_is_asked_how_it_is(tmp_path: Path) -> None:
     config = ServerConfig(insecure_loopback=True, listen="127.0.0.1:0", control_socket=f"{tmp_path}/control")
     for answer, level in (
-        ({"connections": 3, "degraded": False}, Level.OK),
-        ({"connections": 3, "degraded": True}, Level.WARNING),
-        ({"connections": 3, "cut_off": True}, Level.WARNING),
+        (STATUS, Level.OK),
+        (STATUS | {"degraded": True}, Level.WARNING),
+        (STATUS | {"cut_off": True}, Level.WARNING),
         ({"error": "Not now."}, Level.WARNING),
+        ({"connections": 3}, Level.WARNING),
     ):
         with answering(tmp_path / "control", answer) as asked:
             assert of(config, "server").level is level

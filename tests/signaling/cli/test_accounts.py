@@ -65,6 +65,12 @@ def test_a_running_server_removes_it_and_ends_its_sessions(data: Path, capsys: p
     assert json.loads(said) == answer
 
 
+def test_a_server_of_another_version_is_a_clear_sentence(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(data / "control.sock", {"devices": 2, "sessions": 1}):
+        code, out, err = run(capsys, "users", "--data", data, "remove", "alice")
+    assert (code, out, "another version" in err, err.count("\n")) == (1, "", True, 1)
+
+
 def test_what_is_no_name_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "users", "--data", data, "remove", "not a name")
     assert (code, "A username has" in err) == (2, True)

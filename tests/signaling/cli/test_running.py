@@ -4,26 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from world.operator import answering, run
-
-STATUS: dict[str, Any] = {
-    "sessions": 1200,
-    "connections": 1180,
-    "open_calls": 7,
-    "accounts": 1,
-    "devices": None,
-    "stored_messages": 0,
-    "uptime": 93784,
-    "degraded": False,
-    "draining": False,
-    "nodes": None,
-    "cut_off": False,
-    "certificate_expires": 1763751727,
-}
+from world.operator import STATUS, answering, run
 
 
 def test_the_numbers_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,3 +59,10 @@ def test_one_of_several_says_how_many_others_it_hears(tmp_path: Path, capsys: py
     with answering(tmp_path / "control.sock", STATUS | {"nodes": 2}):
         _, said, _ = run(capsys, "status", "--data", tmp_path)
     assert "other nodes      2" in said.splitlines()
+
+
+def test_a_server_of_another_version_is_a_clear_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    older = {name: value for name, value in STATUS.items() if name != "draining"}
+    with answering(tmp_path / "control.sock", older):
+        code, out, err = run(capsys, "status", "--data", tmp_path)
+    assert (code, out, "another version" in err, err.count("\n")) == (1, "", True, 1)
