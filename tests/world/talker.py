@@ -83,6 +83,7 @@ class Talker:
         """Calls that it is in, with the tokens of their records."""
         self._urls = deque(urls)
         self._known: set[bytes] = set()
+        self._ended: set[bytes] = set()
         self._open: dict[bytes, Saying] = {}
         self._outgoing: deque[Message] = deque()
         self._token: bytes | None = None
@@ -121,10 +122,8 @@ class Talker:
         saying = Saying(message, asyncio.get_running_loop().create_future())
         self.said.append(saying)
         self._open[message.id] = saying
-        if kind is Kind.ACCEPT and record is not None:
-            self.calls[call] = LiveCall(call, record, message.to, message.device)
-        elif kind is Kind.END:
-            self.calls.pop(call, None)
+        if kind is Kind.END:
+            self._end(call)
         if self._up and (message.to, message.device) not in self._retries:  # nothing overtakes what was refused
             self._outgoing.append(message)
             self._wake.set()
@@ -238,8 +237,10 @@ class Talker:
         match message:
             case Deliver():
                 self._hear(message)
-            case Accepted(id=known) if known in self._open:
+            case Accepted(id=known, record=record) if known in self._open:
                 self._open[known].was_accepted = True
+                said = self._open[known].message
+                self._begin_call(said.call, record, said.to, said.device)
             case Delivered(id=known) if known in self._open:
                 self._settle(known, None)
             case Error(id=bytes() as known) if known in self._open:
@@ -252,14 +253,22 @@ class Talker:
         self._last_seq = max(self._last_seq, message.seq)
         self._outgoing.append(Ack(seq=message.seq))
         self._wake.set()
-        is_new = message.id not in self._known
-        if message.kind is Kind.ACCEPT and message.record is not None and (is_new or message.call in self.calls):
-            self.calls[message.call] = LiveCall(message.call, message.record, message.sender, message.device)
-        elif message.kind is Kind.END:
-            self.calls.pop(message.call, None)
-        if is_new:
+        if message.kind is Kind.END:
+            self._end(message.call)
+        else:
+            self._begin_call(message.call, message.record, message.sender, message.device)
+        if message.id not in self._known:
             self._known.add(message.id)
             self.heard.append(message)
+
+    def _begin_call(self, call: bytes, record: bytes | None, peer: str, device: str) -> None:
+        """A message that opens the record of a call has come, or got through; the newer token counts."""
+        if record is not None and call not in self._ended:
+            self.calls[call] = LiveCall(call, record, peer, device)
+
+    def _end(self, call: bytes) -> None:
+        self._ended.add(call)
+        self.calls.pop(call, None)
 
     def _settle(self, known: bytes, code: ErrorCode | None) -> None:
         self._open.pop(known).settled.set_result(code)
