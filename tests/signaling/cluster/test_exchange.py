@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from entrenous_signaling.cluster.envelopes import VERSION, Frame, NotHere, as_raw, pack, pack_frame
+from entrenous_signaling.cluster.envelopes import VERSION, Frame, NotHere, Settled, as_raw, pack, pack_frame
 from entrenous_signaling.cluster.peers import LOST_SECONDS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
@@ -93,6 +93,7 @@ def test_who_leaves_is_offline_at_all_nodes_and_what_waited_is_lost() -> None:
     assert outcomes(alice) == [("offline", 1)]
     assert outcomes(alice.say(ALICE.send(2, BOB))) == [("offline", 2)]
     assert hubs.hubs[0].hub.queued == 0
+    assert [hub.hub.counters.lost for hub in hubs.hubs] == [2, 0, 0], "each is counted once"
 
 
 def test_a_device_that_drops_is_waited_for_at_its_node_and_lost_after_the_grace() -> None:
@@ -288,10 +289,10 @@ def test_a_stored_message_rings_at_the_node_of_its_device() -> None:
 def test_a_message_that_was_stored_out_of_reach_is_found_when_nodes_meet_again() -> None:
     hubs, alice, bob = three()
     hubs.part(hubs.hubs[0], hubs.hubs[1])
+    hubs.advance(A_LITTLE)
     alice.say(ALICE.message(1, BOB))
     alice.hear(Accepted)
     assert bob.heard == []
-    hubs.advance(A_LITTLE)
     hubs.deaf.clear()
     hubs.advance(2)
     assert bob.hear(Letter).id == id_of(1)
@@ -465,3 +466,76 @@ def test_a_node_that_did_not_hear_where_a_device_went_is_told_when_it_forwards_w
     hubs.deaf.clear()
     hubs.advance(2)
     assert [hub.hub.sessions for hub in hubs.hubs] == [0, 1, 1]
+
+
+def test_a_message_that_a_node_stored_before_it_was_killed_is_found() -> None:
+    hubs, alice, bob = three()
+    second = hubs.hubs[1]
+    hubs.part(hubs.hubs[0], second)
+    alice.say(ALICE.message(1, BOB))
+    hubs.hubs[0].kill_and_restart()
+    assert bob.heard == []
+    hubs.advance(A_LITTLE)
+    assert bob.hear(Letter).id == id_of(1)
+
+
+def test_what_a_node_drops_as_its_device_moves_is_forwarded_again_when_that_comes_back() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    alice = first.register(ALICE)
+    bob, welcome = welcomed(second)
+    hubs.part(first, third)
+    bob.drop()
+    alice.say(ALICE.send(1, BOB))
+    third.resume(welcome).hear(Welcome)
+    assert second.hub.queued == 0
+    again, _ = second.login(BOB)
+    assert ids(again) == [1]
+
+
+def test_a_node_that_holds_messages_for_a_device_elsewhere_does_not_take_those_of_others() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    alice, eve = first.register(ALICE), second.register(EVE)
+    bob, welcome = welcomed(second)
+    hubs.part(first, third)
+    bob.drop()
+    bob = third.resume(welcome)
+    bob.hear(Welcome)
+    eve.say(EVE.send(1, BOB))
+    alice.say(ALICE.send(2, BOB))
+    assert (first.hub.queued, second.hub.queued) == (1, 1)
+    assert ids(bob) == [1]
+    hubs.deaf.clear()
+    hubs.advance(2)
+    message = bob.hear(Deliver)
+    bob.say(Ack(seq=message.seq))
+    assert outcomes(alice) == [("delivered", 2)]
+
+
+def test_what_a_device_said_long_ago_is_dropped_although_its_session_is_forgotten() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    alice, hello = first.connect()
+    welcome = alice.say(ALICE.register(hello)).hear(Welcome)
+    bob = second.register(BOB)
+    hubs.part(first, second)
+    hubs.part(first, third)
+    alice.say(ALICE.send(1, BOB))
+    alice.drop()
+    third.resume(welcome).hear(Welcome)
+    hubs.advance(SESSION_GRACE_SECONDS + 1)
+    assert (first.hub.sessions, first.hub.queued) == (0, 1)
+    hubs.deaf -= {(first, second), (second, first)}
+    hubs.advance(2)
+    assert (ids(bob), first.hub.queued) == ([], 0)
+
+
+def test_what_is_settled_of_another_numbering_settles_nothing() -> None:
+    hubs, alice, _ = three()
+    first, second = hubs.hubs[0], hubs.hubs[1]
+    alice.say(ALICE.send(1, BOB))
+    exchange = first.hub._exchange
+    assert exchange is not None
+    exchange._take(second.name, Settled("bob", BOB.device, 10**6, 1), hubs.now)
+    assert first.hub.queued == 1

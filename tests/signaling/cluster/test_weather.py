@@ -1,4 +1,4 @@
-"""Calls across three nodes in all weathers: nodes killed, stopped, parted and cut off, and a bus that loses what it can.
+"""Calls across three nodes in all weathers: nodes killed, stopped, parted and cut off, and a bus that loses things.
 
 Everything pure is real, as in `world.simulation`: sessions, desks, calls, hubs. What must hold is checked there: what a
 sender was told is delivered came out at its receiver, everything comes out once and in order, nothing waits for ever,
