@@ -23,6 +23,7 @@ from entrenous_signaling.config import ConfigError, ServerConfig
 from entrenous_signaling.turn import RelayCredentials, mint
 
 from .findings import Finding, error, ok, warning
+from .lookup import look_up
 
 ANSWER_SECONDS: Final = 3.0
 _REQUESTS: Final = 3
@@ -236,18 +237,34 @@ def _error_code(attributes: Mapping[int, bytes]) -> int:
 @contextmanager
 def _connected(place: RelayPlace) -> Iterator[_Connection]:
     if place.transport == "udp":
-        family, kind, protocol, _, address = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as datagrams:
-            datagrams.connect(address)
+        first, *_ = look_up(place.host, place.port, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in first[0] else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as datagrams:
+            datagrams.connect(first)
             datagrams.settimeout(ANSWER_SECONDS / _REQUESTS)
             yield _Datagrams(datagrams)
         return
-    with socket.create_connection((place.host, place.port), ANSWER_SECONDS) as plain:
+    with _dialled(place) as plain:
         if not place.tls:
             yield _Stream(plain)
             return
         with ssl.create_default_context().wrap_socket(plain, server_hostname=place.host) as secured:
             yield _Stream(secured)
+
+
+def _dialled(place: RelayPlace) -> socket.socket:
+    """A TCP connection to the first of its addresses that takes one.
+
+    Raises:
+        OSError: none does.
+    """
+    problem = OSError()
+    for address in look_up(place.host, place.port, socket.SOCK_STREAM):
+        try:
+            return socket.create_connection(address, ANSWER_SECONDS)
+        except OSError as found:
+            problem = found
+    raise problem
 
 
 class _Datagrams:

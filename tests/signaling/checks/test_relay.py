@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.checks import relay
+from entrenous_signaling.checks import lookup, relay
 from entrenous_signaling.checks.findings import Finding, Level
 from entrenous_signaling.checks.relay import RelayPlace, check_relay
 from entrenous_signaling.config import ServerConfig
@@ -158,6 +158,35 @@ def test_nobody_at_the_place_is_an_error(secret: Path, monkeypatch: pytest.Monke
         finding = asked(f"turn:127.0.0.1:{silent.getsockname()[1]}", secret)
         assert (finding.level, "no answer in time" in finding.text) == (Level.ERROR, True)
     assert "cannot be reached" in asked("turn:127.0.0.1:1?transport=tcp", secret).text
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_look_up_that_does_not_end_is_given_up(transport: str, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def never(*_: object, **__: object) -> list[object]:
+        over.wait(60.0)
+        return []
+
+    monkeypatch.setattr(lookup, "LOOKUP_SECONDS", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    finding = asked(f"turn:relay.example.org?transport={transport}", secret)
+    over.set()
+    assert (finding.level, "look-up" in finding.text) == (Level.ERROR, True)
+
+
+def test_every_address_of_a_relay_is_tried(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = socket.getaddrinfo
+
+    def two(host: str, port: int, *rest: object, **more: object) -> list[object]:
+        if host != "relay.example.org":
+            return system(host, port, *rest, **more)  # type: ignore[arg-type, return-value]  # as it was asked
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with scripted("tcp", Script(challenge, success, success)) as place:
+        url = f"turn:relay.example.org:{place.rpartition(':')[2]}?transport=tcp"
+        assert asked(url, secret).level is Level.OK
 
 
 def test_the_certificate_of_a_relay_is_looked_at(secret: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
