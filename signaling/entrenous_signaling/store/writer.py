@@ -35,6 +35,8 @@ _BATCH: Final = 256
 _IDLE_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 2.0
 """How long a write may stand in the write-ahead log: until nothing more comes, and while more comes."""
+_LAST_CHORES_SECONDS: Final = 10.0
+"""How long housekeeping goes on when it is time to stop; the next start begins with it anew."""
 
 Answered = Callable[[Sequence[Answer]], None]
 
@@ -85,7 +87,10 @@ class Store:
         (self._reads if isinstance(request, ReadRequest) else self._writes).put((ticket, request))
 
     def close(self) -> None:
-        """Carry out what was submitted, fold the write-ahead logs in, and let go of the directory."""
+        """Carry out what was submitted, fold the write-ahead logs in, and let go of the directory.
+
+        Housekeeping that takes too long for that is left where it is, and has no answer.
+        """
         self._writes.put(None)
         self._reads.put(None)
         for thread in self._threads:
@@ -129,13 +134,17 @@ class _Writer:
             batch, going_on = _take(self._source, 0.0 if self._chores else timeout)
             worked = bool(batch or self._chores)
             self._carry_out(batch)
-            self._do_chore(to_its_end=not going_on)
+            if self._chores:
+                self._do_chore()
             now = time.monotonic()
             if worked and dirty_since is None:
                 dirty_since = now
             if dirty_since is not None and (not worked or now - dirty_since >= _LONGEST_SECONDS):
                 folded = [self._accounts.fold(), self._usage.fold()]
                 dirty_since = None if all(folded) else now
+        until = time.monotonic() + _LAST_CHORES_SECONDS
+        while self._chores and time.monotonic() < until:
+            self._do_chore()
         for session in (self._accounts, self._usage):
             session.fold()
             session.close()
@@ -154,18 +163,15 @@ class _Writer:
             if items:
                 self._answered(session.answer(items))
 
-    def _do_chore(self, *, to_its_end: bool) -> None:
-        """Take one step of housekeeping, or all of them when no other chance will come."""
-        while self._chores:
-            ticket, steps = self._chores[0]
-            try:
-                next(steps)
-            except StopIteration:
-                self._finish_chore(ticket, Done.DONE)
-            except Exception:  # whatever keeps it from its work, requests are answered
-                self._finish_chore(ticket, Failed.FAILED)
-            if not to_its_end:
-                return
+    def _do_chore(self) -> None:
+        """Take one step of housekeeping."""
+        ticket, steps = self._chores[0]
+        try:
+            next(steps)
+        except StopIteration:
+            self._finish_chore(ticket, Done.DONE)
+        except Exception:  # whatever keeps it from its work, requests are answered
+            self._finish_chore(ticket, Failed.FAILED)
 
     def _finish_chore(self, ticket: int, result: Done | Failed) -> None:
         self._chores.popleft()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,30 @@ def test_housekeeping_that_fails_says_so_and_stops_nothing(
     with running(databases) as store:
         assert store.do(Expire(0, 0, 0)) is Failed.FAILED
         assert store.do(OpenRecord(b"a", 1)) is Done.DONE
+
+
+def test_housekeeping_that_takes_long_is_left_when_the_store_closes(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    at_the_end: list[bool] = []
+
+    def steps(*_: object) -> Iterator[None]:
+        until = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < until:
+            begun.set()
+            yield
+        at_the_end.append(True)
+
+    monkeypatch.setattr(writer, "expire", steps)
+    monkeypatch.setattr(writer, "_LAST_CHORES_SECONDS", 0.0)
+    with running(databases) as store:
+        store.submit(Expire(0, 0, 0))
+        assert begun.wait(WAIT_SECONDS)
+        written = store.submit(OpenRecord(b"a", 1))
+    assert store.wait(written) is Done.DONE
+    assert [row.token for row in read_open_rows(databases)] == [b"a"]
+    assert at_the_end == []
 
 
 def test_a_message_that_waits_in_a_queue_for_its_account_goes_with_it(databases: Databases) -> None:
