@@ -107,6 +107,22 @@ def test_what_is_no_address_of_a_database_is_refused() -> None:
         postgresql.PostgresSchemas("postgresql:/\\nowhere = =")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hush@host/name",
+        "postgresql://host/name?user=me&password=hush",
+        "postgresql://host/name?user=me&p%61ssword=hush",
+        "postgresql://me@host/name?sslkey=/etc/key.pem&sslpassword=hush",
+        "postgresql://me@host/name?sslpassword=",
+    ],
+)
+def test_a_password_in_the_address_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(StoreError, match="holds a password") as refused:
+        postgresql.PostgresSchemas(url)
+    assert "hush" not in str(refused.value)
+
+
 def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path, own_cluster: Cluster) -> None:
     with running(Databases(tmp_path, own_cluster.url(own_cluster.empty()))) as store:
         assert store.do(registration()) is RegisterOutcome.REGISTERED
