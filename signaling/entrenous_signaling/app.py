@@ -144,7 +144,6 @@ class Server:
         Raises:
             ServeError: a port is taken, the certificate cannot be used, or another server has the control socket.
             ConfigError: the relay's secret cannot be used.
-            StoreError: the open call records cannot be read.
         """
         config = self._config
         if not config.insecure_loopback:
@@ -165,7 +164,7 @@ class Server:
             login_seconds=config.login_seconds,
             grace_seconds=config.grace_seconds,
         )
-        self._hub = hub = Hub(settings, secrets.token_bytes, self._began, self._store.open_rows())
+        self._hub = hub = Hub(settings, secrets.token_bytes, self._began)
         admission = self._admission()
         self._edge = edge = Edge(hub, self._access, self._clock, admission, self._meters)
         self._store.start(edge.store_answered)

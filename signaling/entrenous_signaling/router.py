@@ -15,18 +15,18 @@ after the start of the server: a server that was killed comes back to nodes that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, assert_never
 
 from entrenous_wire.messages import Accepted, Deliver, Delivered, Error, ErrorCode, Kind, Live, Send
 
 from .auth import RETRY_SECONDS, Refused, local_user
-from .calls import CallRecords, Waiter
+from .call_rows import Kept, Waiter
+from .calls import CallRecords
 from .counters import Counters
 from .limits import Bounds
 from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
 from .outputs import Outbox
-from .store.requests import Account, Failed, OpenRow, ReadAccount, StoreResult
+from .store.requests import Account, Failed, ReadAccount, StoreResult
 from .timers import Timers, earliest
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -58,8 +58,7 @@ class Router:
         grace_seconds: how long a device is expected back.
         outbox: where messages and store requests go.
         counters: what is counted.
-        draw: returns so many random bytes.
-        open_rows: the call records that the database held open.
+        record_key: the server's own secret, from which the tokens of call records are made.
         now: Unix seconds.
     """
 
@@ -71,8 +70,7 @@ class Router:
         grace_seconds: float,
         outbox: Outbox,
         counters: Counters,
-        draw: Callable[[int], bytes],
-        open_rows: Iterable[OpenRow],
+        record_key: bytes,
         now: float,
     ) -> None:
         self._server = server
@@ -84,7 +82,15 @@ class Router:
         self._mailboxes: dict[DeviceKey, Mailbox] = {}
         self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
         self._timers: Timers[DeviceKey | _Memory] = Timers()  # a device itself is named for the end of its grace
-        self._calls = CallRecords(outbox, self._record_stored, draw, grace_seconds, bounds.open_records, open_rows, now)
+        self._calls = CallRecords(
+            outbox,
+            self._record_kept,
+            key=record_key,
+            grace_seconds=grace_seconds,
+            per_account=bounds.open_records,
+            counters=counters,
+            now=now,
+        )
 
     @property
     def calls(self) -> CallRecords:
@@ -112,12 +118,12 @@ class Router:
         self._calls.started_afresh(key, now)
         return mailbox
 
-    def reattach(self, mailbox: Mailbox, connection: int) -> None:
+    def reattach(self, mailbox: Mailbox, connection: int, now: float) -> None:
         """A device has resumed its session on a new connection."""
         self._timers.cancel(mailbox.key)
         mailbox.rewind()
         mailbox.connection = connection
-        self._calls.came(mailbox.key)
+        self._calls.came(mailbox.key, now)
 
     def catch_up(self, mailbox: Mailbox) -> None:
         """Say what a device missed: what became of its own messages, and what waits for it, in order."""
@@ -142,7 +148,7 @@ class Router:
         self._timers.cancel(mailbox.key)
         self._give_up(mailbox.key)
 
-    def acknowledge(self, mailbox: Mailbox, seq: int) -> bool:
+    def acknowledge(self, mailbox: Mailbox, seq: int, now: float) -> bool:
         """A device has everything up to and including `seq`.
 
         Returns:
@@ -153,7 +159,7 @@ class Router:
         for item in mailbox.acknowledge(seq):
             self._counters.delivered += 1
             if item.message.record is not None:
-                self._calls.heard_of(item.message.call, mailbox.key)
+                self._calls.heard_of(item.message.call, mailbox.key, item.sender, now)
             self._settle(item, Delivery.DELIVERED)
         self._pump(mailbox)
         return True
@@ -204,11 +210,9 @@ class Router:
             try:
                 peer = DeviceKey(local_user(claim.peer, self._server), claim.device)
             except Refused:
-                claimed = False
-            else:
-                claimed = self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
-            if not claimed:
                 self._counters.claims_refused += 1
+            else:
+                self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
@@ -322,7 +326,7 @@ class Router:
                 if receiver is not None:
                     connected, waiter = receiver.connection is not None, (sender.key, message.id)
                     sent.record = self._calls.accepted(
-                        *(message.call, sender.key, receiver_key, message.record),
+                        *(message.call, sender.key, receiver_key),
                         connected=connected,
                         waiter=waiter,
                         now=now,
@@ -355,12 +359,20 @@ class Router:
             sent.durability = Durability.STORING if waits else Durability.STORED
         self._answer(sender, message.id, sent)
 
-    def _record_stored(self, waiter: Waiter, stored: bool) -> None:
+    def _record_kept(self, waiter: Waiter, kept: Kept) -> None:
         sender = self._mailboxes.get(waiter[0])
         sent = None if sender is None else sender.sent.get(waiter[1])
         if sender is None or sent is None:
             return
-        sent.durability = Durability.STORED if stored else Durability.FAILED
+        match kept:
+            case Kept.STORED:
+                sent.durability = Durability.STORED
+            case Kept.FAILED:
+                sent.durability = Durability.FAILED
+            case Kept.OVER:
+                sent.durability, sent.record = Durability.STORED, None
+            case _:
+                assert_never(kept)
         self._answer(sender, waiter[1], sent)
 
     def _answer(self, sender: Mailbox, message_id: bytes, sent: Sent) -> None:

@@ -76,7 +76,7 @@ async def edge_world(
     """Run an edge in `folder`, an empty directory."""
     bounds = bounds or Bounds()
     clock, meters = SteadyClock(), Meters()
-    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds), os.urandom, clock.now(), [])
+    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds), os.urandom, clock.now())
     store = Store(Databases(folder / "data"))
     access = StoreAccess(store, meters)
     admission = Admission(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.outputs import Close, Execute, Output, Transmit
 from entrenous_signaling.settings import HubSettings
-from entrenous_signaling.store.requests import CloseRecord, OpenRecord, StoreRequest
+from entrenous_signaling.store.requests import StoreRequest
 from entrenous_wire.codec import encode
 
 from .clock import Appointment, Clock
@@ -30,10 +30,8 @@ class SimServer:
 
     def __init__(self, clock: Clock, draw: random.Random) -> None:
         self.store = MemoryStore()
-        self.opened: set[bytes] = set()
-        """Tokens of all records that were ever opened on disk."""
         self.closed: Counter[bytes] = Counter()
-        """How often the record of each token was closed on disk."""
+        """How many records were closed on disk of each token."""
         self.durations: dict[bytes, int] = {}
         self.kills = 0
         self._clock = clock
@@ -55,7 +53,6 @@ class SimServer:
             HubSettings(name=SERVER, message_key=bytes(32)),
             self._draw.randbytes,
             self._clock.now,
-            list(self.store.open_rows.values()),
         )
         self._arm()
 
@@ -108,13 +105,13 @@ class SimServer:
         return lambda: self._execute(hub, ticket, request) if hub is not None and hub is self._hub else None
 
     def _execute(self, hub: Hub, ticket: int, request: StoreRequest) -> None:
-        match request:
-            case OpenRecord(token, _):
-                self.opened.add(token)
-            case CloseRecord(token, _, duration):
-                self.closed[token] += 1
-                self.durations[token] = duration
-        self._run(hub.stored(ticket, self.store.apply(request), self._clock.now))
+        open_before, records_before = list(self.store.open_rows), len(self.store.records)
+        result = self.store.apply(request)
+        gone = [token for token in open_before if token not in self.store.open_rows]
+        for token, (_, duration) in zip(gone, self.store.records[records_before:], strict=True):
+            self.closed[token] += 1
+            self.durations[token] = duration
+        self._run(hub.stored(ticket, result, self._clock.now))
 
     def _arm(self) -> None:
         if self._timer is not None:

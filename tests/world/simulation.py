@@ -278,7 +278,8 @@ class SimDevice:
             assert change.sentence
             self.ended[call] = change
             self.world.reasons[change.reason] += 1
-            self.world.ended_at.setdefault(call, []).append(self.now)
+            if is_answered(change.old):  # who only heard it ring may hear of its end long after
+                self.world.ended_at.setdefault(call, []).append(self.now)
             self.session.call_finished(call)
         elif change.new is CallState.RINGING:
             choice = draw.random()

@@ -17,14 +17,14 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 from .backend import Backend, Part
-from .database import Databases, StoreError, migrate, read_open_rows
-from .expiry import expire
-from .requests import Done, Expire, Failed, OpenRow, StoreRequest
+from .database import Databases, StoreError, migrate
+from .expiry import expire, sweep
+from .requests import Closed, Done, Expire, Failed, StoreRequest, SweepRecords
 from .session import Answer, BatchItem, Request, Session
 from .statements import ReadRequest, UsageRequest
 
@@ -52,21 +52,12 @@ class Store:
     """
 
     def __init__(self, databases: Databases) -> None:
-        self._databases = databases
         self._lock = _lock(databases.folder)
         migrate(databases)
         self._backend = databases.backend()
         self._writes: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-
-    def open_rows(self) -> list[OpenRow]:
-        """The call records that an earlier run of the server left open.
-
-        Raises:
-            StoreError: they cannot be read.
-        """
-        return read_open_rows(self._databases)
 
     def start(self, answered: Answered) -> None:
         """Begin to carry out requests.
@@ -123,7 +114,7 @@ class _Writer:
         self._usage = Session(backend, Part.USAGE, writes=True)
         self._source = source
         self._answered = answered
-        self._chores: deque[tuple[int, Iterator[None]]] = deque()
+        self._chores: deque[tuple[int, Generator[None, None, Closed | None]]] = deque()
 
     def run(self) -> None:
         """Write until it is time to stop."""
@@ -155,6 +146,8 @@ class _Writer:
         for ticket, request in batch:
             if isinstance(request, Expire):
                 self._chores.append((ticket, expire(self._accounts, self._usage, request)))
+            elif isinstance(request, SweepRecords):
+                self._chores.append((ticket, sweep(self._usage, request)))
             elif isinstance(request, UsageRequest):
                 usage.append((ticket, request))
             else:
@@ -168,12 +161,12 @@ class _Writer:
         ticket, steps = self._chores[0]
         try:
             next(steps)
-        except StopIteration:
-            self._finish_chore(ticket, Done.DONE)
+        except StopIteration as end:
+            self._finish_chore(ticket, end.value or Done.DONE)
         except Exception:  # whatever keeps it from its work, requests are answered
             self._finish_chore(ticket, Failed.FAILED)
 
-    def _finish_chore(self, ticket: int, result: Done | Failed) -> None:
+    def _finish_chore(self, ticket: int, result: Done | Closed | Failed) -> None:
         self._chores.popleft()
         self._answered([(ticket, result)])
 
