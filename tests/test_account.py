@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,12 +28,6 @@ from entrenous_wire.messages import FromServer, Welcome
 from world.disk import fill, small_disk
 from world.nodes import config
 from world.serverproc import ServerProcess, running_server
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    async with running_server(tmp_path) as running:
-        yield running
 
 
 async def test_an_account_on_disk_is_registered_once_and_opened_again(server: ServerProcess, tmp_path: Path) -> None:

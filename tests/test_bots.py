@@ -37,9 +37,9 @@ from entrenous.bots import (
     ended_by_signals,
 )
 from world.ear import Ear, tone_in
-from world.serverproc import running_server
+from world.serverproc import ServerProcess
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def block(value: int) -> Samples:
@@ -173,9 +173,9 @@ def configured(server: str, username: str) -> NodeConfig:
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[str]:
-    async with running_server(tmp_path) as process:
-        yield f"ws://{process.listening}"
+def server(server: ServerProcess) -> str:
+    """Where the server is that the tests share."""
+    return f"ws://{server.listening}"
 
 
 class MoodyBot(Bot):

@@ -14,7 +14,7 @@ from entrenous.media.engine import IceServer
 from entrenous.relays import Lease
 
 STUN = IceServer("stun:192.0.2.2")
-PATIENCE = 5.0
+PATIENCE = 60.0
 
 
 def relay(user: str) -> IceServer:

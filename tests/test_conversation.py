@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,13 +28,7 @@ from entrenous_wire.limits import BODY_SIZES
 from entrenous_wire.messages import Kind
 from lab.calls import until
 from world.nodes import PATIENCE, connected, ringing, two_nodes
-from world.serverproc import ServerProcess, running_server
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    async with running_server(tmp_path) as running:
-        yield running
+from world.serverproc import ServerProcess
 
 
 def conversation_of(node: Node) -> Conversation:

@@ -44,7 +44,7 @@ async def test_a_deadline_passes_by_itself() -> None:
     runner = DeskRunner(Desk(ME, Timeouts(ring=0.01)), carry_out)
     runner.report(Dialled(CALL, BOB.address))
     runner.report(KeysReady(CALL, (BOB,)))
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         assert (await ended).reason is EndReason.UNANSWERED
     assert runner.live is None
 

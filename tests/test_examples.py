@@ -19,7 +19,7 @@ from world.ear import Ear, tone_in
 from world.serverproc import running_server
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Example:

@@ -77,12 +77,6 @@ class User:
             return await self.told.get()
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    async with running_server(tmp_path) as running:
-        yield running
-
-
 @asynccontextmanager
 async def opened(
     server: ServerProcess, username: str, timeouts: Timeouts | None = None
@@ -148,18 +142,18 @@ async def test_a_body_for_a_device_that_never_was_fails(server: ServerProcess) -
         assert me.address.user == "alice"
 
 
-async def test_a_stored_body_waits_for_its_device_and_goes_when_it_is_taken(server: ServerProcess) -> None:
-    async with opened(server, "alice") as (alice, at_alice, _):
-        async with opened(server, "bob") as (_, at_bob, bob):
+async def test_a_stored_body_waits_for_its_device_and_goes_when_it_is_taken(own_server: ServerProcess) -> None:
+    async with opened(own_server, "alice") as (alice, at_alice, _):
+        async with opened(own_server, "bob") as (_, at_bob, bob):
             async with asyncio.timeout(PATIENCE):
                 await at_bob.letters_were_read.wait()
         alice.store(str(bob.address), bob.device, b"m" * 16, BODY)
         await until(lambda: alice._session.held == 0, PATIENCE)
-        await server.kill()
-        await server.start()
+        await own_server.kill()
+        await own_server.start()
         for taking in (False, True):
             user = User()
-            again = Link(config(server, None), credentials_of(bob), user)
+            again = Link(config(own_server, None), credentials_of(bob), user)
             await again.open(PATIENCE)
             assert await user.next() == "up"
             letter = await user.next()
@@ -190,13 +184,13 @@ async def test_who_deletes_the_account_is_out_for_good(server: ServerProcess) ->
         assert unknown.value.code == "unknown-user"
 
 
-async def test_what_was_said_while_the_server_was_gone_arrives_when_it_is_back(server: ServerProcess) -> None:
-    async with opened(server, "alice") as (alice, at_alice, _), opened(server, "bob") as (_, at_bob, bob):
-        await server.kill()
+async def test_what_was_said_while_the_server_was_gone_arrives_when_it_is_back(own_server: ServerProcess) -> None:
+    async with opened(own_server, "alice") as (alice, at_alice, _), opened(own_server, "bob") as (_, at_bob, bob):
+        await own_server.kill()
         assert (await at_alice.next())[0] == "lost"  # type: ignore[index]
         for number in range(5):
             alice.send(str(bob.address), bob.device, bytes([number]) * 16, Kind.SIGNAL, BODY)
-        await server.start()
+        await own_server.start()
         arrived: list[int] = []
         while len(arrived) < 5:
             told = await at_bob.next()
@@ -272,28 +266,28 @@ async def test_a_connection_whose_own_address_is_gone_is_made_anew_at_once(
 
 
 async def test_a_server_that_does_not_answer_the_probe_is_connected_to_anew(
-    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+    own_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link, "PROBE_SECONDS", 0.1)
-    async with opened(server, "alice") as (alice, user, _):
-        assert server.process is not None
-        server.process.send_signal(signal.SIGSTOP)
+    async with opened(own_server, "alice") as (alice, user, _):
+        assert own_server.process is not None
+        own_server.process.send_signal(signal.SIGSTOP)
         try:
             alice.network_changed()
             lost = await user.next()
             assert isinstance(lost, tuple)
             assert "connection to the server broke" in lost[1]
         finally:
-            server.process.send_signal(signal.SIGCONT)
+            own_server.process.send_signal(signal.SIGCONT)
         assert await user.next() == "up"
 
 
-async def test_a_network_that_comes_back_ends_the_pause(server: ServerProcess) -> None:
+async def test_a_network_that_comes_back_ends_the_pause(own_server: ServerProcess) -> None:
     patient = Timeouts(backoff=600.0, backoff_limit=600.0)
-    async with opened(server, "alice", patient) as (alice, user, _):
-        await server.stop()
+    async with opened(own_server, "alice", patient) as (alice, user, _):
+        await own_server.stop()
         assert isinstance(await user.next(), tuple)
-        await server.start()
+        await own_server.start()
         alice.network_changed()
         assert await user.next() == "up"
 
@@ -306,17 +300,17 @@ async def test_a_link_that_is_closed_does_not_care_for_the_network(server: Serve
 
 
 async def test_the_name_is_looked_up_again_only_when_the_known_address_does_not_work(
-    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+    own_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cleared: list[None] = []
     monkeypatch.setattr(aiohttp.TCPConnector, "clear_dns_cache", lambda *_: cleared.append(None))
-    async with opened(server, "alice") as (alice, user, _):
+    async with opened(own_server, "alice") as (alice, user, _):
         monkeypatch.setattr(link, "is_ours", lambda name: False)
         alice.network_changed()
         assert isinstance(await user.next(), tuple)
         assert await user.next() == "up"
         assert cleared == []
-        await server.stop()
+        await own_server.stop()
         for _ in range(3):  # the connection, then an attempt at the address that is known, then one at what it is now
             assert isinstance(await user.next(), tuple)
         assert cleared

@@ -42,7 +42,7 @@ async def main():
                 break
         subprocess.run(command.split(), check=True)
         try:
-            async with asyncio.timeout(0.3 if name == "the same again" else 5):
+            async with asyncio.timeout(0.3 if name == "the same again" else 30):
                 await news.wait()
             told[name] = True
         except TimeoutError:

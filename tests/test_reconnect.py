@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,13 +10,7 @@ from entrenous import Call, CallState, EndReason, Node, Reconnecting, Stage, Tim
 from entrenous.media.transport.leg import TransportLeg
 from lab.calls import until
 from world.nodes import PATIENCE, connected, event_of, two_nodes
-from world.serverproc import ServerProcess, running_server
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    async with running_server(tmp_path) as running:
-        yield running
+from world.serverproc import ServerProcess
 
 
 def leg_of(node: Node) -> TransportLeg:
@@ -86,10 +78,10 @@ async def test_a_path_that_dies_in_both_directions_is_replaced_again_and_again(s
             await asyncio.gather(sound_goes_on(there), sound_goes_on(here))
 
 
-async def test_without_path_and_server_the_call_is_lost(server: ServerProcess) -> None:
-    async with two_nodes(server, timeouts=Timeouts(reconnect=2.0)) as (alice, bob):
+async def test_without_path_and_server_the_call_is_lost(own_server: ServerProcess) -> None:
+    async with two_nodes(own_server, timeouts=Timeouts(reconnect=2.0)) as (alice, bob):
         there, here = await connected(alice, bob)
-        await server.kill()
+        await own_server.kill()
         deafen(leg_of(alice))
         deafen(leg_of(bob))
         async with asyncio.timeout(PATIENCE):
@@ -97,13 +89,13 @@ async def test_without_path_and_server_the_call_is_lost(server: ServerProcess) -
         assert {(outcome.reason, outcome.stage) for outcome in outcomes} == {(EndReason.LOST, Stage.MEDIA)}
 
 
-async def test_a_path_that_dies_without_a_server_is_replaced_once_it_is_back(server: ServerProcess) -> None:
-    async with two_nodes(server) as (alice, bob):
+async def test_a_path_that_dies_without_a_server_is_replaced_once_it_is_back(own_server: ServerProcess) -> None:
+    async with two_nodes(own_server) as (alice, bob):
         there, here = await connected(alice, bob)
-        await server.kill()
+        await own_server.kill()
         deafen(leg_of(alice))
         deafen(leg_of(bob))
         await until(lambda: CallState.RECONNECTING in (there.state, here.state), PATIENCE)
-        await server.start()
+        await own_server.start()
         await until(lambda: there.state is CallState.ACTIVE and here.state is CallState.ACTIVE, PATIENCE)
         await asyncio.gather(sound_goes_on(there), sound_goes_on(here))

@@ -147,7 +147,6 @@ class Server:
         Raises:
             ServeError: a port is taken, the certificate cannot be used, or another server has the control socket.
             ConfigError: a secret cannot be used.
-            StoreError: the open call records cannot be read.
         """
         config = self._config
         if not config.insecure_loopback:
@@ -159,7 +158,7 @@ class Server:
         node = secrets.token_bytes(NODE_BYTES) if config.cluster.nats else None
         settings = config.hub_settings(name, node)
         self._courier = None if node is None else make_courier(config, node, self._meters)
-        self._hub = hub = Hub(settings, secrets.token_bytes, self._began, self._store.open_rows())
+        self._hub = hub = Hub(settings, secrets.token_bytes, self._began)
         admission = self._admission()
         self._edge = edge = Edge(hub, self._access, self._clock, admission, self._meters, self._courier)
         self._store.start(edge.store_answered)

@@ -1,94 +1,52 @@
 """The call record rule: one record a call, with its start and its duration, exactly once.
 
-::
+The truth is the row in the database: token, start, and when one of the call's devices was last seen. A node of the
+server that carries such a device keeps the row alive; what is here is which devices those are::
 
-    accept ──> open ──last end of its pairs──> closing ──on disk──> closed
-                │ both ends gone for the grace: closes at the time they were last seen
-                │ an end starts afresh and does not claim the call: closes at the time that end was last seen
-    start of the server: open rows wait unclaimed ──live──> open
-                │ nobody claims: closes at last seen
+    accept ──> row is there ──last end of its pairs──> closed at that time
+                    │ a device starts afresh and does not claim the call: closed at the time that one was last seen
+                    │ nobody keeps it alive for the grace: some node sweeps it up, closed at the time last seen
+                    └ its node is killed: devices claim their calls at another, or the same, or it is swept up
+
+The token follows from the call id by the server's own secret. So all nodes mean the same row without having to agree;
+what goes to disk says nothing about the call to anybody else; and whoever knows it has been told it.
 
 A call's *pair* is the device that accepted and the device that called. When two devices of the callee accept at the
 same moment, both pairs belong to the record, and the caller's `end` to the one that lost takes only that pair out;
-an `end` to a device that never accepted touches nothing. What is here knows ids and names and lives in memory only;
-what goes to disk is a random token, the start and the time last seen, and later start and duration.
+an `end` to a device that never accepted touches nothing. So where the two ends of a pair are on two nodes, it is the
+caller's that closes the record; the other notes when the call ended, and lets go of it.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final, assert_never
 
-from entrenous_wire.limits import MAX_DEVICES, RECORD_TOKEN_BYTES
+from entrenous_wire.limits import RECORD_TOKEN_BYTES
 from entrenous_wire.messages import ErrorCode
 
 from .auth import Refused
+from .call_rows import TOUCH_SECONDS, CallRows, Kept, Tell, Waiter
+from .counters import Counters
 from .mailbox import DeviceKey
+from .open_calls import OpenCall, OpenCalls, Pair, Row
 from .outputs import Outbox
-from .store.requests import (
-    CloseRecord,
-    DiscardRecord,
-    Failed,
-    OpenRecord,
-    OpenRow,
-    StoreResult,
-    TouchRecords,
-)
-from .timers import Timers
-
-TOUCH_SECONDS: Final = 10.0
-"""How often the time last seen of the open records is written, all of them at once."""
+from .store.requests import CloseRecord, Failed, OpenRecord, RecordState, StoreResult, TouchRecords
+from .timers import Timers, earliest
 
 CLAIM_SECONDS: Final = 10.0
 """How long a device that logs in afresh may take to claim its calls: it does so before it says anything else, so a
 device that has not done so by then has forgotten them."""
 
+SURE_SECONDS: Final = 3.0
+"""How soon an end comes that was waiting to be said, behind the claim that has to come before it: when nobody of the
+call was here, it was over by then, and not only now."""
+
 ENDED_REMEMBERED: Final = 10_000
 """Calls, and pairs of calls, that have ended and are remembered, so that an accept that comes late (it crossed the
 end, or is said again) opens no record that nobody would close."""
-
-_FIRST_RETRY_SECONDS: Final = 1.0
-_LAST_RETRY_SECONDS: Final = 30.0
-
-Pair = frozenset[DeviceKey]
-Waiter = tuple[DeviceKey, bytes]
-"""A sending device and the id of its message that is answered when the record is on disk."""
-Tell = Callable[[Waiter, bool], None]
-"""Told for each waiter whether the record is on disk."""
-
-
-@dataclass(slots=True)
-class _Open:
-    token: bytes
-    start: int
-    account: str
-    pairs: set[Pair]
-    present: set[DeviceKey] = field(default_factory=set)
-    left_at: dict[DeviceKey, float] = field(default_factory=dict)
-    restarted: set[DeviceKey] = field(default_factory=set)
-    gone_since: float | None = None
-    stored: bool = False
-    waiters: list[Waiter] = field(default_factory=list)
-
-    def ends(self) -> set[DeviceKey]:
-        return {device for pair in self.pairs for device in pair}
-
-
-@dataclass(slots=True)
-class _Closing:
-    request: CloseRecord
-    opened: bool
-    retry_seconds: float = _FIRST_RETRY_SECONDS
-    failed: bool = False
-    waiters: list[Waiter] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _CallGone:
-    call: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,96 +56,79 @@ class _NotClaimed:
 
 
 @dataclass(frozen=True, slots=True)
-class _RetryClosing:
-    token: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Unclaimed:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
 class _Touch:
     pass
 
 
-_Deadline = _CallGone | _NotClaimed | _RetryClosing | _Unclaimed | _Touch
-
-
 class CallRecords:
-    """Opens, keeps and closes the records of calls.
+    """Opens, keeps and closes the records of calls of which a device is on this node.
 
     Args:
         outbox: where store requests go.
-        tell: told about each message that waited for a record, and whether the record is on disk.
-        draw: returns so many random bytes, for tokens.
+        tell: told about each message that waited for a record what became of that.
+        key: the secret of the server, the same on all its nodes, from which tokens are made.
         grace_seconds: how long a call waits for its ends.
-        per_account: records that the devices of one account may have opened and not closed.
-        open_rows: what the database held open when the server started.
+        per_account: records that the devices of one account may have open on this node.
+        counters: what is counted.
         now: Unix seconds.
+        shared: whether other nodes open and keep records in the same database.
     """
 
     def __init__(
         self,
         outbox: Outbox,
         tell: Tell,
-        draw: Callable[[int], bytes],
+        *,
+        key: bytes,
         grace_seconds: float,
         per_account: int,
-        open_rows: Iterable[OpenRow],
+        counters: Counters,
         now: float,
+        shared: bool = False,
     ) -> None:
-        self._outbox = outbox
         self._tell = tell
-        self._draw = draw
-        self._grace = grace_seconds
+        self._key = key
         self._per_account = per_account
-        self._open: dict[bytes, _Open] = {}
-        self._tokens: set[bytes] = set()  # of what is open
-        self._opened_by: Counter[str] = Counter()  # username → records that are open
-        self._of_device: dict[DeviceKey, set[bytes]] = {}
-        self._unclaimed = {row.token: row for row in open_rows}
-        self._closing: dict[bytes, _Closing] = {}
+        self._counters = counters
+        self._open = OpenCalls()
         self._ended: OrderedDict[tuple[bytes, Pair], None] = OrderedDict()
         self._closed: OrderedDict[bytes, bytes] = OrderedDict()  # call id → token
-        self._timers: Timers[_Deadline] = Timers()
-        if self._unclaimed:
-            self._timers.set(_Unclaimed(), now + grace_seconds)
+        self._timers: Timers[_NotClaimed | _Touch] = Timers()
+        self._rows = CallRows(outbox, tell, self._swept, grace_seconds=grace_seconds, now=now, shared=shared)
 
     @property
     def open_count(self) -> int:
-        """Records that are open, claimed or not."""
-        return len(self._open) + len(self._unclaimed)
+        """Records that are open, and of which this node knows."""
+        return len(self._open)
 
     @property
     def failing(self) -> bool:
         """Whether a record could not be closed on disk at the last attempt."""
-        return any(closing.failed for closing in self._closing.values())
+        return self._rows.failing
+
+    # --- what devices say of calls ---
 
     def accepted(
         self,
         call: bytes,
         sender: DeviceKey,
         receiver: DeviceKey,
-        token: bytes | None = None,
         *,
         connected: bool,
         waiter: Waiter,
         now: float,
+        elsewhere: bool = False,
     ) -> bytes | None:
-        """A device accepts: open the record, or join the open one.
+        """A device of this node accepts: open the record, or join the open one.
 
         Args:
             call: the call id.
             sender: the device that accepts, which is connected.
             receiver: the device that called.
-            token: what the sender drew to name the record, or None to have one drawn; when the database holds it open
-                already, the accept was said before the server was started. A token of another record is not taken,
-                and one is drawn.
-            connected: whether the receiver is connected now.
+            connected: whether the receiver is connected to this node now.
             waiter: the message to answer when the record is on disk.
             now: Unix seconds.
+            elsewhere: whether the receiver is a device of another node, which is told with `joined`.
 
         Returns:
             The token, with `tell` to follow for `waiter`; or None when the message has to do with no record (the
@@ -199,55 +140,76 @@ class CallRecords:
         pair = frozenset((sender, receiver))
         if call in self._closed or (call, pair) in self._ended:
             return None
-        found = self._open.get(call)
+        found = self._open.find(call)
         if found is None:
-            row = None if token is None else self._unclaimed.pop(token, None)
-            if row is not None:
-                found = _Open(row.token, row.start, sender.username, {pair}, stored=True)
-            elif self._opened_by[sender.username] >= self._per_account:
+            if self._open.count(sender.username) >= self._per_account:
                 raise Refused(ErrorCode.TOO_MANY, "The account is in as many calls as it may be.")
-            else:
-                if token is None or token in self._tokens or token in self._closing:
-                    token = self._draw(RECORD_TOKEN_BYTES)
-                found = _Open(token, int(now), sender.username, {pair})
-            self._add(call, found, now)
-        elif pair.isdisjoint(found.ends()):
+            found = self._add(call, sender.username, Row.UNSTORED, now, closes=not elsewhere)
+        if not self._open.join(found, pair):
             return None
-        elif pair not in found.pairs:
-            if len(found.pairs) >= MAX_DEVICES:
-                return None
-            found.pairs.add(pair)
-            self._index(call, pair)
-        self._enter(call, sender)
+        if found.row is Row.CLAIMED:
+            found.row = Row.UNSTORED
+        found.closes = found.closes or not elsewhere
+        self._enter(found, sender, now)
         if connected:
-            self._enter(call, receiver)
+            self._enter(found, receiver, now)
         self._wait_for_opening(found, waiter)
         return found.token
 
-    def ended(self, call: bytes, sender: DeviceKey, receiver: DeviceKey, waiter: Waiter, now: float) -> bool:
+    def joined(
+        self, call: bytes, sender: DeviceKey, receiver: DeviceKey, *, connected: bool, now: float
+    ) -> bytes | None:
+        """A device of another node, which opens the record, has accepted a call of a device of this one.
+
+        Args:
+            call, sender, receiver, connected, now: as with `accepted`.
+
+        Returns:
+            The token, or None when the message has to do with no record. It may be asked again.
+        """
+        pair = frozenset((sender, receiver))
+        found = self._open.find(call)
+        if call in self._closed:
+            return None
+        if (call, pair) in self._ended:
+            if found is None:
+                self._rows.discard(self._token(call), now)
+            return None
+        if found is None:
+            # The node that opens the row may not reach the database before the end is said here.
+            found = self._add(call, sender.username, Row.UNSTORED, now, closes=True)
+        if not self._open.join(found, pair):
+            return None
+        found.closes = True
+        if connected:
+            self._enter(found, receiver, now)
+        self._note_absence(found, now)
+        return found.token
+
+    def ended(self, call: bytes, sender: DeviceKey, receiver: DeviceKey, waiter: Waiter | None, now: float) -> bool:
         """An end travels from one device to another: close the record if it is the last of its pairs.
+
+        Args:
+            call: the call id.
+            sender, receiver: of the end; one of them is a device of this node.
+            waiter: the message to answer when the record is on disk, or None where another node answers it.
+            now: Unix seconds.
 
         Returns:
             True when the answer to `waiter` has to wait for the disk; `tell` follows then.
         """
         token = self._closed.get(call)
         if token is not None:
-            return self._wait_for_closing(token, waiter)
-        found = self._open.get(call)
+            return self._rows.wait_for_end(token, waiter)
+        found = self._open.find(call)
         pair = frozenset((sender, receiver))
         self._ended[call, pair] = None
         if len(self._ended) > ENDED_REMEMBERED:
             self._ended.popitem(last=False)
         if found is None or pair not in found.pairs:
             return False
-        found.pairs.remove(pair)
-        if found.pairs:
-            for device in pair - found.ends():
-                self._leave_pair(call, found, device)
-            self._note_absence(call, found, now)
-            return False
-        self._close(call, found, pair, now)
-        return self._wait_for_closing(found.token, waiter)
+        self._end(found, {pair}, now)
+        return self._rows.wait_for_end(found.token, waiter)
 
     def retry(self, call: bytes, waiter: Waiter) -> bool:
         """A message whose record could not be stored is said again.
@@ -255,222 +217,201 @@ class CallRecords:
         Returns:
             True when the answer has to wait for the disk; `tell` follows then.
         """
-        found = self._open.get(call)
+        found = self._open.find(call)
         if found is not None:
             self._wait_for_opening(found, waiter)
             return True
         token = self._closed.get(call)
-        return token is not None and self._wait_for_closing(token, waiter)
+        return token is not None and self._rows.wait_for_end(token, waiter)
 
-    def came(self, device: DeviceKey) -> None:
+    def claimed(self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float) -> None:
+        """A device that has started afresh, or comes from another node, goes on with a call.
+
+        A claim of a record that is not open, or by a stranger to the call, changes nothing and is counted.
+        """
+        pair = frozenset((device, peer))
+        found = self._open.find(call)
+        over = call in self._closed or (call, pair) in self._ended
+        if over or not hmac.compare_digest(token, self._token(call)):
+            self._counters.claims_refused += 1
+            return
+        if found is None:
+            found = self._add(call, device.username, Row.CLAIMED, now, closes=True)
+            found.back_at = now
+        elif not {device.username, peer.username} <= {end.username for end in found.ends()}:
+            self._counters.claims_refused += 1
+            return
+        if not self._open.join(found, pair):
+            self._counters.claims_refused += 1
+            return
+        found.closes = True  # whoever comes from another node does not know who carried the caller
+        self._enter(found, device, now)
+        if found.row is Row.CLAIMED:
+            self._rows.claim(token, now, lambda result, at: self._claim_answered(found, result))
+
+    # --- where devices are ---
+
+    def came(self, device: DeviceKey, now: float) -> None:
         """A device has resumed its session: it is in its calls as before."""
-        for call in self._of_device.get(device, ()):
-            if device not in self._open[call].restarted:
-                self._enter(call, device)
+        for found in self._open.of_device(device):
+            if device in found.left_at and device not in found.restarted:
+                self._enter(found, device, now)
 
-    def heard_of(self, call: bytes, device: DeviceKey) -> None:
-        """A device has acknowledged an accept: it is in that call, whether it could claim it at its login or not."""
-        found = self._open.get(call)
-        if found is not None and device in found.ends():
-            self._enter(call, device)
+    def heard_of(self, call: bytes, device: DeviceKey, peer: DeviceKey, now: float) -> None:
+        """A device has acknowledged the accept of a peer: it is in that call, though it could not claim it before."""
+        found = self._open.find(call)
+        if found is None:
+            if call not in self._closed and (call, frozenset((device, peer))) not in self._ended:
+                self.claimed(device, call, self._token(call), peer, now)
+        elif device in found.ends():
+            self._enter(found, device, now)
 
     def started_afresh(self, device: DeviceKey, now: float) -> None:
         """A device has logged in without resuming: it is in none of its calls until it claims them."""
         self.left(device, now)
-        for call in self._of_device.get(device, ()):
-            found = self._open[call]
+        for found in self._open.of_device(device):
             found.restarted.add(device)
             found.left_at.setdefault(device, now)
-            self._timers.set(_NotClaimed(call, device), now + CLAIM_SECONDS)
+            self._timers.set(_NotClaimed(found.call, device), now + CLAIM_SECONDS)
 
     def left(self, device: DeviceKey, now: float) -> None:
         """A device is not connected any more."""
-        for call in self._of_device.get(device, ()):
-            found = self._open[call]
-            if device in found.present:
-                found.present.discard(device)
-                found.left_at[device] = now
-            self._note_absence(call, found, now)
+        for found in self._open.of_device(device):
+            found.leave(device, now)
+            self._note_absence(found, now)
 
-    def claimed(self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float) -> bool:
-        """A device that has started afresh goes on with a call.
+    def moved(self, device: DeviceKey, now: float) -> None:
+        """A device has its session at another node now: it claims its calls there, and they may end there."""
+        for found in list(self._open.of_device(device)):
+            self._timers.cancel(_NotClaimed(found.call, device))
+            found.leave(device, now)
+            self._note_absence(found, now)
+            if not found.present and not found.waiters:
+                self._take_out(found, set(found.pairs))
 
-        Returns:
-            False when there is no such open record: the claim changes nothing.
-        """
-        found = self._open.get(call)
-        if found is not None and device not in found.ends():
-            return False
-        row = self._unclaimed.pop(token, None)
-        if row is None:
-            if found is None or not hmac.compare_digest(found.token, token):
-                return False
-        elif call in self._closed:
-            self._discard(token)
-            return False
-        elif found is not None:  # an accept that was said again came before the claim and opened a second record
-            self._discard(found.token)
-            self._tokens.discard(found.token)
-            self._tokens.add(row.token)
-            found.token, found.start, found.stored = row.token, row.start, True
-        else:
-            pairs = {frozenset((device, peer))}
-            self._add(call, _Open(row.token, row.start, device.username, pairs, stored=True), now)
-        self._enter(call, device)
-        return True
+    # --- time ---
 
     def touch(self, now: float) -> None:
-        """Note on disk that the calls that go on were alive now."""
-        tokens = tuple(found.token for found in self._open.values() if found.present and found.stored)
-        if tokens:
-            self._outbox.execute(TouchRecords(tokens, int(now)), lambda result, at: None)
+        """Note on disk that the calls that go on were alive now, and of the others when they were."""
+        seen = [found.seen(now) for found in self._open if not self._in_doubt(found, now)]
+        if seen:
+            self._rows.touch(*seen)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        return self._timers.next()
+        return earliest(self._timers.next(), self._rows.next_deadline())
 
     def tick(self, now: float) -> None:
         """Do what is due."""
         for deadline in self._timers.due(now):
             match deadline:
-                case _CallGone(call):
-                    found = self._open[call]
-                    self._close(call, found, found.ends(), found.gone_since if found.gone_since is not None else now)
                 case _NotClaimed(call, device):
-                    self._forgotten_by(call, device, now)
-                case _RetryClosing(token):
-                    self._store_closing(self._closing[token])
-                case _Unclaimed():
-                    for row in self._unclaimed.values():
-                        self._start_closing(row.token, row.start, row.seen, opened=True)
-                    self._unclaimed.clear()
+                    self._forgotten_by(call, device)
                 case _Touch():
                     self.touch(now)
                     self._timers.set(_Touch(), now + TOUCH_SECONDS)
                 case _:
                     assert_never(deadline)
+        self._rows.tick(now)
 
-    def _forgotten_by(self, call: bytes, device: DeviceKey, now: float) -> None:
-        """A device that started afresh has not claimed this call: its pairs are over since it was last seen."""
-        found = self._open[call]
-        over = {pair for pair in found.pairs if device in pair}
-        ends = found.ends()
-        found.pairs -= over
-        if not found.pairs:
-            self._close(call, found, ends, found.left_at[device])
-            return
-        for other in ends - found.ends():
-            self._leave_pair(call, found, other)
-        self._note_absence(call, found, now)
+    # --- the database ---
 
-    def _note_absence(self, call: bytes, found: _Open, now: float) -> None:
-        """Begin to wait for the ends of a call when none of them is there."""
-        if not found.present and found.gone_since is None:
-            found.gone_since = max((found.left_at[end] for end in found.ends() if end in found.left_at), default=now)
-            self._timers.set(_CallGone(call), found.gone_since + self._grace)
+    def _token(self, call: bytes) -> bytes:
+        return hmac.digest(self._key, b"call record" + call, "sha256")[:RECORD_TOKEN_BYTES]
 
-    def _leave_pair(self, call: bytes, found: _Open, device: DeviceKey) -> None:
-        found.present.discard(device)
-        found.restarted.discard(device)
-        found.left_at.pop(device, None)
-        self._timers.cancel(_NotClaimed(call, device))
-        self._unindex(call, device)
-
-    def _add(self, call: bytes, found: _Open, now: float) -> None:
-        if not self._open:
-            self._timers.set(_Touch(), now + TOUCH_SECONDS)
-        self._open[call] = found
-        self._tokens.add(found.token)
-        self._opened_by[found.account] += 1
-        self._index(call, found.ends())
-
-    def _index(self, call: bytes, devices: Iterable[DeviceKey]) -> None:
-        for device in devices:
-            self._of_device.setdefault(device, set()).add(call)
-
-    def _unindex(self, call: bytes, device: DeviceKey) -> None:
-        calls = self._of_device[device]
-        calls.discard(call)
-        if not calls:
-            del self._of_device[device]
-
-    def _enter(self, call: bytes, device: DeviceKey) -> None:
-        found = self._open[call]
-        found.present.add(device)
-        found.restarted.discard(device)
-        self._timers.cancel(_NotClaimed(call, device))
-        found.gone_since = None
-        self._timers.cancel(_CallGone(call))
-
-    def _wait_for_opening(self, found: _Open, waiter: Waiter) -> None:
+    def _wait_for_opening(self, found: OpenCall, waiter: Waiter) -> None:
         found.waiters.append(waiter)
         if len(found.waiters) == 1:
-            self._outbox.execute(OpenRecord(found.token, found.start), lambda result, now: self._opened(found, result))
+            self._rows.open(found.token, found.start, lambda result, now: self._opened(found, result))
 
-    def _opened(self, found: _Open, result: StoreResult | Failed) -> None:
-        found.stored = not isinstance(result, Failed)
-        for waiter in _drain(found.waiters):
-            self._tell(waiter, found.stored)
+    def _opened(self, found: OpenCall, result: StoreResult | Failed) -> None:
+        kept = Kept.STORED
+        if isinstance(result, Failed):
+            kept = Kept.FAILED
+        elif result is RecordState.OPEN:
+            found.row = Row.STORED
+        else:
+            kept = Kept.OVER
+            self._take_out(found, set(found.pairs))
+        waiters, found.waiters = found.waiters, []
+        for waiter in waiters:
+            self._tell(waiter, kept)
 
-    def _discard(self, token: bytes) -> None:
-        # Should it fail, the row is closed at its last seen after the next start: nothing that is said waits for it.
-        self._outbox.execute(DiscardRecord(token), lambda result, now: None)
+    def _claim_answered(self, found: OpenCall, result: StoreResult | Failed) -> None:
+        over = result is RecordState.OVER
+        self._counters.claims_refused += over
+        if found.row is Row.CLAIMED and over:
+            self._take_out(found, set(found.pairs))
+        elif found.row is Row.CLAIMED:  # also when the database cannot say: the token was right
+            found.row = Row.STORED
 
-    def _close(self, call: bytes, found: _Open, ends: Iterable[DeviceKey], at: float) -> None:
-        for device in set(ends):
-            self._timers.cancel(_NotClaimed(call, device))
-            self._unindex(call, device)
-        del self._open[call]
-        self._tokens.discard(found.token)
-        self._opened_by[found.account] -= 1
-        if not self._opened_by[found.account]:
-            del self._opened_by[found.account]
-        self._timers.cancel(_CallGone(call))
+    def _swept(self, seen_before: int) -> None:
+        """Forget the calls that had no device here for the grace: their rows are gone, or others keep them alive."""
+        for found in self._open:
+            if found.gone_since is None:
+                continue
+            if found.gone_since >= seen_before:
+                self._rows.expect_sweep(int(found.gone_since))
+            elif found.row is Row.UNSTORED:
+                self._end(found, set(found.pairs), found.gone_since)
+            else:
+                self._take_out(found, set(found.pairs))
+
+    # --- what is open here ---
+
+    def _add(self, call: bytes, account: str, row: Row, now: float, *, closes: bool) -> OpenCall:
         if not self._open:
-            self._timers.cancel(_Touch())
-        self._closed[call] = found.token
+            self._timers.set(_Touch(), now + TOUCH_SECONDS)
+        found = OpenCall(call, self._token(call), int(now), account, row, closes)
+        self._open.add(found)
+        return found
+
+    def _enter(self, found: OpenCall, device: DeviceKey, now: float) -> None:
+        found.enter(device, now)
+        self._timers.cancel(_NotClaimed(found.call, device))
+
+    def _in_doubt(self, found: OpenCall, now: float) -> bool:
+        """Whether a device has claimed a call that this node did not know of, and may say right now that it is over.
+
+        It is not kept alive then: if nobody was seen for the grace, it has ended when they were last seen.
+        """
+        return found.back_at is not None and found.back_from is None and now < found.back_at + SURE_SECONDS
+
+    def _note_absence(self, found: OpenCall, now: float) -> None:
+        """When no device of a call is here any more, note on disk when the last was, and wait for them."""
+        if found.is_left(now):
+            token, seen = found.seen(now)
+            if not self._in_doubt(found, now):
+                self._rows.touch((token, seen))
+            self._rows.expect_sweep(seen)
+
+    def _forgotten_by(self, call: bytes, device: DeviceKey) -> None:
+        """A device that started afresh has not claimed this call: its pairs are over since it was last seen."""
+        found = self._open.find(call)
+        if found is not None:
+            self._end(found, {pair for pair in found.pairs if device in pair}, found.left_at[device])
+
+    def _end(self, found: OpenCall, over: set[Pair], at: float) -> None:
+        """Pairs of a call are over; its record is closed with the last of them."""
+        self._take_out(found, over)
+        if found.pairs:
+            self._note_absence(found, at)
+            return
+        self._closed[found.call] = found.token
         if len(self._closed) > ENDED_REMEMBERED:
             self._closed.popitem(last=False)
-        self._start_closing(found.token, found.start, at, opened=found.stored)
+        opening = OpenRecord(found.token, found.start) if found.row is Row.UNSTORED else None
+        end: CloseRecord | TouchRecords = TouchRecords(((found.token, int(at)),))
+        if found.closes:
+            back_at = found.back_at
+            if back_at is None or at >= back_at + SURE_SECONDS:
+                end = CloseRecord(found.token, int(at))
+            else:
+                end = CloseRecord(found.token, int(found.back_from or at), self._rows.fresh_since(back_at))
+        self._rows.end(end, found.token, opening, at)
 
-    def _start_closing(self, token: bytes, start: int, at: float, *, opened: bool) -> None:
-        closing = _Closing(CloseRecord(token, start, max(0, int(at) - start)), opened)
-        self._closing[token] = closing
-        self._store_closing(closing)
-
-    def _store_closing(self, closing: _Closing) -> None:
-        """Close a record on disk; one that is not open there yet is opened first, since only an open one is closed."""
-        request = closing.request
-        self._outbox.execute(
-            request if closing.opened else OpenRecord(request.token, request.start),
-            lambda result, now: self._closing_stored(closing, result, now),
-        )
-
-    def _closing_stored(self, closing: _Closing, result: StoreResult | Failed, now: float) -> None:
-        token = closing.request.token
-        stored = not isinstance(result, Failed)
-        if stored and not closing.opened:
-            closing.opened = True
-            self._store_closing(closing)
-            return
-        if stored:
-            del self._closing[token]
-        else:
-            closing.failed = True
-            self._timers.set(_RetryClosing(token), now + closing.retry_seconds)
-            closing.retry_seconds = min(2 * closing.retry_seconds, _LAST_RETRY_SECONDS)
-        for waiter in _drain(closing.waiters):
-            self._tell(waiter, stored)
-
-    def _wait_for_closing(self, token: bytes, waiter: Waiter) -> bool:
-        closing = self._closing.get(token)
-        if closing is None:
-            return False
-        closing.waiters.append(waiter)
-        return True
-
-
-def _drain(waiters: list[Waiter]) -> Iterator[Waiter]:
-    taken = list(waiters)
-    waiters.clear()
-    return iter(taken)
+    def _take_out(self, found: OpenCall, over: set[Pair]) -> None:
+        for device in self._open.take_out(found, over):
+            self._timers.cancel(_NotClaimed(found.call, device))
+        if not self._open:
+            self._timers.cancel(_Touch())

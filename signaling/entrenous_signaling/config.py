@@ -92,8 +92,9 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             SQLite files in `data` when empty.
         database_password_file: the file with the password of that database, readable by the server alone; without,
             PostgreSQL's own ways (PGPASSFILE) are used.
-        secret_file: the file with the server's own secret, by which it counts what one account has stored for another
-            without keeping who it was; `message-secret` in `data` when empty, made at the first start.
+        secret_file: the file with the server's own secret, by which it counts what one account has stored for another,
+            and keeps records of calls, without keeping whose; `message-secret` in `data` when empty, made at the first
+            start.
         control_socket: where the running server answers `status` and `users`; `control.sock` in `data` when empty.
         registration: who may register: `open` (anybody), `invite` (who has a code) or `closed`.
         tls_cert, tls_key: PEM files of the certificate chain and its key.

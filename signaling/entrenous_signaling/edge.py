@@ -177,6 +177,7 @@ class Edge:
         finally:
             self._sockets.pop(number, None)
             self._put(self._hub.disconnected, number)
+            _let_go(response)
         return response
 
     def store_answered(self, answers: Sequence[Answer]) -> None:
@@ -316,3 +317,10 @@ class Edge:
     def _tick(self) -> None:
         self._timer = self._timer_at = None
         self._put(self._hub.tick)
+
+
+def _let_go(response: web.WebSocketResponse) -> None:
+    """Cut the way from the error that a connection ended with, over the frames that it came through, back to it."""
+    error = response.exception()
+    if error is not None:
+        error.__traceback__ = error.__context__ = None

@@ -17,7 +17,7 @@ makes any of this raise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import assert_never
 
 from entrenous_wire.codec import WireError, decode_from_node
@@ -54,7 +54,7 @@ from .outputs import CloseCode, Outbox, Output
 from .router import Router
 from .services import Services
 from .settings import HubSettings
-from .store.requests import Failed, OpenRow, RemoveAccount, Removed, StoreResult
+from .store.requests import Failed, RemoveAccount, Removed, StoreResult
 from .timers import earliest
 
 
@@ -65,12 +65,9 @@ class Hub:
         settings: what it has to know.
         draw: returns so many random bytes, for nonces and tokens.
         now: Unix seconds.
-        open_rows: the call records that the database holds open.
     """
 
-    def __init__(
-        self, settings: HubSettings, draw: Callable[[int], bytes], now: float, open_rows: Iterable[OpenRow] = ()
-    ) -> None:
+    def __init__(self, settings: HubSettings, draw: Callable[[int], bytes], now: float) -> None:
         self.counters = Counters()
         self._settings = settings
         self._store_failing = False
@@ -82,8 +79,7 @@ class Hub:
             grace_seconds=settings.grace_seconds,
             outbox=self._outbox,
             counters=self.counters,
-            draw=draw,
-            open_rows=open_rows,
+            record_key=settings.message_key,
             now=now,
             cluster=cluster,
         )
@@ -119,7 +115,7 @@ class Hub:
 
     @property
     def open_records(self) -> int:
-        """Call records that are open."""
+        """Call records that are open, and of which a device is here."""
         return self._router.calls.open_count
 
     @property
@@ -345,7 +341,7 @@ class Hub:
             case Send():
                 self._router.send(mailbox, message, now)
             case Ack(seq=seq):
-                if not self._router.acknowledge(mailbox, seq):
+                if not self._router.acknowledge(mailbox, seq, now):
                     here.refusals += 1
                     raise Refused(ErrorCode.OUT_OF_ORDER, "That sequence number was never sent.")
             case Taken():

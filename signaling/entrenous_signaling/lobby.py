@@ -336,10 +336,10 @@ class Lobby:
         if mailbox is None or now >= mailbox.expires or message.last_seq > mailbox.last_transmitted:
             raise Refused(ErrorCode.SESSION_GONE, "That session is gone: log in.")
         self._replace(mailbox, now)
-        self._router.reattach(mailbox, here.number)
+        self._router.reattach(mailbox, here.number, now)
         self._counters.resumes += 1
         self._make_ready(here, mailbox, message.token, resumed=True, now=now)
-        self._router.acknowledge(mailbox, message.last_seq)
+        self._router.acknowledge(mailbox, message.last_seq, now)
         self._catch_up(here, mailbox, now)
 
     def _start_checking(self, here: Connection) -> None:

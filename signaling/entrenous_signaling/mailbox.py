@@ -11,8 +11,9 @@ back in front of what waits, in order. Nothing here is ever written to disk.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
+from itertools import chain
 from typing import NamedTuple
 
 from msgspec import Struct, structs
@@ -183,6 +184,10 @@ class Mailbox:
                 self.last_transmitted = message.seq
             taken.append(message)
         return taken
+
+    def held(self) -> Iterator[Queued]:
+        """Everything that waits for an acknowledgement, in order."""
+        return chain(self._in_flight, self._waiting)
 
     def is_settled_by(self, seq: int) -> bool:
         """Whether anything that waits for an acknowledgement has it by `seq`."""

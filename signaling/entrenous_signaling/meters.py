@@ -29,7 +29,7 @@ class RecordStep(Enum):
     OPENED = "opened"
     CLOSED = "closed"
     DISCARDED = "discarded"
-    """It was a second one of its call."""
+    """Its call was over before it began."""
 
 
 class UpgradeRefusal(Enum):

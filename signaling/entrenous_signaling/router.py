@@ -15,13 +15,13 @@ after the start of the server: a server that was killed comes back to nodes that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Final, assert_never
 
 from entrenous_wire.messages import Accepted, Deliver, Delivered, Error, ErrorCode, Kind, Live, Send
 
 from .auth import RETRY_SECONDS, Refused, local_user
-from .calls import CallRecords, Waiter
+from .call_rows import Kept, Waiter
+from .calls import CallRecords
 from .cluster.cluster import Cluster
 from .cluster.elsewhere import Elsewhere
 from .cluster.envelopes import Forward
@@ -29,7 +29,7 @@ from .counters import Counters
 from .limits import Bounds
 from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
 from .outputs import Outbox
-from .store.requests import Account, Failed, OpenRow, ReadAccount, StoreResult
+from .store.requests import Account, Failed, ReadAccount, StoreResult
 from .timers import Timers, earliest
 
 _PATIENCE_SECONDS: Final = 5.0
@@ -56,8 +56,7 @@ class Router:
         grace_seconds: how long a device is expected back.
         outbox: where messages and store requests go.
         counters: what is counted.
-        draw: returns so many random bytes.
-        open_rows: the call records that the database held open.
+        record_key: the server's own secret, from which the tokens of call records are made.
         now: Unix seconds.
         cluster: the other nodes, if there may be any.
     """
@@ -70,8 +69,7 @@ class Router:
         grace_seconds: float,
         outbox: Outbox,
         counters: Counters,
-        draw: Callable[[int], bytes],
-        open_rows: Iterable[OpenRow],
+        record_key: bytes,
         now: float,
         cluster: Cluster | None = None,
     ) -> None:
@@ -97,7 +95,16 @@ class Router:
                 settle=self._settle,
                 grace=grace_seconds,
             )
-        self._calls = CallRecords(outbox, self._record_stored, draw, grace_seconds, bounds.open_records, open_rows, now)
+        self._calls = CallRecords(
+            outbox,
+            self._record_kept,
+            key=record_key,
+            grace_seconds=grace_seconds,
+            per_account=bounds.open_records,
+            counters=counters,
+            now=now,
+            shared=cluster is not None,
+        )
 
     @property
     def calls(self) -> CallRecords:
@@ -124,14 +131,16 @@ class Router:
         mailbox.home = None
         mailbox.connection = connection
         self._calls.started_afresh(key, now)
+        self._join_held(mailbox, now)
         return mailbox
 
-    def reattach(self, mailbox: Mailbox, connection: int) -> None:
+    def reattach(self, mailbox: Mailbox, connection: int, now: float) -> None:
         """A device has resumed its session on a new connection."""
         self._timers.cancel(mailbox.key)
         mailbox.rewind()
         mailbox.connection = connection
-        self._calls.came(mailbox.key)
+        self._calls.came(mailbox.key, now)
+        self._join_held(mailbox, now)
 
     def catch_up(self, mailbox: Mailbox) -> None:
         """Say what a device missed: what became of its own messages, and what waits for it, in order."""
@@ -156,7 +165,7 @@ class Router:
         self._timers.cancel(mailbox.key)
         self.give_up(mailbox.key)
 
-    def acknowledge(self, mailbox: Mailbox, seq: int) -> bool:
+    def acknowledge(self, mailbox: Mailbox, seq: int, now: float) -> bool:
         """A device has everything up to and including `seq`.
 
         Returns:
@@ -167,7 +176,7 @@ class Router:
         for item in mailbox.acknowledge(seq):
             self._counters.delivered += 1
             if item.message.record is not None:
-                self._calls.heard_of(item.message.call, mailbox.key)
+                self._calls.heard_of(item.message.call, mailbox.key, item.sender, now)
             if item.origin is None:
                 self._settle(item, Delivery.DELIVERED)
             elif self.elsewhere is not None:
@@ -235,11 +244,9 @@ class Router:
             try:
                 peer = DeviceKey(local_user(claim.peer, self._server), claim.device)
             except Refused:
-                claimed = False
-            else:
-                claimed = self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
-            if not claimed:
                 self._counters.claims_refused += 1
+            else:
+                self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
@@ -284,6 +291,13 @@ class Router:
                 del sender.held_back[next(iter(sender.held_back))]
             sender.held_back[receiver] = (message_id, retry_at + _PATIENCE_SECONDS)
             self._let_age(sender, retry_at)
+
+    def _join_held(self, mailbox: Mailbox, now: float) -> None:
+        """A device has come from another node: accepts wait for it here, of calls that this node has to close now."""
+        if self.elsewhere is not None:
+            for item in mailbox.held():
+                if item.message.kind is Kind.ACCEPT and item.origin is None:
+                    self._calls.joined(item.message.call, item.sender, mailbox.key, connected=True, now=now)
 
     def _find_place(self, sender: Mailbox, key: DeviceKey, message_id: bytes, now: float) -> Mailbox | None:
         """A mailbox for a device that has none here: it is at another node, or may come back."""
@@ -375,11 +389,13 @@ class Router:
             case Kind.ACCEPT:
                 if receiver is not None:
                     connected, waiter = receiver.connection is not None, (sender.key, message.id)
+                    elsewhere = self.elsewhere is not None and receiver.session is None
                     sent.record = self._calls.accepted(
-                        *(message.call, sender.key, receiver_key, message.record),
+                        *(message.call, sender.key, receiver_key),
                         connected=connected,
                         waiter=waiter,
                         now=now,
+                        elsewhere=elsewhere,
                     )
                     if sent.record is not None:
                         sent.durability = Durability.STORING
@@ -409,12 +425,20 @@ class Router:
             sent.durability = Durability.STORING if waits else Durability.STORED
         self._answer(sender, message.id, sent)
 
-    def _record_stored(self, waiter: Waiter, stored: bool) -> None:
+    def _record_kept(self, waiter: Waiter, kept: Kept) -> None:
         sender = self._mailboxes.get(waiter[0])
         sent = None if sender is None else sender.sent.get(waiter[1])
         if sender is None or sent is None:
             return
-        sent.durability = Durability.STORED if stored else Durability.FAILED
+        match kept:
+            case Kept.STORED:
+                sent.durability = Durability.STORED
+            case Kept.FAILED:
+                sent.durability = Durability.FAILED
+            case Kept.OVER:
+                sent.durability, sent.record = Durability.STORED, None
+            case _:
+                assert_never(kept)
         self._answer(sender, waiter[1], sent)
 
     def _answer(self, sender: Mailbox, message_id: bytes, sent: Sent) -> None:

@@ -18,7 +18,8 @@ class HubSettings:
 
     Args:
         name: the public name of the server, the host of its addresses, as `canonical_host` writes it.
-        message_key: the server's own secret, by which senders of stored messages are counted without being named.
+        message_key: the server's own secret, by which senders of stored messages are counted, and call records opened,
+            without naming them; all nodes that share a database have the same.
         registration: who may register.
         relay: the operator's relay, if there is one.
         bounds: how much a connection, an account and a queue may take.

@@ -8,7 +8,17 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from .meters import Access, Meters, RecordStep
-from .store.requests import CloseRecord, DiscardRecord, Expire, Failed, OpenRecord, StoreRequest, StoreResult
+from .store.requests import (
+    Closed,
+    DiscardRecord,
+    Expire,
+    Failed,
+    OpenRecord,
+    RecordState,
+    StoreRequest,
+    StoreResult,
+    SweepRecords,
+)
 from .store.session import Answer
 from .store.statements import ReadRequest
 
@@ -67,7 +77,7 @@ class StoreAccess:
                 self._depths[access] -= 1
                 self._meters.store_seconds[access].observe(now - since)
             if not isinstance(result, Failed):
-                self._count(request)
+                self._count(request, result)
             for tickets, reached in self._barriers:
                 tickets.discard(ticket)
                 if not tickets and not reached.done():
@@ -102,14 +112,15 @@ class StoreAccess:
         finally:
             self._barriers.remove(barrier)
 
-    def _count(self, request: StoreRequest) -> None:
-        match request:
-            case OpenRecord():
+    def _count(self, request: StoreRequest, result: StoreResult) -> None:
+        match request, result:
+            case OpenRecord(), RecordState.OPEN:
                 self._meters.records[RecordStep.OPENED] += 1
-            case CloseRecord(duration=duration):
-                self._meters.records[RecordStep.CLOSED] += 1
-                self._meters.call_seconds.observe(duration)
-            case DiscardRecord():
+            case _, Closed(durations):
+                self._meters.records[RecordStep.CLOSED] += len(durations)
+                for duration in durations:
+                    self._meters.call_seconds.observe(duration)
+            case DiscardRecord(), _:
                 self._meters.records[RecordStep.DISCARDED] += 1
             case _:
                 pass  # the hub counts what it asks for otherwise
@@ -117,6 +128,6 @@ class StoreAccess:
 
 def _access(request: StoreRequest) -> Access | None:
     """Whom a request is for; None for housekeeping, which takes its time between the others."""
-    if isinstance(request, Expire):
+    if isinstance(request, Expire | SweepRecords):
         return None
     return Access.READ if isinstance(request, ReadRequest) else Access.WRITE

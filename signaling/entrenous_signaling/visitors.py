@@ -92,6 +92,9 @@ class _Visitor(web.RequestHandler):
             self._entered = False
             self._visitors.leave(self._origin)
             super().connection_lost(exc)
+            # It leads to the WebSocket, which leads back here: neither would go before a pass of the garbage collector
+            # over everything, and that is hours away.
+            self._data_received_cb = None
 
     def data_received(self, data: bytes) -> None:
         """What comes before it is cut off is not looked at."""

@@ -43,10 +43,11 @@ Deleting the account, its devices, prekeys and stored messages, signed by the id
     node → server      delete-account {request, signature}
     server → node      deleted {request}, and every session of the account is closed | error {code, request}
 
-A call record's `record` token is random and stands for the open record in the server's database. The accepting
-device draws it, so that an accept which is said again to a server that was killed opens no second record. The other
-end gets it with the accept, and both claim the call with it (`live`) after each login and resume, before they say
-anything again: the server may have forgotten everything else. When a repeated `deliver` carries another token
+A call record's `record` token stands for the open record in the server's database. The server makes it from the call
+id and a secret of its own, so that an accept which is said again to a server that was killed, or another device's
+accept, opens no second record; the token that an accept may propose is not needed for it. The accepting device is told
+it, and the other end gets it with the accept. Both claim the call with it (`live`) after each login and resume, before
+they say anything again: the server may have forgotten everything else. When a repeated `deliver` carries another token
 than the first, the newer one counts. Bytes are base64 in JSON.
 """
 
@@ -200,7 +201,7 @@ class FetchDevices(Message, frozen=True, kw_only=True, tag="fetch-devices"):
 
 
 class Send(Message, frozen=True, kw_only=True, tag="send"):
-    """Route a sealed body to one device of an account; `record` names the call record that an accept opens."""
+    """Route a sealed body to one device of an account; `record` proposes a token for what an accept opens."""
 
     id: MessageId
     to: AddressText

@@ -82,5 +82,5 @@ async def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     _, errors = await demo.communicate()
     assert demo.returncode == ExitCode.INTERRUPTED
     assert b"Traceback" not in errors
-    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert psutil.wait_procs(children, timeout=60)[1] == []
     assert list(temporary.iterdir()) == []

@@ -119,14 +119,14 @@ async def test_a_policy_shows_no_address_before_its_time(tmp_path: Path, policy:
         await bob.expect("Incoming")
         await _secured(alice, bob)
         if policy != "direct":
-            await asyncio.sleep(QUIET_SECONDS)
+            await asyncio.sleep(QUIET_SECONDS)  # what is not shown has no event
             await asyncio.gather(alice.stats(), bob.stats())
             assert not shown(), "while it rings"
             assert not await unexpected_peers(), "while it rings"
         bob.tell(do="accept")
         await asyncio.gather(alice.expect("FirstMedia"), bob.expect("FirstMedia"))
         if policy == "relay-only":
-            await asyncio.sleep(QUIET_SECONDS)
+            await asyncio.sleep(QUIET_SECONDS)  # what is not shown has no event
             assert (await alice.stats())["path"] == (await bob.stats())["path"] == "relay"
             assert not shown()
             assert not await unexpected_peers()
@@ -139,7 +139,7 @@ async def test_a_policy_shows_no_address_before_its_time(tmp_path: Path, policy:
 
 async def _secured(*nodes: NodeProcess) -> None:
     """Wait until the connection stands that is prepared while it rings."""
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         for node in nodes:
             while "secured" not in (await node.stats())["timings"]:  # noqa: ASYNC110 - nothing is told of it
                 await asyncio.sleep(0.05)
@@ -152,6 +152,4 @@ async def test_calls_connect_while_every_fifth_packet_is_lost(tmp_path: Path, bu
     }
     async with running_town(tmp_path, homes, link=LINK) as town:
         await asyncio.gather(*(town.lab.home(f"caller{n}").shape(loss=0.2, burst=burst) for n in range(2)))
-        await asyncio.gather(
-            *(talking(town.nodes[f"caller{n}"], town.nodes[f"callee{n}"], within=30.0) for n in range(2))
-        )
+        await asyncio.gather(*(talking(town.nodes[f"caller{n}"], town.nodes[f"callee{n}"]) for n in range(2)))

@@ -6,23 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from entrenous import EndReason, Node, NodeConfig, register
 from entrenous.cli.exits import ExitCode
 from entrenous.cli.options import save_config
 from world.nodeproc import PASSPHRASE, NodeProcess, running_node
 from world.nodes import PATIENCE, config
-from world.serverproc import ServerProcess, running_server
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    async with running_server(tmp_path) as running:
-        yield running
+from world.serverproc import ServerProcess
 
 
 async def _connect(caller: NodeProcess, callee: NodeProcess) -> str:

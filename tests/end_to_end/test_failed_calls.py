@@ -16,7 +16,7 @@ pytestmark = needs_network
 
 RELAY_ONLY = {"ice_policy": "relay-only"}
 DIRECT = {"ice_policy": "direct"}
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 async def _ended(

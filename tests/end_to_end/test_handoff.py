@@ -65,13 +65,13 @@ async def _rebound(caller: Home, _: Home) -> None:
 
 async def _outage(caller: Home, _: Home) -> None:
     await caller.shape(up=False)
-    await asyncio.sleep(OUTAGE)
+    await asyncio.sleep(OUTAGE)  # as long as the change takes
     await caller.shape(up=True)
 
 
 async def _other_wireless(caller: Home, _: Home) -> None:
     await caller.unplug()
-    await asyncio.sleep(BETWEEN_NETWORKS)
+    await asyncio.sleep(BETWEEN_NETWORKS)  # as long as the change takes
     await caller.plug_in(public=True, lan=True)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 WHY_NOT = "capturing packets needs root and tcpdump"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 _LINK_HEADER = 14
 """Bytes of the Ethernet header that the loopback interface pretends."""

@@ -49,7 +49,7 @@ class SoundCard:
     def pactl(self, *arguments: str) -> str:
         """Tell the server something; what it answers."""
         done = subprocess.run(
-            ["pactl", *arguments], env=self.environment, capture_output=True, text=True, check=True, timeout=10
+            ["pactl", *arguments], env=self.environment, capture_output=True, text=True, check=True, timeout=60
         )
         return done.stdout.strip()
 
@@ -105,10 +105,10 @@ def _server(environment: dict[str, str], socket: Path, rate: int) -> Iterator[No
 
 def _wait_until_ready(environment: dict[str, str]) -> None:
     """Ask until the server answers: it has no other way to say that it is up."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         asked = subprocess.run(
-            ["pactl", "set-default-source", "microphone"], env=environment, capture_output=True, check=False, timeout=10
+            ["pactl", "set-default-source", "microphone"], env=environment, capture_output=True, check=False, timeout=60
         )
         if asked.returncode == 0:
             return

@@ -8,7 +8,8 @@ import random
 import msgspec
 import pytest
 
-from entrenous_signaling.calls import CLAIM_SECONDS, TOUCH_SECONDS
+from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS
+from entrenous_signaling.calls import CLAIM_SECONDS
 from entrenous_signaling.limits import Bounds
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import CloseRecord, OpenRecord
@@ -434,21 +435,151 @@ def test_an_accept_said_again_after_a_kill_opens_no_second_record() -> None:
     world = HubWorld()
     world.register(ALICE), world.register(BOB)
     bob, _ = world.login(BOB)
-    message = msgspec.structs.replace(BOB.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL), record=b"own token of bob")
+    message = BOB.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL)
     bob.say(message)
     start = int(world.now)
-    assert list(world.store.open_rows) == [b"own token of bob"]
+    (token,) = world.store.open_rows
     world.advance(3)
     world.kill_and_restart()
     alice, _ = world.login(ALICE)
     bob, _ = world.login(BOB)
     bob.say(message)
-    assert bob.hear(Accepted).record == alice.hear(Deliver).record == b"own token of bob"
+    assert bob.hear(Accepted).record == alice.hear(Deliver).record == token
     assert len(world.store.open_rows) == 1
     world.advance(4)
     say(alice, ALICE, BOB, Kind.END)
     world.advance(200)
     assert world.store.records == [(start, 7)]
+
+
+def test_an_accept_said_again_after_the_end_and_a_kill_opens_no_second_record() -> None:
+    """Bob heard no answer and no end; the server that knew of the end is gone, and the caller does not say it again."""
+    for kills in (1, 2):
+        world = HubWorld()
+        alice, bob = world.register(ALICE), world.register(BOB)
+        message = BOB.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL)
+        bob.say(message)
+        bob.drop()
+        start = int(world.now)
+        world.advance(7)
+        say(alice, ALICE, BOB, Kind.END)
+        for _ in range(kills):
+            world.kill_and_restart()
+            alice, _ = world.login(ALICE)
+            bob, _ = world.login(BOB)
+            bob.say(message)
+            assert bob.hear(Accepted).record is None
+            world.advance(30)
+        assert world.hub.open_records == 0
+        assert world.store.records == [(start, 7)]
+        assert world.store.open_rows == {}
+
+
+def test_another_device_that_says_its_accept_again_after_the_end_and_a_kill_opens_no_second_record() -> None:
+    world, alice, bob, _ = in_call()
+    start = int(world.now)
+    phone, _ = world.login(BOB_PHONE)
+    message = BOB_PHONE.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL)
+    phone.say(message)
+    world.advance(7)
+    say(alice, ALICE, BOB_PHONE, Kind.END)
+    say(alice, ALICE, BOB, Kind.END)
+    world.kill_and_restart()
+    world.login(ALICE)
+    phone, _ = world.login(BOB_PHONE)
+    phone.say(message)
+    assert phone.hear(Accepted).record is None
+    world.advance(200)
+    assert world.store.records == [(start, 7)]
+    assert bob is not None
+
+
+def test_that_a_call_is_over_is_forgotten_after_some_minutes() -> None:
+    world, alice, _, _ = in_call()
+    say(alice, ALICE, BOB, Kind.END)
+    world.advance(ENDED_SECONDS - 1)
+    assert len(world.store.ended) == 1
+    world.kill_and_restart()
+    world.advance(ENDED_SECONDS + 3)
+    assert world.store.ended == {}
+    assert world.hub.next_deadline() is not None, "of housekeeping"
+
+
+def test_an_end_right_behind_the_claim_closes_what_is_claimed_and_opens_nothing() -> None:
+    for there in (True, False):
+        world, _, _, token = in_call()
+        start = int(world.now)
+        world.advance(5)
+        if not there:
+            world.store.open_rows.clear()
+        world.kill_and_restart()
+        alice, _ = world.login(ALICE)
+        world.store_waits = True
+        alice.say(claim(token, BOB))
+        say(alice, ALICE, BOB, Kind.END)
+        world.answer_store()
+        assert world.store.records == ([(start, 5)] if there else [])
+        assert world.store.open_rows == {}
+        assert world.hub.counters.claims_refused == (0 if there else 1)
+
+
+def test_a_claim_of_a_record_that_is_gone_is_refused_when_the_store_says_so() -> None:
+    world, _, _, token = in_call()
+    world.store.open_rows.clear()
+    world.kill_and_restart()
+    alice, _ = world.login(ALICE)
+    world.store_waits = True
+    alice.say(claim(token, BOB))
+    assert world.hub.open_records == 1
+    world.answer_store()
+    assert (world.hub.open_records, world.hub.counters.claims_refused) == (0, 1)
+
+
+def test_a_claim_waits_for_a_store_that_fails() -> None:
+    world, _, _, token = in_call()
+    start = int(world.now)
+    world.kill_and_restart()
+    alice, _ = world.login(ALICE)
+    world.store_fails = True
+    alice.say(claim(token, BOB))
+    world.advance(90)
+    assert world.hub.open_records == 1
+    world.store_fails = False
+    world.advance(90)
+    say(alice, ALICE, BOB, Kind.END)
+    assert world.store.records == [(start, 180)]
+
+
+def test_after_a_store_that_failed_everybody_has_the_grace_to_keep_their_calls_alive() -> None:
+    world, _, _, token = in_call()
+    start = int(world.now)
+    world.advance(10)
+    world.store_fails = True
+    world.kill_and_restart()
+    world.advance(300)
+    world.store_fails = False
+    world.advance(59)
+    assert list(world.store.open_rows) == [token]
+    world.advance(TOUCH_SECONDS + 2)
+    assert world.store.records == [(start, 10)]
+
+
+def test_both_devices_of_an_account_are_in_the_call_whichever_claims_first() -> None:
+    world, _, _, token = in_call()
+    world.kill_and_restart()
+    phone, _ = world.login(BOB_PHONE)
+    say(phone, BOB_PHONE, ALICE, Kind.ACCEPT)
+    assert phone.hear(Accepted).record == token
+    bob, _ = world.login(BOB)
+    bob.say(claim(token, ALICE))
+    alice, _ = world.login(ALICE)
+    alice.say(claim(token, BOB))
+    say(alice, ALICE, BOB_PHONE, Kind.END)
+    world.advance(30)
+    assert world.store.records == []
+    say(bob, BOB, ALICE, Kind.END)
+    assert [duration for _, duration in world.store.records] == [30]
+    assert world.hub.counters.claims_refused == 0
 
 
 def test_a_caller_that_hears_of_the_accept_after_its_login_is_in_the_call() -> None:
@@ -472,19 +603,19 @@ def accept(node: HubNode, who: Account, to: Account, call: bytes, token: bytes |
     node.say(msgspec.structs.replace(who.send(next(NUMBERS), to, Kind.ACCEPT, call), record=token))
 
 
-def test_a_token_that_another_record_has_is_not_taken() -> None:
+def test_no_token_that_a_device_names_is_taken() -> None:
     world = HubWorld()
     alice, bob = world.register(ALICE), world.register(BOB)
     token, calls = b"T" * 16, [bytes([number]) * 16 for number in range(3)]
     accept(bob, BOB, ALICE, calls[0], token)
     accept(bob, BOB, ALICE, calls[1], token)
     tokens = [bob.hear(Accepted).record, bob.hear(Accepted).record]
-    assert tokens[0] == token != tokens[1]
-    assert len(world.store.open_rows) == 2
+    assert len({token, *tokens}) == 3
+    assert list(world.store.open_rows) == tokens
     world.advance(5)
     world.store_waits = True
     say(alice, ALICE, BOB, Kind.END, calls[0])
-    accept(bob, BOB, ALICE, calls[2], token)  # of a record that is being closed
+    accept(bob, BOB, ALICE, calls[2], tokens[0])  # of a record that is being closed
     say(alice, ALICE, BOB, Kind.END, calls[2])
     say(alice, ALICE, BOB, Kind.END, calls[1])
     world.answer_store()
@@ -492,6 +623,16 @@ def test_a_token_that_another_record_has_is_not_taken() -> None:
     assert sorted(duration for _, duration in world.store.records) == [0, 5, 5]
     assert world.store.open_rows == {}
     assert not world.hub.degraded
+
+
+def test_tokens_follow_from_the_secret_of_the_server() -> None:
+    tokens = set()
+    for key in (bytes(32), bytes(32), b"k" * 32):
+        world = HubWorld(HubSettings(name=SERVER, message_key=key))
+        bob, _ = world.register(BOB), world.register(ALICE)
+        say(bob, BOB, ALICE, Kind.ACCEPT)
+        tokens.add(bob.hear(Accepted).record)
+    assert len(tokens) == 2
 
 
 def test_an_account_has_a_bounded_number_of_calls_open() -> None:

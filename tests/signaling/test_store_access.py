@@ -8,6 +8,7 @@ import pytest
 
 from entrenous_signaling.meters import Access, Meters, RecordStep
 from entrenous_signaling.store.requests import (
+    Closed,
     CloseRecord,
     DiscardRecord,
     Done,
@@ -15,7 +16,9 @@ from entrenous_signaling.store.requests import (
     Failed,
     OpenRecord,
     ReadAccount,
+    RecordState,
     StoreRequest,
+    SweepRecords,
 )
 from entrenous_signaling.store_access import STUCK_SECONDS, StoreAccess
 from world.virtual_time import VirtualTime
@@ -23,7 +26,7 @@ from world.virtual_time import VirtualTime
 TOKEN = b"t" * 16
 READ = ReadAccount("alice")
 OPEN = OpenRecord(TOKEN, 1000)
-CLOSE = CloseRecord(TOKEN, 1000, 42)
+CLOSE = CloseRecord(TOKEN, 1042)
 
 
 class Submitted:
@@ -45,7 +48,7 @@ def test_the_hub_gets_its_answers_and_how_long_they_took_is_measured() -> None:
         await asyncio.sleep(0.02)
         assert list(access.settle([(2, Done.DONE)])) == [(2, Done.DONE)]
         assert (access.depth(Access.READ), access.depth(Access.WRITE)) == (1, 0)
-        assert meters.store_seconds[Access.WRITE].count == 1
+        assert meters.store_seconds[Access.WRITE].buckets()[-1] == ("+Inf", 1.0)
         assert meters.store_seconds[Access.WRITE].total == pytest.approx(0.02)
 
     VirtualTime().run(main)
@@ -55,11 +58,14 @@ def test_records_count_when_they_are_on_disk_and_not_before() -> None:
     async def main() -> None:
         meters = Meters()
         access = StoreAccess(Submitted(), meters)
-        for ticket, request in enumerate((OPEN, CLOSE, CLOSE, DiscardRecord(TOKEN)), start=1):
+        requests = (OPEN, OPEN, CLOSE, CLOSE, CLOSE, DiscardRecord(TOKEN, 1042))
+        for ticket, request in enumerate(requests, start=1):
             access.submit(ticket, request)
-        list(access.settle([(1, Done.DONE), (2, Failed.FAILED), (3, Done.DONE), (4, Done.DONE)]))
+        opened = [(1, RecordState.OPEN), (2, RecordState.OVER)]
+        closed = [(3, Failed.FAILED), (4, Closed((42,))), (5, Closed(()))]  # the last was closed by somebody else
+        list(access.settle([*opened, *closed, (6, Done.DONE)]))
         assert [meters.records[step] for step in RecordStep] == [1, 1, 1]
-        assert (meters.call_seconds.count, meters.call_seconds.total) == (1, 42.0)
+        assert (meters.call_seconds.buckets()[-1], meters.call_seconds.total) == (("+Inf", 1.0), 42.0)
 
     VirtualTime().run(main)
 
@@ -85,6 +91,7 @@ def test_a_store_that_does_not_answer_is_stuck_but_not_by_housekeeping() -> None
     async def main() -> None:
         access = StoreAccess(Submitted(), Meters())
         access.submit(1, Expire(0, 0, 0))
+        access.submit(3, SweepRecords(0, 0))
         access.submit(2, OPEN)
         await asyncio.sleep(STUCK_SECONDS)
         assert not access.stuck

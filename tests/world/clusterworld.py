@@ -144,7 +144,7 @@ class SimNode(SimServer):
         self._cluster = cluster
         super().__init__(clock, draw)
         self.store = cluster.store
-        self.opened, self.closed, self.durations = cluster.opened, cluster.closed, cluster.durations
+        self.closed, self.durations, self.discarded = cluster.closed, cluster.durations, cluster.discarded
 
     def start(self) -> None:
         """A process starts, and finds the bus unless that is gone."""

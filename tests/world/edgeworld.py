@@ -86,7 +86,7 @@ async def edge_world(
     """
     bounds = bounds or Bounds()
     clock, meters = SteadyClock(), Meters()
-    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds, node=node), os.urandom, clock.now(), [])
+    hub = Hub(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds, node=node), os.urandom, clock.now())
     store = Store(Databases(folder / "data"))
     access = StoreAccess(store, meters)
     admission = Admission(

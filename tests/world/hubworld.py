@@ -77,7 +77,7 @@ class HubWorld:
         self.hub = self._new_hub()
 
     def _new_hub(self) -> Hub:
-        return Hub(self.settings, self._random.randbytes, self.now, list(self.store.open_rows.values()))
+        return Hub(self.settings, self._random.randbytes, self.now)
 
     def run(self, outputs: list[Output]) -> None:
         """Carry outputs out, and what follows from them."""

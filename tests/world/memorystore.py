@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from entrenous_signaling.store.requests import (
     WEEK_SECONDS,
     Account,
     AccountTotals,
+    ClaimRecord,
+    Closed,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -24,6 +27,7 @@ from entrenous_signaling.store.requests import (
     OpenRow,
     ReadAccount,
     ReadMessages,
+    RecordState,
     RegisterAccount,
     RegisterOutcome,
     RemoveAccount,
@@ -36,6 +40,7 @@ from entrenous_signaling.store.requests import (
     StoreMessage,
     StoreRequest,
     StoreResult,
+    SweepRecords,
     TouchRecords,
 )
 from entrenous_wire.limits import MAX_DEVICES
@@ -49,8 +54,9 @@ class MemoryStore:
         identities: identity key by username.
         devices: devices by username and device id, with the time their certificate expires.
         invites: hashes of unused codes.
-        open_rows: open records by token; pass `open_rows.values()` to a hub that starts again.
+        open_rows: open records by token.
         records: (start, duration) of the closed ones, in the order in which they were closed.
+        ended: when calls ended, by the hash of their token, as long as that is remembered.
         weeks: the week of the last login, by username.
         messages: those that wait, by username and device, and by their numbers.
         numbers: the numbers that messages get.
@@ -61,6 +67,7 @@ class MemoryStore:
     invites: set[bytes] = field(default_factory=set)
     open_rows: dict[bytes, OpenRow] = field(default_factory=dict)
     records: list[tuple[int, int]] = field(default_factory=list)
+    ended: dict[bytes, int] = field(default_factory=dict)
     weeks: dict[str, int] = field(default_factory=dict)
     messages: dict[tuple[str, str], dict[int, StoreMessage]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -105,19 +112,46 @@ class MemoryStore:
             case Expire():
                 self._expire(request)
             case OpenRecord(token, start):
+                if _hash(token) in self.ended:
+                    return RecordState.OVER
                 self.open_rows.setdefault(token, OpenRow(token, start, start))
-            case TouchRecords(tokens, seen):
-                for token in tokens:
-                    if token in self.open_rows:
-                        self.open_rows[token] = OpenRow(token, self.open_rows[token].start, seen)
-            case CloseRecord(token, start, duration):
-                if self.open_rows.pop(token, None) is not None:
-                    self.records.append((start, duration))
-            case DiscardRecord(token):
+                return RecordState.OPEN
+            case ClaimRecord(token, seen, fresh_since):
+                row = self.open_rows.get(token)
+                if row is not None and row.seen >= fresh_since:
+                    self._touch(token, seen)
+                return RecordState.OVER if row is None else RecordState.OPEN
+            case TouchRecords(touched):
+                for token, seen in touched:
+                    self._touch(token, seen)
+            case CloseRecord(token, at, fresh_since):
+                row = self.open_rows.get(token)
+                if row is None:
+                    return Closed(())
+                return Closed((self._close(token, row.seen if row.seen < fresh_since else at),))
+            case DiscardRecord(token, at):
                 self.open_rows.pop(token, None)
+                self.ended[_hash(token)] = at
+            case SweepRecords(seen_before, ended_before):
+                stale = [row for row in self.open_rows.values() if row.seen < seen_before]
+                durations = tuple(self._close(row.token, row.seen) for row in stale)
+                self.ended = {token: at for token, at in self.ended.items() if at >= ended_before}
+                return Closed(durations)
             case _:
                 assert_never(request)
         return Done.DONE
+
+    def _touch(self, token: bytes, seen: int) -> None:
+        row = self.open_rows.get(token)
+        if row is not None:
+            self.open_rows[token] = OpenRow(token, row.start, max(seen, row.seen))
+
+    def _close(self, token: bytes, at: int) -> int:
+        row = self.open_rows.pop(token)
+        duration = max(0, at - row.start)
+        self.records.append((row.start, duration))
+        self.ended[_hash(token)] = at
+        return duration
 
     def _register(self, request: RegisterAccount) -> RegisterOutcome:
         identity = self.identities.get(request.username)
@@ -179,3 +213,7 @@ class MemoryStore:
         for username in [name for name, week in self.weeks.items() if week < request.inactive_before_week]:
             self._remove(username)
         self.records = [record for record in self.records if record[0] >= request.records_before]
+
+
+def _hash(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

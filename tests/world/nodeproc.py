@@ -39,7 +39,7 @@ from .hearing import ToneEar
 
 PASSPHRASE = "a passphrase of a test"
 START_SECONDS = 60.0
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which what a test waits for will not come any more."""
 _LINE = 1 << 22
 

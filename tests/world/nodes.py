@@ -31,7 +31,7 @@ from entrenous_wire.addresses import Address
 
 from .serverproc import ServerProcess
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which what a test waits for will not come any more."""
 
 Event = TypeVar("Event")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.outputs import Close, Execute, Output, Publish, Transmit
 from entrenous_signaling.settings import HubSettings
-from entrenous_signaling.store.requests import CloseRecord, OpenRecord, StoreRequest
+from entrenous_signaling.store.requests import DiscardRecord, StoreRequest
 from entrenous_wire.codec import encode
 
 from .clock import Appointment, Clock
@@ -30,11 +30,11 @@ class SimServer:
 
     def __init__(self, clock: Clock, draw: random.Random) -> None:
         self.store = MemoryStore()
-        self.opened: set[bytes] = set()
-        """Tokens of all records that were ever opened on disk."""
         self.closed: Counter[bytes] = Counter()
-        """How often the record of each token was closed on disk."""
+        """How many records were closed on disk of each token."""
         self.durations: dict[bytes, int] = {}
+        self.discarded: set[bytes] = set()
+        """Tokens of records that were taken away, since the call had ended before it was accepted."""
         self.kills = 0
         self.store_down = False
         self._clock = clock
@@ -56,7 +56,6 @@ class SimServer:
             self._settings(),
             self._draw.randbytes,
             self._clock.now,
-            list(self.store.open_rows.values()),
         )
         self._arm()
 
@@ -122,14 +121,15 @@ class SimServer:
         if self.store_down:
             self._run(hub.store_failed(ticket, self._clock.now))
             return
-        before = len(self.store.records)
+        open_before, records_before = list(self.store.open_rows), len(self.store.records)
         result = self.store.apply(request)
-        match request:
-            case OpenRecord(token, _):
-                self.opened.add(token)
-            case CloseRecord(token, _, duration) if len(self.store.records) > before:
-                self.closed[token] += 1
-                self.durations[token] = duration
+        if isinstance(request, DiscardRecord):
+            self.discarded.add(request.token)
+            open_before.clear()
+        gone = [token for token in open_before if token not in self.store.open_rows]
+        for token, (_, duration) in zip(gone, self.store.records[records_before:], strict=True):
+            self.closed[token] += 1
+            self.durations[token] = duration
         self._run(hub.stored(ticket, result, self._clock.now))
 
     def _arm(self) -> None:

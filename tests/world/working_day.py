@@ -60,10 +60,14 @@ OPEN_RECORD, CLOSED_RECORD = "token of an open record", "token of a closed recor
 SESSION = "session token"
 LETTER, LETTER_BODY = "id of a letter that waits", "body of a letter that waits"
 TAKEN, TAKEN_BODY = "id of a letter that was taken", "body of a letter that was taken"
-STRANGER = "word of a stranger"
+STRANGER, STRANGERS_ADDRESS = "word of a stranger", "network address of a stranger"
+ADDRESS = "network address"
 
 ADDRESSES: Final = ("127.131.177.201", "127.149.203.118", "203.113.198.176", "2001:db8:7a5e:c0de:1bad:face:b00c:2bee")
 """Where they come from: two addresses of loopback, and two that a proxy in front tells."""
+
+STRANGER_FROM: Final = "127.163.187.114"
+"""Where somebody comes from who speaks no HTTP, or asks for pages that are not there."""
 
 SDP: Final = (
     "v=0\r\no=- 7318349394477056 2 IN IP4 198.151.177.203\r\ns=canary-of-a-session\r\n",
@@ -86,7 +90,8 @@ def canaries() -> list[Canary]:
         # A device is named in hexadecimal digits, which are a text of their own.
         *(Canary.octets(kind, value) for kind, value in zip((DEVICE, GONE_DEVICE), devices, strict=True)),
         *(Canary.text(kind, value.hex()) for kind, value in zip((DEVICE, GONE_DEVICE), devices, strict=True)),
-        *(Canary.address("network address", address) for address in ADDRESSES),
+        *(Canary.address(ADDRESS, address) for address in ADDRESSES),
+        Canary.address(STRANGERS_ADDRESS, STRANGER_FROM),
         *(Canary.text("session description", line.strip()) for text in SDP for line in text.splitlines()[-1:]),
     ]
 
@@ -385,7 +390,7 @@ class WorkingDay:
 
     async def _ask_badly(self, request: bytes) -> None:
         host, _, port = self._server.listening.rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port), local_addr=(ADDRESSES[0], 0))
+        reader, writer = await asyncio.open_connection(host, int(port), local_addr=(STRANGER_FROM, 0))
         writer.write(request)
         with suppress(ConnectionError):
             async with asyncio.timeout(20.0):

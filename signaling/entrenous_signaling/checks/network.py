@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import queue
 import socket
-import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
-from typing import Final
 
 from entrenous_signaling.config import Listen, ServerConfig
 from entrenous_signaling.listeners import ServeError, bind
 
 from .certificate import host_of
 from .findings import Finding, error, ok, warning
-
-_LOOKUP_SECONDS: Final = 5.0
+from .lookup import look_up
 
 
 def check_ports(config: ServerConfig, *, running: bool) -> Iterator[Finding]:
@@ -67,18 +63,8 @@ def check_name(config: ServerConfig) -> Finding:
 
 
 def _addresses(host: str) -> list[str]:
-    """The addresses of a host; none when the look-up fails or takes too long, for which the system has no bound."""
-    found: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-
-    def look_up() -> None:
-        try:
-            entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except OSError:
-            entries = []
-        found.put(sorted({str(entry[4][0]) for entry in entries}))
-
-    threading.Thread(target=look_up, daemon=True).start()
+    """The addresses of a host; none when the look-up fails or takes too long."""
     try:
-        return found.get(timeout=_LOOKUP_SECONDS)
-    except queue.Empty:
+        return sorted({address for address, _ in look_up(host, 0, socket.SOCK_STREAM)})
+    except OSError:
         return []

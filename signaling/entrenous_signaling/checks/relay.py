@@ -14,7 +14,7 @@ import ssl
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
 from urllib.parse import parse_qs
@@ -23,6 +23,7 @@ from entrenous_signaling.config import ConfigError, ServerConfig
 from entrenous_signaling.turn import RelayCredentials, mint
 
 from .findings import Finding, error, ok, warning
+from .lookup import look_up
 
 ANSWER_SECONDS: Final = 3.0
 _REQUESTS: Final = 3
@@ -45,6 +46,8 @@ class _Kind(IntEnum):
     ALLOCATE_SUCCESS = 0x0103
     ALLOCATE_ERROR = 0x0113
     REFRESH = 0x0004
+    REFRESH_SUCCESS = 0x0104
+    REFRESH_ERROR = 0x0114
 
 
 class _Attribute(IntEnum):
@@ -62,6 +65,7 @@ class _Attribute(IntEnum):
 _UDP: Final = {_Attribute.REQUESTED_TRANSPORT: b"\x11\x00\x00\x00"}
 _NO_LONGER: Final = {_Attribute.LIFETIME: b"\x00\x00\x00\x00"}
 _UNAUTHORIZED: Final = 401
+_ALLOCATION_MISMATCH: Final = 437
 _STALE_NONCE: Final = 438
 _FULL: Final = (486, 508)
 
@@ -123,7 +127,8 @@ def check_relay(config: ServerConfig, now: float) -> Iterator[Finding]:
 def _ask(url: str, credentials: RelayCredentials) -> Finding:
     try:
         with _connected(RelayPlace.parse(url)) as connection:
-            return _judge(url, _allocate(connection, credentials))
+            given = _allocate(connection, credentials)
+            return _judge(url, given) if isinstance(given, int) else _give_back(url, connection, given)
     except ssl.SSLError as problem:
         reason = getattr(problem, "verify_message", "") or problem.reason or "TLS failed"
         return error("relay", f"{url} has no certificate that can be believed: {reason}.", "Renew that of the relay.")
@@ -134,9 +139,7 @@ def _ask(url: str, credentials: RelayCredentials) -> Finding:
 
 
 def _judge(url: str, code: int) -> Finding:
-    """What the relay's last answer means; 0 is success."""
-    if code == 0:
-        return ok("relay", f"{url} answers, and takes credentials of this server.")
+    """What it means that the relay gives no allocation."""
     if code in (_UNAUTHORIZED, _STALE_NONCE):
         return error(
             "relay",
@@ -152,6 +155,14 @@ def _judge(url: str, code: int) -> Finding:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """Who has an allocation: the attributes that say so, and the key of the integrity (RFC 8489 §9.2)."""
+
+    attributes: Mapping[_Attribute, bytes]
+    key: bytes = field(repr=False)
+
+
 class _Connection(Protocol):
     def ask(self, request: bytes) -> bytes:
         """Say a request and return the response to it, header and all.
@@ -163,8 +174,8 @@ class _Connection(Protocol):
         ...
 
 
-def _allocate(connection: _Connection, credentials: RelayCredentials) -> int:
-    """Ask for an allocation and give it back; returns the error code of the relay, 0 when it was given.
+def _allocate(connection: _Connection, credentials: RelayCredentials) -> _Client | int:
+    """Ask for an allocation; returns who has it now, or the error code of the relay.
 
     Raises:
         OSError, ValueError: as `_Connection.ask`, or the relay gives without asking who we are.
@@ -181,10 +192,29 @@ def _allocate(connection: _Connection, credentials: RelayCredentials) -> int:
     who = {_Attribute.USERNAME: credentials.username.encode(), _Attribute.REALM: realm}
     who[_Attribute.NONCE] = said[_Attribute.NONCE]
     kind, said = _read(connection.ask(_message(_Kind.ALLOCATE, _UDP | who, key)))
-    if kind == _Kind.ALLOCATE_SUCCESS:
-        connection.ask(_message(_Kind.REFRESH, _NO_LONGER | who, key))
-        return 0
-    return _error_code(said)
+    return _Client(who, key) if kind == _Kind.ALLOCATE_SUCCESS else _error_code(said)
+
+
+def _give_back(url: str, connection: _Connection, client: _Client) -> Finding:
+    """End an allocation, and say whether the relay does so."""
+    try:
+        kind, said = _read(connection.ask(_message(_Kind.REFRESH, {**_NO_LONGER, **client.attributes}, client.key)))
+        code = 0 if kind == _Kind.REFRESH_SUCCESS else _error_code(said)
+    except OSError as problem:
+        trouble = problem.strerror or "no answer in time"
+    except ValueError:
+        trouble = "no answer of a relay"
+    else:
+        # After a response that was lost, there is none left to end (RFC 8656 §7.3).
+        if code in (0, _ALLOCATION_MISMATCH):
+            return ok("relay", f"{url} answers, and takes credentials of this server.")
+        trouble = f"error {code}"
+    return error(
+        "relay",
+        f"{url} takes credentials of this server and gives an allocation, but REFRESH, which ends or prolongs it, "
+        f"fails: {trouble}.",
+        f"Calls through it would break off after some minutes. {_LOOK_AT_IT}",
+    )
 
 
 def _message(kind: _Kind, attributes: Mapping[_Attribute, bytes], key: bytes | None = None) -> bytes:
@@ -236,18 +266,34 @@ def _error_code(attributes: Mapping[int, bytes]) -> int:
 @contextmanager
 def _connected(place: RelayPlace) -> Iterator[_Connection]:
     if place.transport == "udp":
-        family, kind, protocol, _, address = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, kind, protocol) as datagrams:
-            datagrams.connect(address)
+        first, *_ = look_up(place.host, place.port, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in first[0] else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as datagrams:
+            datagrams.connect(first)
             datagrams.settimeout(ANSWER_SECONDS / _REQUESTS)
             yield _Datagrams(datagrams)
         return
-    with socket.create_connection((place.host, place.port), ANSWER_SECONDS) as plain:
+    with _dialled(place) as plain:
         if not place.tls:
             yield _Stream(plain)
             return
         with ssl.create_default_context().wrap_socket(plain, server_hostname=place.host) as secured:
             yield _Stream(secured)
+
+
+def _dialled(place: RelayPlace) -> socket.socket:
+    """A TCP connection to the first of its addresses that takes one.
+
+    Raises:
+        OSError: none does.
+    """
+    problem = OSError()
+    for address in look_up(place.host, place.port, socket.SOCK_STREAM):
+        try:
+            return socket.create_connection(address, ANSWER_SECONDS)
+        except OSError as found:
+            problem = found
+    raise problem
 
 
 class _Datagrams:

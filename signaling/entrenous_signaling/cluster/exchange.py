@@ -144,6 +144,7 @@ class Exchange:
         if mailbox is not None:
             if mailbox.session is not None:
                 self._lobby.dispossess(mailbox, now)
+                self._router.calls.moved(mailbox.key, now)
             self._elsewhere.move(mailbox, node, now)
 
     def _silenced(self, node: bytes, session: Session, now: float) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Final
 
 from sqlalchemy import Connection, delete, select, update
 
 from . import schema
-from .requests import WEEK_SECONDS, Expire, RemoveAccount
+from .records import close_stale_records, forget_ended_calls
+from .requests import WEEK_SECONDS, Closed, Expire, RemoveAccount, SweepRecords
 from .session import Session
 from .statements import remove_account
 
 _ROWS_A_STEP: Final = 200
 
 
-def expire(accounts: Session, usage: Session, request: Expire) -> Iterator[None]:
+def expire(accounts: Session, usage: Session, request: Expire) -> Generator[None, None, None]:
     """Delete what has expired and give its space back; each step is a transaction.
 
     Args:
@@ -31,6 +32,24 @@ def expire(accounts: Session, usage: Session, request: Expire) -> Iterator[None]
     yield from _until_none(usage, lambda connection: _records(connection, request.records_before))
     yield from accounts.give_back()
     yield from usage.give_back()
+
+
+def sweep(usage: Session, request: SweepRecords) -> Generator[None, None, Closed]:
+    """Close the records that nobody keeps alive, and forget calls that are long over; each step is a transaction.
+
+    Args:
+        usage: what writes the records.
+        request: how long ago.
+
+    Raises:
+        SQLAlchemyError: the database refused a step; the earlier ones are done.
+    """
+    durations: list[int] = []
+    while some := usage.transact(lambda connection: close_stale_records(connection, request.seen_before)):
+        durations += some
+        yield
+    yield from _until_none(usage, lambda connection: forget_ended_calls(connection, request.ended_before))
+    return Closed(tuple(durations))
 
 
 def _until_none(session: Session, step: Callable[[Connection], int]) -> Iterator[None]:

@@ -22,7 +22,6 @@ from typing import Final, TypeVar
 import psycopg
 import psycopg.errors
 from psycopg.abc import PQGen
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -72,6 +71,9 @@ _SAMPLED: Final = """
     AND attnum > 0 AND NOT attisdropped AND COALESCE(attstattarget, -1) <> 0
 """
 
+_SECRET: Final = b"*"
+"""How libpq marks the options that nobody should see: `password`, `sslpassword`, and what later versions add."""
+
 _SET: Final = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS settings (name, value)"
 
 Answered = TypeVar("Answered")
@@ -85,7 +87,7 @@ class PostgresSchemas:
         password: for it; without one libpq looks where PGPASSFILE says.
 
     Raises:
-        StoreError: the URL cannot be understood, or has a password in it.
+        StoreError: the URL cannot be understood, or has a password in it, be it the user's or that of a key.
     """
 
     def __init__(self, url: str, password: str | None = None) -> None:
@@ -96,15 +98,16 @@ class PostgresSchemas:
         self._vacuum_connection: _Connection | None = None
         self._not_before = 0.0
         try:
-            parsed = conninfo_to_dict(url)
-        except psycopg.ProgrammingError:
+            options = psycopg.pq.Conninfo.parse(url.encode())
+        except psycopg.OperationalError:
             raise StoreError("The database has to be given as postgresql://user@host:port/database.") from None
-        if "password" in parsed:
+        if any(option.val is not None and option.dispchar == _SECRET for option in options):
             raise StoreError(
                 "The database's address holds a password, where others can read it: keep it in a file of its own "
-                "(database_password_file, or PGPASSFILE)."
+                "(database_password_file, or PGPASSFILE); the key of a certificate (sslkey) has to do without one."
             )
-        self._name = f"the PostgreSQL database {parsed.get('dbname', '')}".rstrip()
+        (database,) = (option.val for option in options if option.keyword == b"dbname")
+        self._name = f"the PostgreSQL database {(database or b'').decode()}".rstrip()
 
     def name(self, part: Part) -> str:
         """The name of the database, without host and user."""

@@ -260,55 +260,112 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class OpenRecord:
-    """Open a call record; the result is `Done`. Repeating it changes nothing.
+    """Open a call record; the result is a `RecordState`, and repeating it comes to the same.
 
     Args:
-        token: random, stands for the open record.
-        start: Unix seconds.
+        token: stands for the record of one call, and is the same whoever opens it.
+        start: Unix seconds; one that is open already keeps its own.
     """
 
     token: bytes = field(repr=False)
     start: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRecord:
+    """Ask whether a record is open, and note that it was alive at `seen`; the result is a `RecordState`.
+
+    Args:
+        token: of the record.
+        seen: Unix seconds.
+        fresh_since: Unix seconds; of one that was last seen before, nothing is noted.
+    """
+
+    token: bytes = field(repr=False)
+    seen: int
+    fresh_since: int
+
+
+class RecordState(Enum):
+    """Whether a record is open on disk.
+
+    OVER: its call has ended already, lately, or nobody has opened it.
+    """
+
+    OPEN = "open"
+    OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)
 class TouchRecords:
-    """Note that the open records were alive at `seen` (Unix seconds); the result is `Done`."""
+    """Note when open records were alive; the result is `Done`.
 
-    tokens: tuple[bytes, ...] = field(repr=False)
-    seen: int
+    Args:
+        seen: tokens and Unix seconds; an earlier time than the one noted changes nothing.
+    """
+
+    seen: tuple[tuple[bytes, int], ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CloseRecord:
-    """Delete the open record and append the closed one, in one transaction; the result is `Done`.
+    """Delete the open record and append the closed one, in one transaction; the result is `Closed`.
 
     The closed one is appended by the transaction that has deleted the open one and by no other. So there is exactly
     one, whoever closes it and however often: repeated, or by two processes at the same moment, the rest find nothing
-    to delete and are `Done` as well. It follows that a record has to be open on disk before anybody closes it, and
-    that only the process which drew the token opens it, and never again after somebody was asked to close it.
+    to delete and have closed nothing. It follows that a record has to be open on disk before anybody closes it. That
+    the call is over is remembered until `SweepRecords` forgets it: nobody opens its record again until then.
 
     Args:
         token: of the open record.
-        start: Unix seconds.
-        duration: seconds.
+        at: Unix seconds at which the call ended; before its start counts as its start.
+        fresh_since: Unix seconds; one that was last seen before has ended when it was last seen.
     """
 
     token: bytes = field(repr=False)
-    start: int
-    duration: int
+    at: int
+    fresh_since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecords:
+    """Close the records that nobody keeps alive any more, each at the time it was last seen; the result is `Closed`.
+
+    It is done in small steps, between which other requests have their turn; one that failed may have closed some, and
+    is asked again. Several processes may do it at once.
+
+    Args:
+        seen_before: Unix seconds; open records that were last seen earlier are closed.
+        ended_before: Unix seconds; that a call is over is forgotten when it ended earlier.
+    """
+
+    seen_before: int
+    ended_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The durations in seconds of the records that were closed, by this request and no other."""
+
+    durations: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DiscardRecord:
-    """Delete an open record that turned out to be a second one of its call; the result is `Done`."""
+    """Let there be no record of a call that was over before it began; the result is `Done`.
+
+    Args:
+        token: of its record, whether somebody has opened that yet or only will.
+        at: Unix seconds.
+    """
 
     token: bytes = field(repr=False)
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
-    """An open record as the database holds it when the server starts; times are Unix seconds."""
+    """An open record as the database holds it; times are Unix seconds."""
 
     token: bytes = field(repr=False)
     start: int
@@ -343,14 +400,25 @@ BatchRequest = (
     | ReadMessages
     | DeleteMessages
     | OpenRecord
+    | ClaimRecord
     | TouchRecords
     | CloseRecord
     | DiscardRecord
 )
 """What is carried out in batches: everything but housekeeping."""
-StoreRequest = BatchRequest | Expire
+StoreRequest = BatchRequest | Expire | SweepRecords
 StoreResult = (
-    Account | None | RegisterOutcome | DeviceOutcome | MessageOutcome | StoredMessages | Removed | AccountTotals | Done
+    Account
+    | None
+    | RegisterOutcome
+    | DeviceOutcome
+    | MessageOutcome
+    | StoredMessages
+    | Removed
+    | AccountTotals
+    | RecordState
+    | Closed
+    | Done
 )
 
 Outcome = TypeVar("Outcome")

@@ -13,7 +13,10 @@ accounts (the file accounts.sqlite3, or a schema in PostgreSQL), which says who 
 
 usage (usage.sqlite3), which says that there were calls, and not whose::
 
-    open_record      token · start · seen                          of a call that goes on; the token is random
+    open_record      token · start · seen                          of a call that goes on; the token stands for its id,
+                     and only with the server's own secret can it be told for which
+    ended_call       hash · ended                                  of a token, for some minutes after the call has
+                     ended, so that an accept which is said again opens no second record
     call_record      start · duration                              of a call that has ended
     alembic_version  version_num
 
@@ -50,6 +53,7 @@ KEPT: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     },
     "usage": {
         "open_record": ("token", "start", "seen"),
+        "ended_call": ("hash", "ended"),
         "call_record": ("start", "duration"),
         "alembic_version": ("version_num",),
     },
@@ -114,6 +118,13 @@ open_record = Table(
     Column("token", LargeBinary, primary_key=True),
     Column("start", WIDE, nullable=False),
     Column("seen", WIDE, nullable=False),
+)
+
+ended_call = Table(
+    "ended_call",
+    USAGE,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("ended", WIDE, nullable=False),
 )
 
 # No key and no third column: two calls may well have the same start and the same duration.

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from .requests import (
     BatchRequest,
+    ClaimRecord,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -61,9 +62,9 @@ def _concerns(request: BatchRequest) -> tuple[Hashable, ...]:
             return (request.username,)
         case ReadAccount() | ReadMessages() | CountAccounts():
             return ()  # they only read, and are in no batch with what writes
-        case OpenRecord() | CloseRecord() | DiscardRecord():
+        case OpenRecord() | ClaimRecord() | CloseRecord() | DiscardRecord():
             return (request.token,)
         case TouchRecords():
-            return request.tokens
+            return tuple(token for token, _ in request.seen)
         case _:
             assert_never(request)

@@ -12,12 +12,13 @@ from entrenous_wire.limits import MAX_DEVICES
 
 from . import schema
 from .messages import delete_messages, read_messages, store_messages
-from .records import close_records, discard_records, open_records, touch_records
+from .records import claim_records, close_records, discard_records, open_records, touch_records
 from .requests import (
     WEEK_SECONDS,
     Account,
     AccountTotals,
     BatchRequest,
+    ClaimRecord,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -44,7 +45,7 @@ from .stages import stages
 
 ReadRequest = ReadAccount | ReadMessages | CountAccounts
 """What is read in a thread of its own."""
-UsageRequest = OpenRecord | TouchRecords | CloseRecord | DiscardRecord
+UsageRequest = OpenRecord | ClaimRecord | TouchRecords | CloseRecord | DiscardRecord
 """What concerns the call records; all the others concern the accounts."""
 
 _NAME: Final[Columns] = (("username", "text"),)
@@ -211,6 +212,7 @@ TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], S
     StoreMessage: store_messages,
     DeleteMessages: delete_messages,
     OpenRecord: open_records,
+    ClaimRecord: claim_records,
     TouchRecords: touch_records,
     CloseRecord: close_records,
     DiscardRecord: discard_records,

@@ -17,14 +17,14 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 from .backend import Backend, Part
-from .database import Databases, StoreError, migrate, read_open_rows
-from .expiry import expire
-from .requests import Done, Expire, Failed, OpenRow, StoreRequest
+from .database import Databases, StoreError, migrate
+from .expiry import expire, sweep
+from .requests import Closed, Done, Expire, Failed, StoreRequest, SweepRecords
 from .session import Answer, BatchItem, Request, Session
 from .statements import ReadRequest, UsageRequest
 
@@ -35,6 +35,8 @@ _BATCH: Final = 256
 _IDLE_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 2.0
 """How long a write may stand in the write-ahead log: until nothing more comes, and while more comes."""
+_LAST_CHORES_SECONDS: Final = 10.0
+"""How long housekeeping goes on when it is time to stop; the next start begins with it anew."""
 
 Answered = Callable[[Sequence[Answer]], None]
 
@@ -50,21 +52,12 @@ class Store:
     """
 
     def __init__(self, databases: Databases) -> None:
-        self._databases = databases
         self._lock = _lock(databases.folder)
         migrate(databases)
         self._backend = databases.backend()
         self._writes: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-
-    def open_rows(self) -> list[OpenRow]:
-        """The call records that an earlier run of the server left open.
-
-        Raises:
-            StoreError: they cannot be read.
-        """
-        return read_open_rows(self._databases)
 
     def start(self, answered: Answered) -> None:
         """Begin to carry out requests.
@@ -85,7 +78,10 @@ class Store:
         (self._reads if isinstance(request, ReadRequest) else self._writes).put((ticket, request))
 
     def close(self) -> None:
-        """Carry out what was submitted, fold the write-ahead logs in, and let go of the directory."""
+        """Carry out what was submitted, fold the write-ahead logs in, and let go of the directory.
+
+        Housekeeping that takes too long for that is left where it is, and has no answer.
+        """
         self._writes.put(None)
         self._reads.put(None)
         for thread in self._threads:
@@ -118,7 +114,7 @@ class _Writer:
         self._usage = Session(backend, Part.USAGE, writes=True)
         self._source = source
         self._answered = answered
-        self._chores: deque[tuple[int, Iterator[None]]] = deque()
+        self._chores: deque[tuple[int, Generator[None, None, Closed | None]]] = deque()
 
     def run(self) -> None:
         """Write until it is time to stop."""
@@ -129,13 +125,17 @@ class _Writer:
             batch, going_on = _take(self._source, 0.0 if self._chores else timeout)
             worked = bool(batch or self._chores)
             self._carry_out(batch)
-            self._do_chore(to_its_end=not going_on)
+            if self._chores:
+                self._do_chore()
             now = time.monotonic()
             if worked and dirty_since is None:
                 dirty_since = now
             if dirty_since is not None and (not worked or now - dirty_since >= _LONGEST_SECONDS):
                 folded = [self._accounts.fold(), self._usage.fold()]
                 dirty_since = None if all(folded) else now
+        until = time.monotonic() + _LAST_CHORES_SECONDS
+        while self._chores and time.monotonic() < until:
+            self._do_chore()
         for session in (self._accounts, self._usage):
             session.fold()
             session.close()
@@ -146,6 +146,8 @@ class _Writer:
         for ticket, request in batch:
             if isinstance(request, Expire):
                 self._chores.append((ticket, expire(self._accounts, self._usage, request)))
+            elif isinstance(request, SweepRecords):
+                self._chores.append((ticket, sweep(self._usage, request)))
             elif isinstance(request, UsageRequest):
                 usage.append((ticket, request))
             else:
@@ -154,20 +156,17 @@ class _Writer:
             if items:
                 self._answered(session.answer(items))
 
-    def _do_chore(self, *, to_its_end: bool) -> None:
-        """Take one step of housekeeping, or all of them when no other chance will come."""
-        while self._chores:
-            ticket, steps = self._chores[0]
-            try:
-                next(steps)
-            except StopIteration:
-                self._finish_chore(ticket, Done.DONE)
-            except Exception:  # whatever keeps it from its work, requests are answered
-                self._finish_chore(ticket, Failed.FAILED)
-            if not to_its_end:
-                return
+    def _do_chore(self) -> None:
+        """Take one step of housekeeping."""
+        ticket, steps = self._chores[0]
+        try:
+            next(steps)
+        except StopIteration as end:
+            self._finish_chore(ticket, end.value or Done.DONE)
+        except Exception:  # whatever keeps it from its work, requests are answered
+            self._finish_chore(ticket, Failed.FAILED)
 
-    def _finish_chore(self, ticket: int, result: Done | Failed) -> None:
+    def _finish_chore(self, ticket: int, result: Done | Closed | Failed) -> None:
         self._chores.popleft()
         self._answered([(ticket, result)])
 

@@ -18,13 +18,16 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.private_files import write as write_private
+from entrenous_signaling.turn_config import render
+from entrenous_signaling.turn_secrets import add_secret, read_secrets
 from lab.certificates import Authority, write
 from world.hearing import heard_at
 from world.nodeproc import NodeProcess
@@ -36,7 +39,7 @@ from .network import Network
 
 SIGNAL_NAME, TURN_NAME = "signal.lab", "turn.lab"
 AUTHORITY_FILE = "authority.pem"
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 @dataclass
@@ -127,8 +130,8 @@ async def running_relay(
         lines.append(f"turn_urls = {[urls[transport] for transport in transports]}")
     lines += ["[turn]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
     settings.write_text("\n".join(lines) + "\n")
-    await _signaling("turn-secret", "add", secret)
-    await _signaling("turn-config", "--config", settings, "--out", config)
+    add_secret(secret)
+    write_private(config, render(ServerConfig.read(settings, {}).turn, read_secrets(secret)), replace=False)
     relay = LabRelay(settings, config, host)
     try:
         await relay.start()
@@ -189,7 +192,7 @@ def acquaint(*nodes: NodeProcess) -> None:
 
 
 async def talking(
-    caller: NodeProcess, callee: NodeProcess, *, ring: float | None = None, within: float = 20.0
+    caller: NodeProcess, callee: NodeProcess, *, ring: float | None = None, within: float = 60.0
 ) -> dict[str, dict[str, Any]]:
     """Call, and wait until each end hears the tone of the other; returns the figures of `caller` and `callee`.
 
@@ -207,7 +210,7 @@ async def talking(
     caller.tell(do="call", whom=callee.address)
     await callee.expect("Incoming", within=within)
     if ring is not None:
-        await asyncio.sleep(ring)
+        await asyncio.sleep(ring)  # as long as the callee lets it ring
         callee.tell(do="accept")
     figures = {}
     async with asyncio.timeout(within):
@@ -219,14 +222,14 @@ async def talking(
     return figures
 
 
-async def path_becomes(node: NodeProcess, path: str, *, within: float = 20.0) -> None:
+async def path_becomes(node: NodeProcess, path: str, *, within: float = 60.0) -> None:
     """Wait until the call of a node goes over such a path, `direct` or `relay`."""
     async with asyncio.timeout(within):
         while (await node.stats())["path"] != path:  # noqa: ASYNC110 - a path that was there before is not told again
             await asyncio.sleep(0.1)
 
 
-async def hang_up(*nodes: NodeProcess, within: float = 20.0) -> None:
+async def hang_up(*nodes: NodeProcess, within: float = 60.0) -> None:
     """End the call of these nodes, at each end, and wait until it is over there; harmless where there is none."""
     for node in nodes:
         node.tell(do="hang-up")
@@ -251,14 +254,6 @@ def _authority(folder: Path) -> Authority:
         _authorities[folder] = Authority()
         (folder / AUTHORITY_FILE).write_bytes(_authorities[folder].pem)
     return _authorities[folder]
-
-
-async def _signaling(*arguments: object) -> None:
-    command = (sys.executable, "-m", "entrenous_signaling", *map(str, arguments))
-    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    _, said = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(said.decode())
 
 
 def _toml(value: object) -> str:

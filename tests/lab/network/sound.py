@@ -52,7 +52,7 @@ async def sound_back(
     """
     asked = since if asked is None else asked
     deadline = time.monotonic() + within
-    await asyncio.sleep(max(0.0, asked + settle - time.monotonic()))
+    await asyncio.sleep(max(0.0, asked + settle - time.monotonic()))  # what has not begun has no event
     return list(await asyncio.gather(*(_back(node, since, asked, deadline) for node in nodes)))
 
 
@@ -67,7 +67,7 @@ async def _back(node: NodeProcess, since: float, asked: float, deadline: float) 
             return Heard(longest_gap(blocks, since, until), (heard_at(blocks, asked) or now) - asked)
         if now > deadline:
             raise CallLost("sound did not come back")
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)  # a tone without a hole has no event
 
 
 def is_steady(blocks: Blocks, now: float) -> bool:

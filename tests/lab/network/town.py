@@ -74,4 +74,7 @@ async def running_town(
         numbered = enumerate(zip(homes, tones, strict=False))
         nodes = await asyncio.gather(*(start(number, name, tone) for number, (name, tone) in numbered))
         acquaint(*nodes)
-        yield Town(lab, relay, server, dict(zip(homes, nodes, strict=True)))
+        try:
+            yield Town(lab, relay, server, dict(zip(homes, nodes, strict=True)))
+        finally:
+            await asyncio.gather(*(node.close() for node in nodes))  # each takes its time to say goodbye

@@ -8,12 +8,12 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.checks import relay
+from entrenous_signaling.checks import lookup, relay
 from entrenous_signaling.checks.findings import Finding, Level
 from entrenous_signaling.checks.relay import RelayPlace, check_relay
 from entrenous_signaling.config import ServerConfig
@@ -59,9 +59,9 @@ def response(request: bytes, kind: int, body: bytes = b"") -> bytes:
     return struct.pack("!HH", kind, len(body)) + request[4:20] + body
 
 
-def refusal(request: bytes, code: int, *more: bytes) -> bytes:
+def refusal(request: bytes, code: int, *more: bytes, kind: int = 0x0113) -> bytes:
     body = attribute(9, bytes((0, 0, code // 100, code % 100)) + b"no") + b"".join(more)
-    return response(request, 0x0113, body)
+    return response(request, kind, body)
 
 
 def challenge(request: bytes) -> bytes:
@@ -70,6 +70,14 @@ def challenge(request: bytes) -> bytes:
 
 def success(request: bytes) -> bytes:
     return response(request, 0x0103)
+
+
+def refreshed(request: bytes) -> bytes:
+    return response(request, 0x0104)
+
+
+def unrefreshed(request: bytes, code: int) -> bytes:
+    return refusal(request, code, kind=0x0114)
 
 
 class Script:
@@ -119,7 +127,11 @@ def scripted(transport: str, script: Script, tls: ssl.SSLContext | None = None) 
 @pytest.mark.parametrize(
     ("answers", "level", "words"),
     [
-        ((challenge, success, success), Level.OK, "takes credentials"),
+        ((challenge, success, refreshed), Level.OK, "takes credentials"),
+        ((challenge, success, lambda request: unrefreshed(request, 437)), Level.OK, "takes credentials"),
+        ((challenge, success, lambda request: unrefreshed(request, 500)), Level.ERROR, "REFRESH, which ends or"),
+        ((challenge, success, lambda request: unrefreshed(request, 500)), Level.ERROR, "fails: error 500"),
+        ((challenge, success, success), Level.ERROR, "fails: no answer of a relay"),
         ((challenge, challenge), Level.ERROR, "refuses the credentials"),
         ((challenge, lambda request: refusal(request, 486)), Level.WARNING, "no room"),
         ((lambda request: refusal(request, 508),), Level.WARNING, "no room"),
@@ -146,7 +158,7 @@ def test_garbage_is_no_relay(transport: str, secret: Path) -> None:
 
 
 def test_a_datagram_that_belongs_to_something_else_is_passed_over(secret: Path) -> None:
-    late = Script(lambda _: b"late", challenge, success, success)
+    late = Script(lambda _: b"late", challenge, success, refreshed)
     with scripted("udp", late) as place:
         assert asked(f"turn:{place}", secret).level is Level.OK
 
@@ -160,6 +172,52 @@ def test_nobody_at_the_place_is_an_error(secret: Path, monkeypatch: pytest.Monke
     assert "cannot be reached" in asked("turn:127.0.0.1:1?transport=tcp", secret).text
 
 
+def test_a_relay_that_gives_and_then_says_nothing_is_no_unreachable_one(
+    secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [challenge, success]
+
+    class Connection:
+        def ask(self, request: bytes) -> bytes:
+            if not answers:
+                raise TimeoutError
+            return answers.pop(0)(request)
+
+    monkeypatch.setattr(relay, "_connected", lambda _: nullcontext(Connection()))
+    finding = asked("turn:relay.example.org", secret)
+    assert (finding.level, "fails: no answer in time" in finding.text) == (Level.ERROR, True)
+    assert "cannot be reached" not in finding.text
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_look_up_that_does_not_end_is_given_up(transport: str, secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def never(*_: object, **__: object) -> list[object]:
+        over.wait(60.0)
+        return []
+
+    monkeypatch.setattr(lookup, "LOOKUP_SECONDS", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    finding = asked(f"turn:relay.example.org?transport={transport}", secret)
+    over.set()
+    assert (finding.level, "look-up" in finding.text) == (Level.ERROR, True)
+
+
+def test_every_address_of_a_relay_is_tried(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = socket.getaddrinfo
+
+    def two(host: str, port: int, *rest: object, **more: object) -> list[object]:
+        if host != "relay.example.org":
+            return system(host, port, *rest, **more)  # type: ignore[arg-type, return-value]  # as it was asked
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with scripted("tcp", Script(challenge, success, refreshed)) as place:
+        url = f"turn:relay.example.org:{place.rpartition(':')[2]}?transport=tcp"
+        assert asked(url, secret).level is Level.OK
+
+
 def test_the_certificate_of_a_relay_is_looked_at(secret: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = Authority()
     (tmp_path / "ca.pem").write_bytes(authority.pem)
@@ -169,7 +227,7 @@ def test_the_certificate_of_a_relay_is_looked_at(secret: Path, tmp_path: Path, m
         finding = asked(f"turns:{place}", secret)
     assert (finding.level, "no certificate that can be believed" in finding.text) == (Level.ERROR, True)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    with scripted("tcp", Script(challenge, success, success), context) as place:
+    with scripted("tcp", Script(challenge, success, refreshed), context) as place:
         assert asked(f"turns:{place}", secret).level is Level.OK
 
 

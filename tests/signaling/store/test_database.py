@@ -23,6 +23,7 @@ from entrenous_signaling.store.requests import (
     WEEK_SECONDS,
     Account,
     AccountTotals,
+    Closed,
     CloseRecord,
     Done,
     Expire,
@@ -98,7 +99,7 @@ def test_records_are_read_in_the_order_and_of_the_time_that_is_asked_for(databas
         for start in (30, 10, 20, 40):
             store.do(OpenRecord(bytes([start]), start))
         for start in (30, 10, 20):
-            store.do(CloseRecord(bytes([start]), start, start + 1))
+            store.do(CloseRecord(bytes([start]), 2 * start + 1))
     assert list(read_records(databases)) == [(10, 11), (20, 21), (30, 31)]
     assert list(read_records(databases, since=20)) == [(20, 21), (30, 31)]
     assert list(read_records(databases, until=30)) == [(10, 11), (20, 21)]
@@ -155,8 +156,8 @@ def test_what_the_first_version_kept_is_taken_over(tmp_path: Path) -> None:
         old.close()
     week = 3000
     with running(Databases(tmp_path)) as store:
-        assert store.store.open_rows() == [OpenRow(b"t", 100, 110)]
-        assert store.do(CloseRecord(b"t", 100, 10)) is Done.DONE
+        assert read_open_rows(Databases(tmp_path)) == [OpenRow(b"t", 100, 110)]
+        assert store.do(CloseRecord(b"t", 110)) == Closed((10,))
         assert store.do(ReadAccount("bob")) == Account(b"key", (StoredDevice("d1", b"cert d1", (b"p1", b"p2")),))
         assert store.do(registration("eve", invite=b"invited", now=week * WEEK_SECONDS)) is RegisterOutcome.REGISTERED
         # Nobody knows when bob was last there: now, until he does not come for long enough.

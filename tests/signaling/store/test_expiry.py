@@ -26,7 +26,7 @@ def test_much_is_deleted_some_at_a_time_and_nothing_that_may_stay(databases: Dat
     messages = [StoreMessage("eve", "d1", b"%d" % number, b"tag", b"", number // 10, bounds) for number in range(900)]
     accounts.answer([(0, message) for message in messages])
     usage.answer([(0, OpenRecord(b"%d" % number, number)) for number in range(500)])
-    usage.answer([(0, CloseRecord(b"%d" % number, number, 1)) for number in range(500)])
+    usage.answer([(0, CloseRecord(b"%d" % number, number + 1)) for number in range(500)])
     left = []
     for _ in expire(accounts, usage, Expire(now=69, records_before=450, inactive_before_week=1)):
         left.append((count(databases).messages, len(list(read_records(databases)))))

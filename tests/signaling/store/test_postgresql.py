@@ -24,6 +24,7 @@ from entrenous_signaling.store.requests import (
     OpenRecord,
     ReadAccount,
     ReadMessages,
+    RecordState,
     RegisterOutcome,
     ReplacePrekeys,
     StoreDevice,
@@ -107,15 +108,31 @@ def test_what_is_no_address_of_a_database_is_refused() -> None:
         postgresql.PostgresSchemas("postgresql:/\\nowhere = =")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hush@host/name",
+        "postgresql://host/name?user=me&password=hush",
+        "postgresql://host/name?user=me&p%61ssword=hush",
+        "postgresql://me@host/name?sslkey=/etc/key.pem&sslpassword=hush",
+        "postgresql://me@host/name?sslpassword=",
+    ],
+)
+def test_a_password_in_the_address_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(StoreError, match="holds a password") as refused:
+        postgresql.PostgresSchemas(url)
+    assert "hush" not in str(refused.value)
+
+
 def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path, own_cluster: Cluster) -> None:
     with running(Databases(tmp_path, own_cluster.url(own_cluster.empty()))) as store:
         assert store.do(registration()) is RegisterOutcome.REGISTERED
-        assert store.do(OpenRecord(b"a", 1)) is Done.DONE
+        assert store.do(OpenRecord(b"a", 1)) is RecordState.OPEN
         assert isinstance(store.do(ReadAccount("bob")), Account)
         own_cluster.stop()
         own_cluster.start()
         assert isinstance(store.do(ReadAccount("bob")), Account)
-        assert store.do(OpenRecord(b"b", 1)) is Done.DONE
+        assert store.do(OpenRecord(b"b", 1)) is RecordState.OPEN
 
 
 def test_while_it_is_away_requests_fail_and_what_was_acknowledged_is_there_afterwards(
@@ -127,13 +144,13 @@ def test_while_it_is_away_requests_fail_and_what_was_acknowledged_is_there_after
         store.wait(tickets[300])
         own_cluster.stop(signal.SIGQUIT)  # in the middle of it, as a power cut
         outcomes = [store.wait(ticket) for ticket in tickets]
-        assert set(outcomes) <= {Done.DONE, Failed.FAILED}
+        assert set(outcomes) <= {RecordState.OPEN, Failed.FAILED}
         assert store.do(ReadAccount("bob")) is Failed.FAILED
         own_cluster.start()
         assert until_it_is_back(store, ReadAccount("bob")) is None
-        assert until_it_is_back(store, OpenRecord(b"last", 1)) is Done.DONE
+        assert until_it_is_back(store, OpenRecord(b"last", 1)) is RecordState.OPEN
         tokens = {row.token for row in read_open_rows(databases)}
-        assert {b"%d" % number for number, outcome in enumerate(outcomes) if outcome is Done.DONE} <= tokens
+        assert {b"%d" % number for number, outcome in enumerate(outcomes) if outcome is RecordState.OPEN} <= tokens
 
 
 def test_one_that_does_not_answer_is_given_up_within_seconds(
@@ -142,11 +159,11 @@ def test_one_that_does_not_answer_is_given_up_within_seconds(
     monkeypatch.setattr(postgresql._Connection, "patience", 0.3)
     monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 2)  # libpq takes no less
     with running(Databases(tmp_path, own_cluster.url(own_cluster.empty()))) as store:
-        assert store.do(OpenRecord(b"a", 1)) is Done.DONE
+        assert store.do(OpenRecord(b"a", 1)) is RecordState.OPEN
         with own_cluster.frozen():
             tickets = [store.submit(OpenRecord(b"%d" % number, 1)) for number in range(1000)]
             assert {store.wait(ticket) for ticket in tickets} == {Failed.FAILED}
-        assert until_it_is_back(store, OpenRecord(b"b", 1)) is Done.DONE
+        assert until_it_is_back(store, OpenRecord(b"b", 1)) is RecordState.OPEN
 
 
 def test_servers_that_start_at_once_on_an_empty_database_make_its_tables_once(shared: Databases) -> None:

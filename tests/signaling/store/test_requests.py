@@ -6,6 +6,7 @@ import pytest
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.requests import (
+    ClaimRecord,
     CloseRecord,
     DeviceOutcome,
     DiscardRecord,
@@ -34,9 +35,10 @@ def test_no_token_tag_or_body_is_in_what_a_traceback_would_show() -> None:
     shown = repr(
         [
             OpenRecord(secret, 1),
-            TouchRecords((secret,), 1),
-            CloseRecord(secret, 1, 1),
-            DiscardRecord(secret),
+            ClaimRecord(secret, 1, 1),
+            TouchRecords(((secret, 1),)),
+            CloseRecord(secret, 1),
+            DiscardRecord(secret, 1),
             OpenRow(secret, 1, 1),
             StoreMessage("bob", "d1", b"id", secret, secret, 1, MessageBounds()),
             StoredMessages((StoredMessage(1, b"id", secret),)),

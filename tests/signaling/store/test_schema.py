@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy
 
 from entrenous_signaling.store import schema
@@ -46,12 +44,3 @@ def test_the_tables_in_code_are_those_of_the_migrations() -> None:
     for name, metadata in (("accounts", schema.ACCOUNTS), ("usage", schema.USAGE)):
         tables = {table.name: tuple(column.name for column in table.columns) for table in metadata.sorted_tables}
         assert tables == {key: value for key, value in schema.KEPT[name].items() if key != "alembic_version"}
-
-
-def test_the_operators_guide_names_every_column() -> None:
-    guide = (Path(__file__).parents[3] / "signaling" / "README.md").read_text()
-    for tables in schema.KEPT.values():
-        for table, columns in tables.items():
-            assert f"`{table}`" in guide
-            for column in columns:
-                assert f"`{column}`" in guide

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from entrenous_signaling.store import sqlite
 from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, migrate, read_open_rows
-from entrenous_signaling.store.requests import Done, Failed, OpenRecord, TouchRecords
+from entrenous_signaling.store.requests import Failed, OpenRecord, RecordState, TouchRecords
 from entrenous_signaling.store.session import Session
 
 
@@ -44,7 +44,7 @@ def test_a_transaction_that_fails_has_done_nothing(usage: Session, databases: Da
     with pytest.raises(ValueError):
         usage.transact(work)
     assert read_open_rows(databases) == []
-    assert usage.answer([(1, OpenRecord(b"a", 1))]) == [(1, Done.DONE)]
+    assert usage.answer([(1, OpenRecord(b"a", 1))]) == [(1, RecordState.OPEN)]
     usage.close()
 
 
@@ -57,7 +57,7 @@ def test_a_locked_file_fails_the_whole_batch_at_once(tmp_path: Path, monkeypatch
     tries: list[Callable[..., object]] = []
     transact = session.transact
     monkeypatch.setattr(session, "transact", lambda work: (tries.append(work), transact(work))[1])
-    assert {result for _, result in session.answer([(1, TouchRecords((b"a",), 1))] * 256)} == {Failed.FAILED}
+    assert {result for _, result in session.answer([(1, TouchRecords(((b"a", 1),)))] * 256)} == {Failed.FAILED}
     assert len(tries) == 1
     lock.close()
     session.close()

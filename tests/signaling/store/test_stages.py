@@ -38,7 +38,7 @@ def test_what_concerns_one_account_keeps_its_order() -> None:
 
 
 def test_a_touch_stays_behind_the_opening_of_each_of_its_records() -> None:
-    batch = [OpenRecord(b"a", 1), TouchRecords((b"a", b"b"), 2), OpenRecord(b"b", 3), CloseRecord(b"a", 1, 1)]
+    batch = [OpenRecord(b"a", 1), TouchRecords(((b"a", 2), (b"b", 2))), OpenRecord(b"b", 3), CloseRecord(b"a", 2)]
     assert stages(batch) == [[0], [1], [2], [3]]
 
 

@@ -15,6 +15,8 @@ from entrenous_signaling.store.requests import (
     Account,
     AccountTotals,
     BatchRequest,
+    ClaimRecord,
+    Closed,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -28,6 +30,7 @@ from entrenous_signaling.store.requests import (
     OpenRow,
     ReadAccount,
     ReadMessages,
+    RecordState,
     RegisterOutcome,
     RemoveAccount,
     Removed,
@@ -37,6 +40,7 @@ from entrenous_signaling.store.requests import (
     StoredMessages,
     StoreMessage,
     StoreRequest,
+    SweepRecords,
     TouchRecords,
 )
 from entrenous_signaling.store.statements import ALONE, TOGETHER
@@ -238,7 +242,7 @@ def test_what_is_over_expires(apply: Apply, records: Records) -> None:
     apply(message(3, expires=100_000))
     for start in (10, 20, 30):
         apply(OpenRecord(bytes([start]), start))
-        apply(CloseRecord(bytes([start]), start, 1))
+        apply(CloseRecord(bytes([start]), start + 1))
     assert apply(CountAccounts()) == AccountTotals(3, 3, 3)
     for _ in range(2):  # the second time there is nothing left to do
         assert apply(Expire(100, 20, 30)) is Done.DONE
@@ -253,27 +257,75 @@ def test_what_is_over_expires(apply: Apply, records: Records) -> None:
 
 
 def test_a_record_is_opened_touched_and_closed(databases: Databases) -> None:
+    script: list[tuple[StoreRequest, object]] = [
+        (OpenRecord(b"a", 100), RecordState.OPEN),
+        (OpenRecord(b"a", 105), RecordState.OPEN),
+        (OpenRecord(b"b", 101), RecordState.OPEN),
+        (OpenRecord(b"c", 102), RecordState.OPEN),
+        (TouchRecords(((b"a", 110), (b"unknown", 110))), Done.DONE),
+        (TouchRecords(((b"a", 109),)), Done.DONE),
+        (CloseRecord(b"b", 108), Closed((7,))),
+        (CloseRecord(b"b", 108), Closed(())),
+        (DiscardRecord(b"c", 103), Done.DONE),
+        (CloseRecord(b"c", 103), Closed(())),
+        (CloseRecord(b"never opened", 91), Closed(())),
+    ]
     with running(databases) as store:
-        for request in (
-            OpenRecord(b"a", 100),
-            OpenRecord(b"a", 100),
-            OpenRecord(b"b", 101),
-            OpenRecord(b"c", 102),
-            TouchRecords((b"a", b"unknown"), 110),
-            CloseRecord(b"b", 101, 7),
-            CloseRecord(b"b", 101, 7),
-            DiscardRecord(b"c"),
-            CloseRecord(b"c", 102, 1),
-            CloseRecord(b"never opened", 90, 1),
-        ):
-            assert store.do(request) is Done.DONE
+        for request, outcome in script:
+            assert store.do(request) == outcome
     assert read_open_rows(databases) == [OpenRow(b"a", 100, 110)]
     assert list(read_records(databases)) == [(101, 7)]
+
+
+def test_a_record_is_claimed_while_it_is_open(apply: Apply) -> None:
+    assert apply(ClaimRecord(b"a", 105, 0)) is RecordState.OVER
+    assert apply(OpenRecord(b"a", 100)) is RecordState.OPEN
+    assert apply(ClaimRecord(b"a", 105, 100)) is RecordState.OPEN
+    assert apply(SweepRecords(105, 0)) == Closed(())
+    assert apply(CloseRecord(b"a", 90)) == Closed((0,))  # no call lasts less than no time
+    assert apply(ClaimRecord(b"a", 110, 0)) is RecordState.OVER
+
+
+def test_a_claim_keeps_alive_what_was_seen_lately_and_an_end_dates_the_rest_back(apply: Apply) -> None:
+    for token, claimed_at in ((b"a", 160), (b"b", 161)):
+        assert apply(OpenRecord(token, 90)) is RecordState.OPEN
+        assert apply(TouchRecords(((token, 100),))) is Done.DONE
+        assert apply(ClaimRecord(token, claimed_at, claimed_at - 60)) is RecordState.OPEN
+    assert apply(CloseRecord(b"a", 162, 100)) == Closed((72,))
+    assert apply(CloseRecord(b"b", 162, 101)) == Closed((10,))
+
+
+def test_a_call_that_is_over_is_not_opened_again_until_that_is_forgotten(apply: Apply) -> None:
+    assert apply(OpenRecord(b"a", 100)) is RecordState.OPEN
+    assert apply(CloseRecord(b"a", 107)) == Closed((7,))
+    assert apply(DiscardRecord(b"b", 107)) is Done.DONE  # before anybody has opened it
+    assert apply(OpenRecord(b"c", 100)) is RecordState.OPEN
+    assert apply(SweepRecords(101, 107)) == Closed((0,))
+    for token in (b"a", b"b"):
+        assert apply(OpenRecord(token, 110)) is RecordState.OVER
+        assert apply(ClaimRecord(token, 110, 0)) is RecordState.OVER
+    assert apply(OpenRecord(b"c", 110)) is RecordState.OPEN  # it had been over for longer than was asked for
+    assert apply(CloseRecord(b"c", 110)) == Closed((0,))
+    assert apply(SweepRecords(0, 108)) == Closed(())
+    assert apply(OpenRecord(b"a", 110)) is RecordState.OPEN
+
+
+def test_what_nobody_keeps_alive_is_swept_up_and_ends_when_it_was_last_seen(apply: Apply) -> None:
+    tokens = [b"%d" % number for number in range(500)]
+    for token in tokens:
+        apply(OpenRecord(token, 100))
+    apply(TouchRecords(tuple((token, 110) for token in tokens)))
+    apply(TouchRecords(((tokens[7], 120),)))
+    assert apply(SweepRecords(110, 0)) == Closed(())
+    assert apply(SweepRecords(120, 0)) == Closed((10,) * 499)
+    assert apply(OpenRecord(tokens[0], 121)) is RecordState.OVER
+    assert apply(CloseRecord(tokens[0], 121)) == Closed(())
+    assert apply(CloseRecord(tokens[7], 121)) == Closed((21,))
 
 
 def test_any_number_of_open_records_is_touched(databases: Databases) -> None:
     tokens = tuple(number.to_bytes(16, "big") for number in range(260_000))  # SQLite takes 250,000 parameters here
     with running(databases) as store:
-        assert store.do(OpenRecord(tokens[-1], 100)) is Done.DONE
-        assert store.do(TouchRecords(tokens, 110)) is Done.DONE
+        assert store.do(OpenRecord(tokens[-1], 100)) is RecordState.OPEN
+        assert store.do(TouchRecords(tuple((token, 110) for token in tokens))) is Done.DONE
     assert read_open_rows(databases) == [OpenRow(tokens[-1], 100, 110)]

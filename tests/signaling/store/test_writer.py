@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from entrenous_signaling.store.database import Databases, StoreError, read_open_
 from entrenous_signaling.store.requests import (
     Account,
     AccountTotals,
+    Closed,
     CloseRecord,
     CountAccounts,
     DeleteMessages,
@@ -25,6 +27,7 @@ from entrenous_signaling.store.requests import (
     OpenRecord,
     ReadAccount,
     ReadMessages,
+    RecordState,
     RegisterAccount,
     RegisterOutcome,
     RemoveAccount,
@@ -45,8 +48,10 @@ BOUNDS = MessageBounds()
 def test_requests_are_answered_each_once_and_in_order(databases: Databases) -> None:
     with running(databases) as store:
         tickets = [store.submit(OpenRecord(bytes([number]), number)) for number in range(200)]
-        tickets += [store.submit(CloseRecord(bytes([number]), number, 1)) for number in range(200)]
-        assert {store.wait(ticket) for ticket in tickets} == {Done.DONE}
+        tickets += [store.submit(CloseRecord(bytes([number]), number + 1)) for number in range(200)]
+        opened, closed = tickets[:200], tickets[200:]
+        assert {store.wait(ticket) for ticket in opened} == {RecordState.OPEN}
+        assert {store.wait(ticket) for ticket in closed} == {Closed((1,))}
         assert store.do(registration()) is RegisterOutcome.REGISTERED
         assert isinstance(store.do(ReadAccount("bob")), Account)
     assert list(read_records(databases)) == [(number, 1) for number in range(200)]
@@ -87,11 +92,12 @@ def test_one_request_that_cannot_be_carried_out_does_not_take_others_along(datab
             store.submit(OpenRecord(b"a", 1)),
             store.submit(OpenRecord(b"b", None)),  # type: ignore[arg-type]  # what the table refuses
             store.submit(OpenRecord(b"c", 3)),
-            store.submit(CloseRecord(b"a", 1, 1)),
-            store.submit(CloseRecord(b"c", 3, 1)),
+            store.submit(CloseRecord(b"a", 2)),
+            store.submit(CloseRecord(b"c", 4)),
         ]
         outcomes = [store.wait(ticket) for ticket in tickets]
-        assert outcomes == [Done.DONE, Failed.FAILED, Done.DONE, Done.DONE, Done.DONE]
+        closed = Closed((1,))
+        assert outcomes == [RecordState.OPEN, Failed.FAILED, RecordState.OPEN, closed, closed]
     assert list(read_records(databases)) == [(1, 1), (3, 1)]
 
 
@@ -131,7 +137,7 @@ def test_requests_have_their_turn_between_the_steps_of_housekeeping(
 
         monkeypatch.setattr(writer, "expire", steps)
         assert store.do(Expire(0, 0, 0)) is Done.DONE
-        assert at_the_end == [Done.DONE]
+        assert at_the_end == [RecordState.OPEN]
 
 
 def test_housekeeping_that_fails_says_so_and_stops_nothing(
@@ -144,7 +150,31 @@ def test_housekeeping_that_fails_says_so_and_stops_nothing(
     monkeypatch.setattr(writer, "expire", steps)
     with running(databases) as store:
         assert store.do(Expire(0, 0, 0)) is Failed.FAILED
-        assert store.do(OpenRecord(b"a", 1)) is Done.DONE
+        assert store.do(OpenRecord(b"a", 1)) is RecordState.OPEN
+
+
+def test_housekeeping_that_takes_long_is_left_when_the_store_closes(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+    at_the_end: list[bool] = []
+
+    def steps(*_: object) -> Iterator[None]:
+        until = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < until:
+            begun.set()
+            yield
+        at_the_end.append(True)
+
+    monkeypatch.setattr(writer, "expire", steps)
+    monkeypatch.setattr(writer, "_LAST_CHORES_SECONDS", 0.0)
+    with running(databases) as store:
+        store.submit(Expire(0, 0, 0))
+        assert begun.wait(WAIT_SECONDS)
+        written = store.submit(OpenRecord(b"a", 1))
+    assert store.wait(written) is RecordState.OPEN
+    assert [row.token for row in read_open_rows(databases)] == [b"a"]
+    assert at_the_end == []
 
 
 def test_a_message_that_waits_in_a_queue_for_its_account_goes_with_it(databases: Databases) -> None:
@@ -213,7 +243,7 @@ def test_the_token_of_a_closed_record_is_in_no_file_any_more(tmp_path: Path) -> 
     with running(Databases(tmp_path)) as store:
         store.do(OpenRecord(TOKEN, 1))
         assert token_is_kept(tmp_path)
-        store.do(CloseRecord(TOKEN, 1, 2))
+        store.do(CloseRecord(TOKEN, 3))
     assert not token_is_kept(tmp_path)
 
 
@@ -229,16 +259,16 @@ def test_a_server_that_goes_on_forgets_the_token_too(tmp_path: Path, monkeypatch
     monkeypatch.setattr(writer, "_LONGEST_SECONDS", 3600.0)  # it is being idle that counts
     with running(Databases(tmp_path)) as store:
         store.do(OpenRecord(TOKEN, 1))
-        store.do(TouchRecords((TOKEN,), 2))
-        store.do(CloseRecord(TOKEN, 1, 2))
+        store.do(TouchRecords(((TOKEN, 2),)))
+        store.do(CloseRecord(TOKEN, 3))
         wait_until_forgotten(store, meanwhile=ReadAccount("bob"))
 
 
 def test_and_so_does_one_that_is_never_idle(tmp_path: Path) -> None:
     with running(Databases(tmp_path)) as store:
         store.do(OpenRecord(TOKEN, 1))
-        store.do(CloseRecord(TOKEN, 1, 2))
-        wait_until_forgotten(store, meanwhile=TouchRecords((b"another",), 2))
+        store.do(CloseRecord(TOKEN, 3))
+        wait_until_forgotten(store, meanwhile=TouchRecords(((b"another", 2),)))
 
 
 def test_a_failure_after_a_record_was_closed_keeps_nothing_in_the_log(tmp_path: Path) -> None:
@@ -247,7 +277,7 @@ def test_a_failure_after_a_record_was_closed_keeps_nothing_in_the_log(tmp_path: 
         reader = sqlite3.connect(tmp_path / "usage.sqlite3", isolation_level=None)
         reader.execute("SELECT * FROM call_record").fetchall()
         store.do(OpenRecord(TOKEN, 1))
-        store.do(CloseRecord(TOKEN, 1, 2))
+        store.do(CloseRecord(TOKEN, 3))
         assert store.do(OpenRecord(b"", None)) is Failed.FAILED  # type: ignore[arg-type]  # what the table refuses
         wait_until_forgotten(store, meanwhile=ReadAccount("bob"))
         reader.close()
@@ -259,8 +289,8 @@ def test_somebody_who_reads_holds_up_no_request_and_is_waited_for(tmp_path: Path
         reader = sqlite3.connect(tmp_path / "usage.sqlite3", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM open_record").fetchall()
-        store.do(CloseRecord(TOKEN, 1, 2))
-        assert store.do(OpenRecord(b"", 3)) is Done.DONE
+        store.do(CloseRecord(TOKEN, 3))
+        assert store.do(OpenRecord(b"", 3)) is RecordState.OPEN
         assert token_is_kept(tmp_path)
         reader.close()
         wait_until_forgotten(store, meanwhile=ReadAccount("bob"))

@@ -1,0 +1,158 @@
+"""The calls that go on with a device of this node: which devices they are of, and which of those are here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from entrenous_wire.limits import MAX_DEVICES
+
+from .call_rows import Seen, Waiter
+from .mailbox import DeviceKey
+
+Pair = frozenset[DeviceKey]
+"""The device that accepted and the device that called."""
+
+
+class Row(Enum):
+    """What is known of the row of a record."""
+
+    UNSTORED = "unstored"
+    """An accept was said here, and it is not known to be on disk."""
+    CLAIMED = "claimed"
+    """A device says that it is there, and the database is asked."""
+    STORED = "stored"
+    """It is there, or the node where the accept was said sees to it."""
+
+
+@dataclass(slots=True)
+class OpenCall:
+    """A call that goes on.
+
+    Args:
+        call: its id.
+        token: stands for its record.
+        start: when this node heard of it, in Unix seconds.
+        account: on which it counts.
+        row: of the record.
+        closes: whether this node closes the record: it carries the caller, or was told of the call by a claim.
+    """
+
+    call: bytes
+    token: bytes
+    start: int
+    account: str
+    row: Row
+    closes: bool
+    pairs: set[Pair] = field(default_factory=set)
+    present: set[DeviceKey] = field(default_factory=set)
+    left_at: dict[DeviceKey, float] = field(default_factory=dict)
+    """When devices that are not present were last here."""
+    restarted: set[DeviceKey] = field(default_factory=set)
+    """Devices that have started afresh, and have not claimed the call since."""
+    gone_since: float | None = None
+    """When the last device left that was here; None while one is."""
+    back_at: float | None = None
+    """When a device came back to it after none was here: maybe only to say that it is over; None once it goes on."""
+    back_from: float | None = None
+    """When the last device had left before; None when this node does not know."""
+    waiters: list[Waiter] = field(default_factory=list)
+    """Messages that are answered when the record is on disk."""
+
+    def ends(self) -> set[DeviceKey]:
+        """All devices of the call."""
+        return {device for pair in self.pairs for device in pair}
+
+    def seen(self, now: float) -> Seen:
+        """When one of its devices was last here."""
+        return self.token, int(now if self.gone_since is None else self.gone_since)
+
+    def enter(self, device: DeviceKey, now: float) -> None:
+        """A device is here, and in the call."""
+        if self.gone_since is not None:
+            self.back_at, self.back_from = now, self.gone_since
+        elif self.present - {device}:
+            self.back_at = self.back_from = None
+        elif self.back_at is not None:
+            self.back_at = now
+        self.present.add(device)
+        self.restarted.discard(device)
+        self.gone_since = None
+
+    def leave(self, device: DeviceKey, now: float) -> None:
+        """A device is not here any more."""
+        if device in self.present:
+            self.present.discard(device)
+            self.left_at[device] = now
+
+    def is_left(self, now: float) -> bool:
+        """Whether the last device that was here has just left; notes when."""
+        if self.present or self.gone_since is not None:
+            return False
+        self.gone_since = max((self.left_at[end] for end in self.ends() if end in self.left_at), default=now)
+        return True
+
+
+class OpenCalls:
+    """All of them, by call id and by device."""
+
+    def __init__(self) -> None:
+        self._calls: dict[bytes, OpenCall] = {}
+        self._of_device: dict[DeviceKey, set[bytes]] = {}
+        self._of_account: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[OpenCall]:
+        return iter(list(self._calls.values()))
+
+    def find(self, call: bytes) -> OpenCall | None:
+        """The call of that id, if it goes on here."""
+        return self._calls.get(call)
+
+    def of_device(self, device: DeviceKey) -> Iterator[OpenCall]:
+        """The calls that a device is in."""
+        return (self._calls[call] for call in self._of_device.get(device, ()))
+
+    def count(self, account: str) -> int:
+        """How many count on an account."""
+        return self._of_account[account]
+
+    def add(self, found: OpenCall) -> None:
+        """A call begins here; its pairs come with `join`."""
+        self._calls[found.call] = found
+        self._of_account[found.account] += 1
+
+    def join(self, found: OpenCall, pair: Pair) -> bool:
+        """Take a pair in; False when it is of others, or when there are as many as there may be."""
+        if pair in found.pairs:
+            return True
+        if found.pairs and (pair.isdisjoint(found.ends()) or len(found.pairs) >= MAX_DEVICES):
+            return False
+        found.pairs.add(pair)
+        for device in pair:
+            self._of_device.setdefault(device, set()).add(found.call)
+        return True
+
+    def take_out(self, found: OpenCall, over: set[Pair]) -> set[DeviceKey]:
+        """Pairs are over: the devices that are in the call no more. Without any pair left, it goes on no more."""
+        before = found.ends()
+        found.pairs -= over
+        gone = before - found.ends()
+        for device in gone:
+            found.present.discard(device)
+            found.restarted.discard(device)
+            found.left_at.pop(device, None)
+            calls = self._of_device[device]
+            calls.discard(found.call)
+            if not calls:
+                del self._of_device[device]
+        if not found.pairs and self._calls.get(found.call) is found:
+            del self._calls[found.call]
+            self._of_account[found.account] -= 1
+            if not self._of_account[found.account]:
+                del self._of_account[found.account]
+        return gone
