@@ -296,8 +296,9 @@ class Router:
         """A device has come from another node: accepts wait for it here, of calls that this node has to close now."""
         if self.elsewhere is not None:
             for item in mailbox.held():
-                if item.message.kind is Kind.ACCEPT and item.origin is None:
-                    self._calls.joined(item.message.call, item.sender, mailbox.key, connected=True, now=now)
+                message = item.message
+                if message.kind is Kind.ACCEPT and message.record is not None and item.origin is None:
+                    self._calls.joined(message.call, item.sender, mailbox.key, connected=True, now=now)
 
     def _find_place(self, sender: Mailbox, key: DeviceKey, message_id: bytes, now: float) -> Mailbox | None:
         """A mailbox for a device that has none here: it is at another node, or may come back."""
