@@ -94,19 +94,12 @@ class Talker:
         self._retries: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def say(
-        self,
-        to: Talker,
-        kind: Kind = Kind.SIGNAL,
-        call: bytes = bytes(16),
-        body: bytes = b"",
-        record: bytes | None = None,
-    ) -> Saying:
+    def say(self, to: Talker, kind: Kind = Kind.SIGNAL, call: bytes = bytes(16), body: bytes = b"") -> Saying:
         """Say something to another device.
 
         Args:
             to: who.
-            kind, call, record: of the message.
+            kind, call: of the message.
             body: its beginning; it is padded to 1 kB.
         """
         number = len(self.said) + 1
@@ -117,7 +110,6 @@ class Talker:
             call=call,
             kind=kind,
             body=body.ljust(1024, b"\0"),
-            record=record,
         )
         saying = Saying(message, asyncio.get_running_loop().create_future())
         self.said.append(saying)

@@ -152,10 +152,13 @@ class Wire:
 
     async def closed(self) -> int:
         """Wait until the server closes, skipping what it says before; returns the close code."""
+        code = 0
         async with asyncio.timeout(WAIT_SECONDS):
             while not self.socket.closed:
-                await self.socket.receive()
-        return self.socket.close_code or 0
+                frame = await self.socket.receive()
+                if frame.type is aiohttp.WSMsgType.CLOSE:  # aiohttp forgets it when its own goodbye gets nowhere
+                    code = frame.data
+        return code or self.socket.close_code or 0
 
     async def register(self, account: Account, invite: str | None = None) -> Welcome:
         """Register, and be logged in."""

@@ -1,0 +1,323 @@
+"""Three real servers on real NATS and real PostgreSQL: one server to its users, whichever part dies."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from entrenous_signaling.store.database import Databases, read_open_rows, read_records
+from entrenous_wire.messages import Ack, Deliver, Delivered, ErrorCode, Kind, Letter, Taken
+from lab.nats import NatsServer, needs_nats, running_nats
+from lab.postgres import Cluster
+from world.nodeset import NAME, Nodes, running_nodes
+from world.talker import PATIENCE, Saying, Talker
+from world.wirenode import Account, Wire, connected
+
+pytestmark = needs_nats
+
+ALICE, BOB, CAROL = (Account(name, NAME) for name in ("alice", "bob", "carol"))
+CANARY = "zaphod.beeblebrox"
+"""A name, and the beginning of a body, that nobody between the nodes may see."""
+EACH_NODE = 2
+"""Devices that begin at a node."""
+BEAT = 0.05
+"""Seconds between two messages of a device under load."""
+
+
+@pytest.fixture
+def nats(tmp_path: Path) -> Iterator[NatsServer]:
+    folder = tmp_path / "nats"
+    folder.mkdir()
+    with running_nats(folder) as server:
+        yield server
+
+
+@asynccontextmanager
+async def three_nodes(folder: Path, nats: NatsServer, cluster: Cluster) -> AsyncIterator[Nodes]:
+    async with running_nodes(folder, 3, nats, cluster.url(cluster.empty())) as nodes:
+        yield nodes
+
+
+async def logged_in(stack: AsyncExitStack, url: str, account: Account) -> Wire:
+    wire = await stack.enter_async_context(connected(url))
+    await wire.login(account)
+    return wire
+
+
+async def hear(wire: Wire, sender: Account, number: int) -> Deliver:
+    """The next message, which must be that one; it is acknowledged."""
+    message = await wire.hear(Deliver)
+    assert (message.sender, message.device, message.id) == (sender.address, sender.device, number.to_bytes(16, "big"))
+    await wire.say(Ack(seq=message.seq))
+    return message
+
+
+async def told(wire: Wire, number: int) -> None:
+    """The server says that a message was delivered, whatever else it says before."""
+    async with asyncio.timeout(PATIENCE):
+        while not isinstance(said := await wire.hear(object), Delivered):
+            continue
+    assert said.id == number.to_bytes(16, "big")
+
+
+async def test_three_nodes_are_one_server(tmp_path: Path, nats: NatsServer, cluster: Cluster) -> None:
+    async with three_nodes(tmp_path, nats, cluster) as nodes, AsyncExitStack() as stack:
+        await nodes.register(ALICE, BOB, CAROL)
+        alice, bob = await logged_in(stack, nodes.urls[0], ALICE), await logged_in(stack, nodes.urls[1], BOB)
+        for number in range(1, 6):
+            await alice.say(ALICE.send(number, BOB))
+        for number in range(1, 6):
+            await hear(bob, ALICE, number)
+        for number in range(1, 6):
+            await told(alice, number)
+
+        # A session that was dropped at one node is taken up at another one, with what came meanwhile.
+        carol = await stack.enter_async_context(connected(nodes.urls[1]))
+        welcome = await carol.login(CAROL)
+        carol.cut()
+        await alice.say(ALICE.send(10, CAROL))
+        carol = await stack.enter_async_context(connected(nodes.urls[2]))
+        assert (await carol.resume(welcome, 0)).resumed
+        await hear(carol, ALICE, 10)
+        await told(alice, 10)
+
+        # A stored message for a device that is connected elsewhere rings there at once.
+        await alice.say(ALICE.message(11, BOB))
+        assert (await bob.hear(Letter)).id == (11).to_bytes(16, "big")
+        await bob.say(Taken(ids=[(11).to_bytes(16, "big")]))
+
+        # A device that logs in elsewhere is moved there; the connection that it had ends.
+        moved = await logged_in(stack, nodes.urls[2], BOB)
+        assert await bob.closed() == 4001
+        await carol.say(CAROL.send(12, BOB))
+        await hear(moved, CAROL, 12)
+
+        # An account that is deleted at one node is gone at all.
+        async with connected(nodes.urls[0]) as again:
+            await again.login(BOB)
+            assert await moved.closed() == 4001
+            await again.say(BOB.delete(again.hello))
+            assert await again.closed() == 4002
+        assert [(await nodes.status(number)).nodes for number in range(3)] == [2, 2, 2]
+
+
+async def test_between_the_nodes_nothing_is_in_clear(tmp_path: Path, nats: NatsServer, cluster: Cluster) -> None:
+    zaphod, trillian = Account(CANARY, NAME), Account(f"{CANARY}2", NAME)
+    call = b"canary's call id"
+    seen: list[bytes] = []
+    async with (
+        listening_to_all(nats, seen),
+        three_nodes(tmp_path, nats, cluster) as nodes,
+        AsyncExitStack() as stack,
+    ):
+        await nodes.register(zaphod, trillian)
+        one = Talker(zaphod, nodes.urls_from(0))
+        two = Talker(trillian, nodes.urls_from(1))
+        for talker in (one, two):
+            await stack.enter_async_context(talker)
+            await talker.until_up()
+        for talker, other in ((one, two), (two, one)):
+            await talker.say(other, Kind.RING, call, CANARY.encode()).outcome()
+        await one.say(two, Kind.ACCEPT, call, CANARY.encode()).outcome()
+        await one.say(two, Kind.END, call, CANARY.encode()).outcome()
+        await asyncio.sleep(0)
+    everything = b"".join(seen)
+    assert len(everything) > 8 * 1024, "the messages were seen, sealed"
+    for canary in (CANARY.encode(), NAME.encode(), zaphod.device.encode(), call, bytes(64)):
+        assert canary not in everything
+
+
+@asynccontextmanager
+async def listening_to_all(nats: NatsServer, seen: list[bytes]) -> AsyncIterator[None]:
+    """Take down every byte that NATS sends to somebody who may listen to everything."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", nats.port)
+    user, password = nats.credentials_file.read_text().strip().split(":")
+    options = f'{{"verbose":false,"user":"{user}","pass":"{password}"}}'
+    writer.write(f"CONNECT {options}\r\nSUB entrenous.> 1\r\nPING\r\n".encode())
+    assert (await reader.readline()).startswith(b"INFO")
+    assert await reader.readline() == b"PONG\r\n"
+
+    async def take_down() -> None:
+        while data := await reader.read(65536):
+            if data == b"PING\r\n":
+                writer.write(b"PONG\r\n")
+            seen.append(data)
+
+    taking = asyncio.create_task(take_down())
+    try:
+        yield
+    finally:
+        taking.cancel()
+        writer.close()
+
+
+async def talkers_of(stack: AsyncExitStack, nodes: Nodes) -> list[Talker]:
+    """EACH_NODE devices at each node, who have come."""
+    accounts = [Account(f"user{number}", NAME) for number in range(3 * EACH_NODE)]
+    await nodes.register(*accounts)
+    talkers = [Talker(account, nodes.urls_from(number % 3)) for number, account in enumerate(accounts)]
+    for talker in talkers:
+        await stack.enter_async_context(talker)
+    for talker in talkers:
+        await talker.until_up()
+    return talkers
+
+
+def ring_of(talkers: Sequence[Talker]) -> list[tuple[Talker, Talker]]:
+    """Each with the next one, who has begun at the next node."""
+    return list(zip(talkers, [*talkers[1:], talkers[0]], strict=True))
+
+
+class Load:
+    """Everybody talks to the next one, and begins and ends calls with them, until it is over."""
+
+    def __init__(self, talkers: Sequence[Talker]) -> None:
+        self.pairs = ring_of(talkers)
+        self.calls = 0
+        self._going: dict[Talker, tuple[Talker, bytes, Saying]] = {}
+        self._over = asyncio.Event()
+        self._task = asyncio.create_task(self._go_on())
+
+    async def end(self) -> None:
+        """Talk no more, hang up, and wait until all is settled."""
+        self._over.set()
+        await self._task
+        for caller, (_, _, accept) in list(self._going.items()):
+            assert await accept.outcome() is None
+            self._hang_up(caller)
+        for talker, _ in self.pairs:
+            await talker.until_settled()
+
+    async def until_all_get_through(self) -> None:
+        """Wait until something that each says from now on has been delivered."""
+        for saying in [talker.say(other) for talker, other in self.pairs]:
+            assert await saying.outcome() is None
+
+    async def _go_on(self) -> None:
+        for turn in itertools.cycle(range(len(self.pairs))):
+            for talker, other in self.pairs:
+                talker.say(other)
+            self._call(*self.pairs[turn])
+            try:
+                async with asyncio.timeout(BEAT):
+                    await self._over.wait()
+            except TimeoutError:
+                continue
+            return
+
+    def _call(self, caller: Talker, callee: Talker) -> None:
+        """Begin a call, and end the one before, once its caller has heard that it was answered."""
+        if caller in self._going:
+            if not self._going[caller][2].settled.done():
+                return
+            self._hang_up(caller)
+        call = os.urandom(16)
+        caller.say(callee, Kind.RING, call)
+        self._going[caller] = callee, call, callee.say(caller, Kind.ACCEPT, call)
+        self.calls += 1
+
+    def _hang_up(self, caller: Talker) -> None:
+        callee, call, _ = self._going.pop(caller)
+        caller.say(callee, Kind.END, call)
+        callee.say(caller, Kind.END, call)
+
+
+async def test_under_load_each_part_dies_in_turn_and_nothing_accepted_is_lost(
+    tmp_path: Path, nats: NatsServer, cluster: Cluster
+) -> None:
+    async with three_nodes(tmp_path, nats, cluster) as nodes, AsyncExitStack() as stack:
+        talkers = await talkers_of(stack, nodes)
+        load = Load(talkers)
+        await load.until_all_get_through()
+
+        await nodes.servers[2].kill()
+        await load.until_all_get_through()
+        await nodes.servers[2].start()
+        await nodes.until_met()
+
+        nats.kill()
+        apart = [(talker, other) for talker, other in load.pairs if talker.url != other.url]
+        assert len(apart) >= EACH_NODE
+        for talker, other in apart:
+            waiting = talker.say(other)
+            await talker.until_accepted(waiting)
+            assert not waiting.settled.done()
+        nats.start()
+        await load.until_all_get_through()
+
+        cluster.stop()
+        try:
+            for talker in talkers:
+                await talker.until_refused(ErrorCode.UNAVAILABLE, talker.refused[ErrorCode.UNAVAILABLE] + 1)
+        finally:
+            cluster.start()
+        await load.until_all_get_through()
+
+        await load.end()
+        for talker, other in load.pairs:
+            check_pair(talker, other)
+        said = [saying for talker in talkers for saying in talker.said]
+        lost = [saying for saying in said if saying.settled.result() is not None]
+        assert not lost, [(saying.message.kind, saying.settled.result()) for saying in lost]
+        assert any(talker.sessions > 1 for talker in talkers), "somebody was moved"
+        for server in nodes.servers:
+            assert await server.stop() == 0
+            assert "internal-error" not in server.log.read_text()
+        databases = Databases(tmp_path, cluster.url("entrenous"))
+        assert len(list(read_records(databases))) == load.calls
+        assert read_open_rows(databases) == []
+
+
+def check_pair(talker: Talker, other: Talker) -> None:
+    """What one said the other has heard, in order, each once: all that was delivered, and nothing else."""
+    for sender, receiver in ((talker, other), (other, talker)):
+        said = [
+            saying.message.id
+            for saying in sender.said
+            if saying.settled.result() is None
+            and (saying.message.to, saying.message.device) == (receiver.account.address, receiver.account.device)
+        ]
+        heard = [message.id for message in receiver.heard if message.sender == sender.account.address]
+        assert heard == said
+
+
+async def test_what_cannot_be_done_meanwhile_is_refused_clearly(
+    tmp_path: Path, nats: NatsServer, cluster: Cluster
+) -> None:
+    async with three_nodes(tmp_path, nats, cluster) as nodes, AsyncExitStack() as stack:
+        talkers = await talkers_of(stack, nodes)
+        here, elsewhere, neighbour = talkers[0], talkers[1], talkers[3]
+        nobody = Talker(Account("nobody", NAME), nodes.urls)
+        await nodes.until_ready(0, True)
+        nats.kill()
+        await nodes.until_status(0, lambda said: said.cut_off)
+        waiting, stranger = here.say(elsewhere), here.say(nobody)
+        assert await here.say(neighbour).outcome() is None, "they are at the same node"
+        await here.until_accepted(waiting)
+        await here.until_refused(ErrorCode.UNAVAILABLE)
+        await nodes.until_ready(0, False)
+        assert not waiting.settled.done() and not stranger.settled.done()
+        nats.start()
+        assert await waiting.outcome() is None
+        assert await stranger.outcome() is ErrorCode.OFFLINE, "there is no such device at any node"
+        await nodes.until_ready(0, True)
+        log = nodes.servers[0].log.read_text()
+        assert [word in log for word in ("bus-connected", "bus-lost", "nodes=2")] == [True] * 3
+
+        cluster.stop()
+        try:
+            call = os.urandom(16)
+            accept = neighbour.say(here, Kind.ACCEPT, call)
+            await neighbour.until_refused(ErrorCode.UNAVAILABLE)
+            assert not accept.settled.done()
+            assert await here.say(elsewhere).outcome() is None, "what needs no record goes on"
+        finally:
+            cluster.start()
+        assert await accept.outcome() is None
+        await here.say(neighbour, Kind.END, call).outcome()
