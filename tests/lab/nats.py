@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from .ports import free_port
+
 USER = "node"
 _START_SECONDS = 30.0
 
@@ -40,7 +42,7 @@ class NatsServer:
         self, folder: Path, tls: tuple[Path, Path] | None = None, prefix: str = "entrenous", more: str = ""
     ) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.scheme = "nats" if tls is None else "tls"
         self.credentials_file = folder / "nats-credentials"
         password = secrets.token_hex(16)
@@ -118,9 +120,3 @@ def running_nats(
         yield server
     finally:
         server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from entrenous_signaling.store.database import Databases, read_open_rows, read_records
 from entrenous_wire.messages import Ack, Deliver, Delivered, ErrorCode, Kind, Letter, Taken
@@ -19,7 +20,7 @@ from world.nodeset import NAME, Nodes, running_nodes
 from world.talker import PATIENCE, Saying, Talker
 from world.wirenode import Account, Wire, connected
 
-pytestmark = needs_nats
+pytestmark = [needs_nats, pytest.mark.asyncio(loop_scope="module")]
 
 ALICE, BOB, CAROL = (Account(name, NAME) for name in ("alice", "bob", "carol"))
 CANARY = "zaphod.beeblebrox"
@@ -30,18 +31,17 @@ BEAT = 0.05
 """Seconds between two messages of a device under load."""
 
 
-@pytest.fixture
-def nats(tmp_path: Path) -> Iterator[NatsServer]:
-    folder = tmp_path / "nats"
-    folder.mkdir()
-    with running_nats(folder) as server:
+@pytest.fixture(scope="module")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running_nats(tmp_path_factory.mktemp("nats")) as server:
         yield server
 
 
-@asynccontextmanager
-async def three_nodes(folder: Path, nats: NatsServer, cluster: Cluster) -> AsyncIterator[Nodes]:
-    async with running_nodes(folder, 3, nats, cluster.url(cluster.empty())) as nodes:
-        yield nodes
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def nodes(tmp_path_factory: pytest.TempPathFactory, nats: NatsServer, cluster: Cluster) -> AsyncIterator[Nodes]:
+    """Three nodes for all tests here; the last of these ends them."""
+    async with running_nodes(tmp_path_factory.mktemp("nodes"), 3, nats, cluster.url(cluster.empty())) as running:
+        yield running
 
 
 async def logged_in(stack: AsyncExitStack, url: str, account: Account) -> Wire:
@@ -66,8 +66,8 @@ async def told(wire: Wire, number: int) -> None:
     assert said.id == number.to_bytes(16, "big")
 
 
-async def test_three_nodes_are_one_server(tmp_path: Path, nats: NatsServer, cluster: Cluster) -> None:
-    async with three_nodes(tmp_path, nats, cluster) as nodes, AsyncExitStack() as stack:
+async def test_three_nodes_are_one_server(nodes: Nodes) -> None:
+    async with AsyncExitStack() as stack:
         await nodes.register(ALICE, BOB, CAROL)
         alice, bob = await logged_in(stack, nodes.urls[0], ALICE), await logged_in(stack, nodes.urls[1], BOB)
         for number in range(1, 6):
@@ -107,15 +107,11 @@ async def test_three_nodes_are_one_server(tmp_path: Path, nats: NatsServer, clus
         assert [(await nodes.status(number)).nodes for number in range(3)] == [2, 2, 2]
 
 
-async def test_between_the_nodes_nothing_is_in_clear(tmp_path: Path, nats: NatsServer, cluster: Cluster) -> None:
+async def test_between_the_nodes_nothing_is_in_clear(nodes: Nodes, nats: NatsServer) -> None:
     zaphod, trillian = Account(CANARY, NAME), Account(f"{CANARY}2", NAME)
     call = b"canary's call id"
     seen: list[bytes] = []
-    async with (
-        listening_to_all(nats, seen),
-        three_nodes(tmp_path, nats, cluster) as nodes,
-        AsyncExitStack() as stack,
-    ):
+    async with listening_to_all(nats, seen), AsyncExitStack() as stack:
         await nodes.register(zaphod, trillian)
         one = Talker(zaphod, nodes.urls_from(0))
         two = Talker(trillian, nodes.urls_from(1))
@@ -157,9 +153,9 @@ async def listening_to_all(nats: NatsServer, seen: list[bytes]) -> AsyncIterator
         writer.close()
 
 
-async def talkers_of(stack: AsyncExitStack, nodes: Nodes) -> list[Talker]:
-    """EACH_NODE devices at each node, who have come."""
-    accounts = [Account(f"user{number}", NAME) for number in range(3 * EACH_NODE)]
+async def talkers_of(stack: AsyncExitStack, nodes: Nodes, name: str) -> list[Talker]:
+    """EACH_NODE devices at each node, of accounts of that name, who have come."""
+    accounts = [Account(f"{name}{number}", NAME) for number in range(3 * EACH_NODE)]
     await nodes.register(*accounts)
     talkers = [Talker(account, nodes.urls_from(number % 3)) for number, account in enumerate(accounts)]
     for talker in talkers:
@@ -172,6 +168,42 @@ async def talkers_of(stack: AsyncExitStack, nodes: Nodes) -> list[Talker]:
 def ring_of(talkers: Sequence[Talker]) -> list[tuple[Talker, Talker]]:
     """Each with the next one, who has begun at the next node."""
     return list(zip(talkers, [*talkers[1:], talkers[0]], strict=True))
+
+
+async def test_what_cannot_be_done_meanwhile_is_refused_clearly(
+    nodes: Nodes, nats: NatsServer, cluster: Cluster
+) -> None:
+    async with AsyncExitStack() as stack:
+        talkers = await talkers_of(stack, nodes, "user")
+        here, elsewhere, neighbour = talkers[0], talkers[1], talkers[3]
+        nobody = Talker(Account("nobody", NAME), nodes.urls)
+        await nodes.until_ready(0, True)
+        nats.kill()
+        await nodes.until_status(0, lambda said: said.cut_off)
+        waiting, stranger = here.say(elsewhere), here.say(nobody)
+        assert await here.say(neighbour).outcome() is None, "they are at the same node"
+        await here.until_accepted(waiting)
+        await here.until_refused(ErrorCode.UNAVAILABLE)
+        await nodes.until_ready(0, False)
+        assert not waiting.settled.done() and not stranger.settled.done()
+        nats.start()
+        assert await waiting.outcome() is None
+        assert await stranger.outcome() is ErrorCode.OFFLINE, "there is no such device at any node"
+        await nodes.until_ready(0, True)
+        log = nodes.servers[0].log.read_text()
+        assert [word in log for word in ("bus-connected", "bus-lost", "nodes=2")] == [True] * 3
+
+        cluster.stop()
+        try:
+            call = os.urandom(16)
+            accept = neighbour.say(here, Kind.ACCEPT, call)
+            await neighbour.until_refused(ErrorCode.UNAVAILABLE)
+            assert not accept.settled.done()
+            assert await here.say(elsewhere).outcome() is None, "what needs no record goes on"
+        finally:
+            cluster.start()
+        assert await accept.outcome() is None
+        await here.say(neighbour, Kind.END, call).outcome()
 
 
 class Load:
@@ -229,10 +261,12 @@ class Load:
 
 
 async def test_under_load_each_part_dies_in_turn_and_nothing_accepted_is_lost(
-    tmp_path: Path, nats: NatsServer, cluster: Cluster
+    nodes: Nodes, nats: NatsServer, cluster: Cluster
 ) -> None:
-    async with three_nodes(tmp_path, nats, cluster) as nodes, AsyncExitStack() as stack:
-        talkers = await talkers_of(stack, nodes)
+    async with AsyncExitStack() as stack:
+        databases = Databases(Path(), cluster.url("entrenous"))
+        before = len(list(read_records(databases)))
+        talkers = await talkers_of(stack, nodes, "busy")
         load = Load(talkers)
         await load.until_all_get_through()
 
@@ -269,8 +303,7 @@ async def test_under_load_each_part_dies_in_turn_and_nothing_accepted_is_lost(
         for server in nodes.servers:
             assert await server.stop() == 0
             assert "internal-error" not in server.log.read_text()
-        databases = Databases(tmp_path, cluster.url("entrenous"))
-        assert len(list(read_records(databases))) == load.calls
+        assert len(list(read_records(databases))) == before + load.calls
         assert read_open_rows(databases) == []
 
 
@@ -285,39 +318,3 @@ def check_pair(talker: Talker, other: Talker) -> None:
         ]
         heard = [message.id for message in receiver.heard if message.sender == sender.account.address]
         assert heard == said
-
-
-async def test_what_cannot_be_done_meanwhile_is_refused_clearly(
-    tmp_path: Path, nats: NatsServer, cluster: Cluster
-) -> None:
-    async with three_nodes(tmp_path, nats, cluster) as nodes, AsyncExitStack() as stack:
-        talkers = await talkers_of(stack, nodes)
-        here, elsewhere, neighbour = talkers[0], talkers[1], talkers[3]
-        nobody = Talker(Account("nobody", NAME), nodes.urls)
-        await nodes.until_ready(0, True)
-        nats.kill()
-        await nodes.until_status(0, lambda said: said.cut_off)
-        waiting, stranger = here.say(elsewhere), here.say(nobody)
-        assert await here.say(neighbour).outcome() is None, "they are at the same node"
-        await here.until_accepted(waiting)
-        await here.until_refused(ErrorCode.UNAVAILABLE)
-        await nodes.until_ready(0, False)
-        assert not waiting.settled.done() and not stranger.settled.done()
-        nats.start()
-        assert await waiting.outcome() is None
-        assert await stranger.outcome() is ErrorCode.OFFLINE, "there is no such device at any node"
-        await nodes.until_ready(0, True)
-        log = nodes.servers[0].log.read_text()
-        assert [word in log for word in ("bus-connected", "bus-lost", "nodes=2")] == [True] * 3
-
-        cluster.stop()
-        try:
-            call = os.urandom(16)
-            accept = neighbour.say(here, Kind.ACCEPT, call)
-            await neighbour.until_refused(ErrorCode.UNAVAILABLE)
-            assert not accept.settled.done()
-            assert await here.say(elsewhere).outcome() is None, "what needs no record goes on"
-        finally:
-            cluster.start()
-        assert await accept.outcome() is None
-        await here.say(neighbour, Kind.END, call).outcome()
