@@ -351,7 +351,7 @@ class Hub:
             case DeleteAccount():
                 self._services.delete_account(here, mailbox, message)
             case Live():
-                self._router.claim(mailbox, message, now)
+                self._router.call_messages.claim(mailbox, message, now)
             case Leave():
                 self._lobby.leave(here, now)
             case Publish():

@@ -17,14 +17,15 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from entrenous_wire.messages import Accepted, Deliver, Delivered, Error, ErrorCode, Kind, Live, Send
+from entrenous_wire.messages import Deliver, ErrorCode, Send
 
+from .answers import Answers
 from .auth import RETRY_SECONDS, Refused, local_user
+from .call_messages import CallMessages
 from .call_rows import Kept, Waiter
 from .calls import CallRecords
 from .cluster.cluster import Cluster
 from .cluster.elsewhere import Elsewhere
-from .cluster.envelopes import Forward
 from .counters import Counters
 from .limits import Bounds
 from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
@@ -42,8 +43,6 @@ _HELD_BACK: Final = 64
 _MEMORY_GRACES: Final = 2.0
 """After how many times the grace a mailbox ages: a dead connection is noticed, and its device gone, well before."""
 
-_UNAVAILABLE: Final = "The server cannot store the call record now."
-_OFFLINE: Final = "The device is not connected, or was not back in time."
 _CUT_OFF: Final = "The server does not reach the others of its cluster now."
 
 
@@ -105,11 +104,18 @@ class Router:
             now=now,
             shared=cluster is not None,
         )
+        self._call_messages = CallMessages(self._calls, server, counters, alone=cluster is None)
+        self._answers = Answers(outbox, counters)
 
     @property
     def calls(self) -> CallRecords:
         """The records of the calls that this router carries."""
         return self._calls
+
+    @property
+    def call_messages(self) -> CallMessages:
+        """What messages mean for those."""
+        return self._call_messages
 
     @property
     def queued(self) -> int:
@@ -131,7 +137,7 @@ class Router:
         mailbox.home = None
         mailbox.connection = connection
         self._calls.started_afresh(key, now)
-        self._join_held(mailbox, now)
+        self._call_messages.found_waiting(mailbox, now)
         return mailbox
 
     def reattach(self, mailbox: Mailbox, connection: int, now: float) -> None:
@@ -140,7 +146,7 @@ class Router:
         mailbox.rewind()
         mailbox.connection = connection
         self._calls.came(mailbox.key, now)
-        self._join_held(mailbox, now)
+        self._call_messages.found_waiting(mailbox, now)
 
     def catch_up(self, mailbox: Mailbox) -> None:
         """Say what a device missed: what became of its own messages, and what waits for it, in order."""
@@ -148,7 +154,7 @@ class Router:
             return
         for message_id, sent in mailbox.sent.items():
             if not sent.told and sent.delivery is not Delivery.QUEUED:
-                self._answer(mailbox, message_id, sent)
+                self._answers.answer(mailbox, message_id, sent)
         self.pump(mailbox)
 
     def detach(self, mailbox: Mailbox, now: float) -> None:
@@ -205,7 +211,7 @@ class Router:
         if receiver is not None and not receiver.has_room(sender.key, len(message.body)):
             self._hold_back(sender, receiver_key, message.id, now + RETRY_SECONDS)
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)
-        sent = self._apply_to_record(sender, receiver, receiver_key, message, now)
+        sent = self._call_messages.said(sender, receiver, receiver_key, message, now)
         sender.remember(message.id, sent)
         self._let_age(sender, now)
         if receiver is not None:
@@ -214,21 +220,7 @@ class Router:
             self.pump(receiver)
         else:
             self._counters.lost += 1
-        self._answer(sender, message.id, sent)
-
-    def arrived(self, message: Forward, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
-        """A message of another node is here for a device of ours; returns the token of its record, if it has one."""
-        match message.kind:
-            case Kind.ACCEPT if message.recorded:
-                connected = receiver.connection is not None
-                return self._calls.joined(message.call, sender, receiver.key, connected=connected, now=now)
-            case Kind.END:
-                self._calls.ended(message.call, sender, receiver.key, None, now)
-                return None
-            case Kind.ACCEPT | Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
-                return None
-            case _:
-                assert_never(message.kind)
+        self._answers.answer(sender, message.id, sent)
 
     def postpone(self, sender: Mailbox, message: Send, retry_at: float) -> None:
         """A message over the rate is refused until `retry_at`: nothing may overtake it for a while.
@@ -237,16 +229,6 @@ class Router:
             Refused: as `send`.
         """
         self._hold_back(sender, self._receiver(message), message.id, retry_at)
-
-    def claim(self, mailbox: Mailbox, live: Live, now: float) -> None:
-        """A device says which calls go on."""
-        for claim in live.calls:
-            try:
-                peer = DeviceKey(local_user(claim.peer, self._server), claim.device)
-            except Refused:
-                self._counters.claims_refused += 1
-            else:
-                self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
@@ -291,14 +273,6 @@ class Router:
                 del sender.held_back[next(iter(sender.held_back))]
             sender.held_back[receiver] = (message_id, retry_at + _PATIENCE_SECONDS)
             self._let_age(sender, retry_at)
-
-    def _join_held(self, mailbox: Mailbox, now: float) -> None:
-        """A device has come from another node: accepts wait for it here, of calls that this node has to close now."""
-        if self.elsewhere is not None:
-            for item in mailbox.held():
-                message = item.message
-                if message.kind is Kind.ACCEPT and message.record is not None and item.origin is None:
-                    self._calls.joined(message.call, item.sender, mailbox.key, connected=True, now=now)
 
     def _find_place(self, sender: Mailbox, key: DeviceKey, message_id: bytes, now: float) -> Mailbox | None:
         """A mailbox for a device that has none here: it is at another node, or may come back."""
@@ -357,7 +331,7 @@ class Router:
             return
         sent.delivery = delivery
         if sent.durability is Durability.STORED and sender.connection is not None:
-            self._tell_outcome(sender, item.message.id, sent)
+            self._answers.tell_outcome(sender, item.message.id, sent)
 
     def pump(self, mailbox: Mailbox) -> None:
         """Let out what the window lets out, to the device or to the node where it is."""
@@ -378,35 +352,6 @@ class Router:
         wait = max(RETRY_SECONDS, until - _PATIENCE_SECONDS - now)
         raise Refused(ErrorCode.TOO_MANY, "An earlier message to that device was refused; say it first.", wait)
 
-    def _apply_to_record(
-        self, sender: Mailbox, receiver: Mailbox | None, receiver_key: DeviceKey, message: Send, now: float
-    ) -> Sent:
-        """Open or close the call record, as the kind of the message asks."""
-        delivery = Delivery.LOST if receiver is None else Delivery.QUEUED
-        sent = Sent(delivery, Durability.STORED, message.call, receiver_key)
-        match message.kind:
-            case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
-                pass
-            case Kind.ACCEPT:
-                if receiver is not None:
-                    connected, waiter = receiver.connection is not None, (sender.key, message.id)
-                    elsewhere = self.elsewhere is not None and receiver.session is None
-                    sent.record = self._calls.accepted(
-                        *(message.call, sender.key, receiver_key),
-                        connected=connected,
-                        waiter=waiter,
-                        now=now,
-                        elsewhere=elsewhere,
-                    )
-                    if sent.record is not None:
-                        sent.durability = Durability.STORING
-            case Kind.END:
-                if self._calls.ended(message.call, sender.key, receiver_key, (sender.key, message.id), now):
-                    sent.durability = Durability.STORING
-            case _:
-                assert_never(message.kind)
-        return sent
-
     def _deliverable(self, sender: Mailbox, receiver: Mailbox, message: Send, sent: Sent) -> Queued:
         deliver = Deliver(
             seq=receiver.next_seq(),
@@ -424,7 +369,7 @@ class Router:
         if sent.durability is Durability.FAILED:
             waits = self._calls.retry(sent.call, (sender.key, message.id))
             sent.durability = Durability.STORING if waits else Durability.STORED
-        self._answer(sender, message.id, sent)
+        self._answers.answer(sender, message.id, sent)
 
     def _record_kept(self, waiter: Waiter, kept: Kept) -> None:
         sender = self._mailboxes.get(waiter[0])
@@ -440,38 +385,4 @@ class Router:
                 sent.durability, sent.record = Durability.STORED, None
             case _:
                 assert_never(kept)
-        self._answer(sender, waiter[1], sent)
-
-    def _answer(self, sender: Mailbox, message_id: bytes, sent: Sent) -> None:
-        """Say what can be said of a message now."""
-        if sender.connection is None:
-            return
-        match sent.durability:
-            case Durability.STORING:
-                return
-            case Durability.FAILED:
-                self._error(sender.connection, message_id, ErrorCode.UNAVAILABLE, _UNAVAILABLE, RETRY_SECONDS)
-            case Durability.STORED:
-                if sent.delivery is not Delivery.LOST:
-                    self._outbox.transmit(sender.connection, Accepted(id=message_id, record=sent.record))
-                self._tell_outcome(sender, message_id, sent)
-            case _:
-                assert_never(sent.durability)
-
-    def _tell_outcome(self, sender: Mailbox, message_id: bytes, sent: Sent) -> None:
-        if sender.connection is None:
-            return
-        match sent.delivery:
-            case Delivery.QUEUED:
-                return
-            case Delivery.DELIVERED:
-                self._outbox.transmit(sender.connection, Delivered(id=message_id))
-            case Delivery.LOST:
-                self._error(sender.connection, message_id, ErrorCode.OFFLINE, _OFFLINE, None)
-            case _:
-                assert_never(sent.delivery)
-        sent.told, sent.aged = True, False
-
-    def _error(self, connection: int, message_id: bytes, code: ErrorCode, text: str, retry: float | None) -> None:
-        self._counters.refused[code] += 1
-        self._outbox.transmit(connection, Error(code=code, message=text, id=message_id, retry_after=retry))
+        self._answers.answer(sender, waiter[1], sent)

@@ -186,7 +186,7 @@ class Exchange:
         sender = DeviceKey(forward.from_username, forward.from_device)
         if self._is_stale(node, sender):
             return
-        record = self._router.arrived(forward, sender, mailbox, now)
+        record = self._router.call_messages.arrived(forward, sender, mailbox, now)
         deliver = Deliver(
             seq=mailbox.next_seq(),
             id=forward.id,

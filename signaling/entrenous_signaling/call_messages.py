@@ -1,0 +1,103 @@
+"""What the messages of calls mean for the records of these: an accept opens one, or joins it, and an end closes it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from entrenous_wire.messages import Kind, Live, Send
+
+from .auth import Refused, local_user
+from .calls import CallRecords
+from .cluster.envelopes import Forward
+from .counters import Counters
+from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Sent
+
+
+class CallMessages:
+    """Tells the records of calls what devices say.
+
+    Args:
+        calls: the records.
+        server: the name of this server, the host of its addresses.
+        counters: what is counted.
+        alone: whether all devices are at this node.
+    """
+
+    def __init__(self, calls: CallRecords, server: str, counters: Counters, *, alone: bool) -> None:
+        self._calls = calls
+        self._server = server
+        self._counters = counters
+        self._alone = alone
+
+    def said(
+        self, sender: Mailbox, receiver: Mailbox | None, receiver_key: DeviceKey, message: Send, now: float
+    ) -> Sent:
+        """A device of this node says something: open or close the call record, as the kind of the message asks.
+
+        Args:
+            sender: the device.
+            receiver: the mailbox of the other one, or None when it is offline.
+            receiver_key: the other one.
+            message: what it says.
+            now: Unix seconds.
+
+        Raises:
+            Refused: `too-many`, when the account is in as many calls as it may be.
+        """
+        delivery = Delivery.LOST if receiver is None else Delivery.QUEUED
+        sent = Sent(delivery, Durability.STORED, message.call, receiver_key)
+        match message.kind:
+            case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
+                pass
+            case Kind.ACCEPT:
+                if receiver is not None:
+                    connected, waiter = receiver.connection is not None, (sender.key, message.id)
+                    elsewhere = not self._alone and receiver.session is None
+                    sent.record = self._calls.accepted(
+                        *(message.call, sender.key, receiver_key),
+                        connected=connected,
+                        waiter=waiter,
+                        now=now,
+                        elsewhere=elsewhere,
+                    )
+                    if sent.record is not None:
+                        sent.durability = Durability.STORING
+            case Kind.END:
+                if self._calls.ended(message.call, sender.key, receiver_key, (sender.key, message.id), now):
+                    sent.durability = Durability.STORING
+            case _:
+                assert_never(message.kind)
+        return sent
+
+    def arrived(self, message: Forward, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
+        """A message of another node is here for a device of ours; returns the token of its record, if it has one."""
+        match message.kind:
+            case Kind.ACCEPT if message.recorded:
+                connected = receiver.connection is not None
+                return self._calls.joined(message.call, sender, receiver.key, connected=connected, now=now)
+            case Kind.END:
+                self._calls.ended(message.call, sender, receiver.key, None, now)
+                return None
+            case Kind.ACCEPT | Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
+                return None
+            case _:
+                assert_never(message.kind)
+
+    def found_waiting(self, mailbox: Mailbox, now: float) -> None:
+        """A device has come from another node, and accepts wait for it here: this node closes their calls now."""
+        if self._alone:
+            return
+        for item in mailbox.held():
+            message = item.message
+            if message.kind is Kind.ACCEPT and message.record is not None and item.origin is None:
+                self._calls.joined(message.call, item.sender, mailbox.key, connected=True, now=now)
+
+    def claim(self, mailbox: Mailbox, live: Live, now: float) -> None:
+        """A device says which calls go on."""
+        for claim in live.calls:
+            try:
+                peer = DeviceKey(local_user(claim.peer, self._server), claim.device)
+            except Refused:
+                self._counters.claims_refused += 1
+            else:
+                self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
