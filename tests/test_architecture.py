@@ -123,6 +123,7 @@ PURE = (
     "entrenous_signaling.control_messages",
     "entrenous_signaling.counters",
     "entrenous_signaling.distributions",
+    "entrenous_signaling.ended_calls",
     "entrenous_signaling.housekeeping",
     "entrenous_signaling.letters",
     "entrenous_signaling.limits",

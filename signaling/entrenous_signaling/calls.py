@@ -20,7 +20,6 @@ caller's that closes the record; the other notes when the call ended, and lets g
 from __future__ import annotations
 
 import hmac
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -30,6 +29,7 @@ from entrenous_wire.messages import ErrorCode
 from .auth import Refused
 from .call_rows import TOUCH_SECONDS, CallRows, Kept, Tell, Waiter
 from .counters import Counters
+from .ended_calls import EndedCalls
 from .mailbox import DeviceKey
 from .open_calls import OpenCall, OpenCalls, Pair, Row
 from .outputs import Outbox
@@ -91,8 +91,7 @@ class CallRecords:
         self._per_account = per_account
         self._counters = counters
         self._open = OpenCalls()
-        self._ended: OrderedDict[tuple[bytes, Pair], None] = OrderedDict()
-        self._closed: OrderedDict[bytes, bytes] = OrderedDict()  # call id → token
+        self._ended = EndedCalls(ENDED_REMEMBERED)
         self._timers: Timers[_NotClaimed | _Touch] = Timers()
         self._rows = CallRows(outbox, tell, self._swept, grace_seconds=grace_seconds, now=now, shared=shared)
 
@@ -138,7 +137,7 @@ class CallRecords:
             Refused: `too-many`, when the account of the sender has as many records open as it may have.
         """
         pair = frozenset((sender, receiver))
-        if call in self._closed or (call, pair) in self._ended:
+        if self._ended.has(call) or self._ended.has_pair(call, pair):
             return None
         found = self._open.find(call)
         if found is None:
@@ -169,9 +168,9 @@ class CallRecords:
         """
         pair = frozenset((sender, receiver))
         found = self._open.find(call)
-        if call in self._closed:
+        if self._ended.has(call):
             return None
-        if (call, pair) in self._ended:
+        if self._ended.has_pair(call, pair):
             if found is None:
                 self._rows.discard(self._token(call), now)
             return None
@@ -198,14 +197,11 @@ class CallRecords:
         Returns:
             True when the answer to `waiter` has to wait for the disk; `tell` follows then.
         """
-        token = self._closed.get(call)
-        if token is not None:
-            return self._rows.wait_for_end(token, waiter)
+        if self._ended.has(call):
+            return self._rows.wait_for_end(self._token(call), waiter)
         found = self._open.find(call)
         pair = frozenset((sender, receiver))
-        self._ended[call, pair] = None
-        if len(self._ended) > ENDED_REMEMBERED:
-            self._ended.popitem(last=False)
+        self._ended.add_pair(call, pair)
         if found is None or pair not in found.pairs:
             return False
         self._end(found, {pair}, now)
@@ -221,8 +217,7 @@ class CallRecords:
         if found is not None:
             self._wait_for_opening(found, waiter)
             return True
-        token = self._closed.get(call)
-        return token is not None and self._rows.wait_for_end(token, waiter)
+        return self._ended.has(call) and self._rows.wait_for_end(self._token(call), waiter)
 
     def claimed(self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float) -> None:
         """A device that has started afresh, or comes from another node, goes on with a call.
@@ -231,7 +226,7 @@ class CallRecords:
         """
         pair = frozenset((device, peer))
         found = self._open.find(call)
-        over = call in self._closed or (call, pair) in self._ended
+        over = self._ended.has(call) or self._ended.has_pair(call, pair)
         if over or not hmac.compare_digest(token, self._token(call)):
             self._counters.claims_refused += 1
             return
@@ -261,7 +256,7 @@ class CallRecords:
         """A device has acknowledged the accept of a peer: it is in that call, though it could not claim it before."""
         found = self._open.find(call)
         if found is None:
-            if call not in self._closed and (call, frozenset((device, peer))) not in self._ended:
+            if not (self._ended.has(call) or self._ended.has_pair(call, (device, peer))):
                 self.claimed(device, call, self._token(call), peer, now)
         elif device in found.ends():
             self._enter(found, device, now)
@@ -397,9 +392,7 @@ class CallRecords:
         if found.pairs:
             self._note_absence(found, at)
             return
-        self._closed[found.call] = found.token
-        if len(self._closed) > ENDED_REMEMBERED:
-            self._closed.popitem(last=False)
+        self._ended.add(found.call)
         opening = OpenRecord(found.token, found.start) if found.row is Row.UNSTORED else None
         end: CloseRecord | TouchRecords = TouchRecords(((found.token, int(at)),))
         if found.closes:

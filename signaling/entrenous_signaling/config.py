@@ -36,6 +36,8 @@ DEFAULT_LISTEN: Final = "127.0.0.1:8443"
 DEFAULT_DATA: Final = "entrenous-signaling-data"
 
 _POSTGRESQL: Final = "postgresql"
+_PASSWORDS: Final = {"password", "sslpassword"}
+"""What libpq takes passwords by; `store.postgresql` asks itself, which is there only with its driver."""
 
 
 class ConfigError(Exception):
@@ -238,7 +240,7 @@ class ServerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             usable = False
         if not usable:
             raise ConfigError("database is no place of one: write postgresql://USER@HOST:PORT/NAME, or leave it out.")
-        if url.password is not None or "password" in parse_qs(url.query):
+        if url.password is not None or _PASSWORDS & parse_qs(url.query, keep_blank_values=True).keys():
             raise ConfigError(
                 "database holds a password, which listings of processes and copies of this file would show: put it "
                 "into a private file and name that as database_password_file."

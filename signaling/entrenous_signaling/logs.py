@@ -11,13 +11,19 @@ LOGGED is the whole of it: every event, with the fields that it may have.
 
 What libraries log is reduced to its level and the library it came from: their texts contain addresses. Of an error
 inside the server the module and the line are kept, never the text.
+
+Nobody waits for whoever reads standard error: lines that it does not take are kept for it, so many, and then counted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import queue
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -32,6 +38,13 @@ _logger: Final = logging.getLogger("entrenous_signaling")
 
 LINES_A_MINUTE: Final = 60
 """Lines of one event (of one source) in a minute: what strangers can cause over and over must not fill a disk."""
+
+
+WAITING_LINES: Final = 1000
+"""Lines that wait until standard error takes them."""
+
+_LAST_LINES_SECONDS: Final = 1.0
+"""How long they are waited for at the end."""
 
 
 class Event(Enum):
@@ -63,6 +76,8 @@ class Event(Enum):
     """A connection was cut because its node did not read; its session may be resumed."""
     INTERNAL_ERROR = ("internal-error", logging.ERROR)
     """A mistake in the server; `source` and `line` say where."""
+    LINES_LOST = ("lines-lost", logging.WARNING)
+    """So many lines are missing before this one: standard error took none, and no more could wait for it."""
     FOREIGN = ("foreign", logging.WARNING)
     """A library logged something."""
 
@@ -166,6 +181,7 @@ class Field(Enum):
 
     SOURCE = "source"
     LINE = "line"
+    LINES = "lines"
     CONNECTIONS = "connections"
     CALLS = "calls"
     SECONDS = "seconds"
@@ -188,6 +204,7 @@ LOGGED: Final[Mapping[Event, tuple[Field, ...]]] = {
     Event.NODES: (Field.NODES,),
     Event.SLOW_READER: (),
     Event.INTERNAL_ERROR: (Field.SOURCE, Field.LINE),
+    Event.LINES_LOST: (Field.LINES,),
     Event.FOREIGN: (Field.SOURCE,),
 }
 """Each event with its fields, in the order in which they are written; nothing else is ever in the log."""
@@ -249,13 +266,70 @@ def log_internal_error(error: BaseException | None) -> None:
 
 def configure(form: LogForm = LogForm.TEXT) -> None:
     """Send the log to standard error in that form, bounded, and reduce what libraries log."""
-    handler = logging.StreamHandler(sys.stderr)
+    # Without standard error its number may be that of any other file.
+    handler = logging.NullHandler() if sys.stderr is None else LineWriter(sys.stderr.fileno())
     handler.setFormatter(TypedFormatter(form))
     handler.addFilter(LineBound())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.raiseExceptions = False  # a handler that fails would print the record, texts and all
     for name in ("aiohttp", "asyncio", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class LineWriter(logging.Handler):
+    """Writes in a thread of its own: a pipe that nobody empties, or a held terminal, stops the log and nothing else.
+
+    Args:
+        descriptor: of the open file that lines are written to.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: queue.Queue[bytes | None] = queue.Queue(WAITING_LINES)
+        self._lost = 0
+        self._told = 0
+        self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Have a line written, or count it when too many wait."""
+        try:
+            self._lines.put_nowait(self._line(record))
+        except queue.Full:
+            self._lost += 1
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Wait until what was logged is written, but not for long."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put(None, timeout=_LAST_LINES_SECONDS)
+        self._thread.join(_LAST_LINES_SECONDS)
+        super().close()
+
+    def _write_all(self) -> None:
+        while (line := self._lines.get()) is not None:
+            self._write(line)
+            if self._lines.empty():
+                self._tell_lost()
+        self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        lost = self._lost - self._told
+        if lost:
+            self._told += lost
+            event, level = LogEvent(Event.LINES_LOST, {Field.LINES: lost}), Event.LINES_LOST.value[1]
+            self._write(self._line(_logger.makeRecord(_logger.name, level, "", 0, event, (), None)))
+
+    def _line(self, record: logging.LogRecord) -> bytes:
+        return f"{self.format(record)}\n".encode()
+
+    def _write(self, line: bytes) -> None:
+        # Not through sys.stderr: the interpreter could not end while this thread held its lock.
+        with contextlib.suppress(OSError):  # there is nobody to tell
+            while line:
+                line = line[os.write(self._descriptor, line) :]
 
 
 class TypedFormatter(logging.Formatter):

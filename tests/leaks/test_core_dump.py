@@ -62,9 +62,6 @@ ASKED_FOR = {STRANGER, STRANGERS_ADDRESS}
 """The hosts that HTTP requests have named last, and who sent what is no HTTP: in a cache of the library that takes URLs
 apart, and in errors that lead to themselves until the garbage collector comes by. No node does either."""
 
-ENDED = {CALL}
-"""So that an accept which comes late opens no second record: the last calls that have ended, by their random ids."""
-
 CONNECTED = {ADDRESS}
 
 needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc is what overwrites freed memory")
@@ -109,12 +106,12 @@ async def until_known(server: ServerProcess, day: WorkingDay, may_be_known: set[
 @needs_glibc
 async def test_of_calls_that_are_over_nothing_is_known(tmp_path: Path) -> None:
     async with after_a_morning(tmp_path, OVERWRITING) as (server, day):
-        known = await until_known(server, day, ACCOUNTS | CACHED | ASKED_FOR | ENDED | CONNECTED)
+        known = await until_known(server, day, ACCOUNTS | CACHED | ASKED_FOR | CONNECTED)
         assert known >= {NAME, DEVICE} | CONNECTED
         for who in ("anna", "cara"):
             await day.at(who).leave()
         day.at("ben").wire.cut()
-        await until_known(server, day, ACCOUNTS | CACHED | ASKED_FOR | ENDED)
+        await until_known(server, day, ACCOUNTS | CACHED | ASKED_FOR)
 
 
 @needs_glibc

@@ -89,10 +89,10 @@ def test_while_it_is_fresh_it_is_known(talk: Talk) -> None:
     assert {"call", "message"} <= known(talk.world.hub, looked_for).keys()
 
 
-def test_then_no_message_and_no_token_is_known(talk: Talk) -> None:
+def test_then_no_call_no_message_and_no_token_is_known(talk: Talk) -> None:
     talk.world.advance(SOON)
     looked_for = [Canary.octets(kind, value) for kind, value in MARKS.items()]
-    assert known(talk.world.hub, looked_for, talk.world.hub._router.calls) == {}
+    assert known(talk.world.hub, looked_for) == {}
 
 
 def test_then_nobodys_mailbox_leads_to_anybody_else(talk: Talk) -> None:
@@ -121,7 +121,7 @@ def test_then_nothing_is_known_of_who_has_left(talk: Talk) -> None:
     talk.world.advance(SESSION_GRACE_SECONDS + rate.burst / rate.per_second)  # until their buckets are full
     hub = talk.world.hub
     for name in ("ben", "dora"):
-        assert known(hub, canaries_of(name), hub._router.calls) == {}
+        assert known(hub, canaries_of(name)) == {}
 
 
 def test_a_sender_that_may_not_have_heard_is_still_answered(talk: Talk) -> None:

@@ -17,7 +17,7 @@ from entrenous_signaling.logs import LOGGED
 from entrenous_signaling.store.database import Databases
 from lab.postgres import Cluster
 from world.canaries import search
-from world.seizure import answers_of, files_of, files_of_server
+from world.seizure import answers_of, files_of, files_of_server, rows_of
 from world.serverproc import ServerProcess, running_server
 from world.working_day import (
     CLOSED_RECORD,
@@ -83,6 +83,17 @@ def check_sqlite(places: dict[str, bytes], day: WorkingDay, *, open_records: set
     assert in_usage == open_records
 
 
+def check_rows(databases: Databases, day: WorkingDay) -> None:
+    """No row leads from one person to another: not who has left a letter for whom, nor whose a call is."""
+    for table, rows in rows_of(databases).items():
+        named = [{who for who, names in day.people.items() if search(table, row, names)} for row in rows]
+        if table.startswith("usage."):
+            assert not any(named), table
+        else:
+            assert all(len(people) <= 1 for people in named), table
+            assert any(named) or table in ("accounts.invite", "accounts.alembic_version"), table
+
+
 async def folded(server: ServerProcess) -> None:
     """Wait until SQLite's logs are folded in, which happens two seconds after a write at the latest."""
     logs = [server.data / f"{name}.sqlite3-wal" for name in ("accounts", "usage")]
@@ -100,6 +111,7 @@ async def test_with_sqlite(tmp_path: Path) -> None:
         running = files_of_server(server)
         assert set(running) == FILES
         check_sqlite(running | await answers_of(server, databases), day, open_records=set())
+        check_rows(databases, day)
         await day.crash()
         left = files_of_server(server)
         assert set(left) == FILES
@@ -127,16 +139,18 @@ async def test_with_postgresql(tmp_path: Path, own_cluster: Cluster) -> None:
             own = files_of_server(server)
             assert set(own) == {"message-secret", "server.lock", "log"}
             places = own | (await answers_of(server, databases) if running else {})
-            places["log of PostgreSQL"] = own_cluster.log.read_bytes()
+            places["log of PostgreSQL"] = own_cluster.log.read_bytes()[logged:]
             assert {place: kinds for place, kinds in kinds_by_place(places, day).items() if kinds} == {}
             written = {place: changed(data) for place, data in files_of(own_cluster.folder / "data").items()}
             kept = set().union(*kinds_by_place(written, day).values())
             assert IN_ACCOUNTS <= kept <= IN_ACCOUNTS | IN_USAGE | deleted
 
         deleted_today = DELETED | {CLOSED_RECORD}
+        logged = own_cluster.log.stat().st_size
         changed = changes_since(files_of(own_cluster.folder / "data"))
         await day.morning()
         await check(running=True, deleted=deleted_today)
+        check_rows(databases, day)
         await day.crash()
         await check(running=False, deleted=deleted_today)
         await server.start()

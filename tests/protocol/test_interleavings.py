@@ -5,8 +5,12 @@ The larger budgets take minutes and run with ENTRENOUS_EXHAUSTIVE=1.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -144,19 +148,6 @@ def test_a_path_that_cannot_be_found_ends_the_call_at_both_ends_or_at_neither(
     assert ("a@x/1 idle", "b@x/1 idle") in result.outcomes
 
 
-@thorough
-@pytest.mark.parametrize("early_leg", EarlyLeg)
-def test_glare_on_two_devices_of_each_user_thoroughly(early_leg: EarlyLeg) -> None:
-    actions: dict[Action, int] = {Dial(A1, LOW, "b@x"): 1, Dial(B2, MIDDLE, "a@x"): 1, Take(): 2, Leave(): 1}
-    assert_sound(Exploration([A1, A2, B1, B2], actions, early_leg=early_leg).run())
-
-
-@thorough
-@pytest.mark.parametrize("early_leg", EarlyLeg)
-def test_three_devices_thoroughly(early_leg: EarlyLeg) -> None:
-    assert_sound(Exploration([A1, A2, B1], {**THREE, Leave(): 1}, early_leg=early_leg).run())
-
-
 # --- reconnecting: one leader ---
 
 
@@ -199,8 +190,11 @@ RESTARTS: list[dict[Action, int]] = [
 ]
 
 
-def assert_reconnects(actions: dict[Action, int]) -> None:
-    result = Exploration([A1, B1], actions, seats=active_pair(), routine=ROUTINE).run()
+def reconnecting(actions: dict[Action, int]) -> Exploration:
+    return Exploration([A1, B1], actions, seats=active_pair(), routine=ROUTINE)
+
+
+def assert_reconnected(result: Result) -> None:
     assert_sound(result)
     for caller, callee in result.outcomes:
         assert caller.startswith("a@x/1 active")
@@ -209,15 +203,51 @@ def assert_reconnects(actions: dict[Action, int]) -> None:
 
 @pytest.mark.parametrize("actions", RESTARTS, ids=str)
 def test_a_call_always_comes_back_from_stalls(actions: dict[Action, int]) -> None:
-    assert_reconnects(actions)
+    assert_reconnected(reconnecting(actions).run())
+
+
+# --- the larger budgets, side by side on all processors ---
+
+TWO_EACH: dict[Action, int] = {Dial(A1, LOW, "b@x"): 1, Dial(B2, MIDDLE, "a@x"): 1, Take(): 2, Leave(): 1}
+THOROUGH_GLARE: dict[str, Callable[[], Exploration]] = {
+    f"two devices of each user-{leg}": partial(Exploration, [A1, A2, B1, B2], TWO_EACH, early_leg=leg)
+    for leg in EarlyLeg
+} | {
+    f"three devices-{leg}": partial(Exploration, [A1, A2, B1], {**THREE, Leave(): 1}, early_leg=leg) for leg in EarlyLeg
+}
+THOROUGH_RESTARTS: dict[str, Callable[[], Exploration]] = {
+    str(actions): partial(reconnecting, actions)
+    for actions in (
+        {Stall(): 3, FailLeg(): 1, Flow(): 1},
+        {Stall(): 2, FailLeg(): 1, Flow(): 1, Improve(): 1},
+    )
+}
+
+
+def run_thoroughly(name: str) -> Result:
+    return (THOROUGH_GLARE | THOROUGH_RESTARTS)[name]().run()
+
+
+@pytest.fixture(scope="module")
+def results() -> Iterator[dict[str, Future[Result]]]:
+    """What each of the larger explorations finds; all are begun when the first is asked for."""
+    pool = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"))
+    yield {name: pool.submit(run_thoroughly, name) for name in THOROUGH_GLARE | THOROUGH_RESTARTS}
+    pool.shutdown(cancel_futures=True)
 
 
 @thorough
-@pytest.mark.parametrize(
-    "actions", [{Stall(): 3, FailLeg(): 1, Flow(): 1}, {Stall(): 2, FailLeg(): 1, Flow(): 1, Improve(): 1}], ids=str
-)
-def test_a_call_always_comes_back_from_stalls_thoroughly(actions: dict[Action, int]) -> None:
-    assert_reconnects(actions)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", THOROUGH_GLARE)
+def test_no_order_of_more_events_leaves_a_half_open_call(results: dict[str, Future[Result]], name: str) -> None:
+    assert_sound(results[name].result())
+
+
+@thorough
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", THOROUGH_RESTARTS)
+def test_a_call_always_comes_back_from_more_stalls(results: dict[str, Future[Result]], name: str) -> None:
+    assert_reconnected(results[name].result())
 
 
 # --- the check itself can fail: each broken rule is found ---

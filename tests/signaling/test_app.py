@@ -37,6 +37,7 @@ from entrenous_wire.messages import (
     TurnRequest,
     Welcome,
 )
+from lab.calls import until
 from lab.certificates import self_signed, write
 from world.disk import fill, small_disk
 from world.serverproc import ServerProcess, running_server
@@ -199,7 +200,7 @@ async def test_a_node_that_does_not_read_is_cut_others_go_on_and_its_session_res
                         await alice_wire.socket.receive()
         async with connected(server.url) as back:
             assert (await back.resume(welcome, 0)).resumed
-        assert "slow-reader" in server.log.read_text()
+        await until(lambda: "slow-reader" in server.log.read_text())
 
 
 # --- calls ---
@@ -287,6 +288,7 @@ async def test_while_the_database_is_locked_nodes_are_told_and_nothing_is_lost(t
             await bob_wire.say(bob.send(3, alice, Kind.END, CALL))
             await bob_wire.hear(Accepted)
             assert len(records(server)) == 1
+        await server.stop()
         log = server.log.read_text()
         assert "store-failing" in log
         assert "store-working" in log

@@ -76,6 +76,8 @@ def test_a_wrong_file_is_named_with_its_field(text: str, words: str, tmp_path: P
         ({**LOOPBACK, "database": "postgresql://host:what/name"}, "postgresql://"),
         ({**LOOPBACK, "database": "postgresql://me:hush@host/name"}, "database_password_file"),
         ({**LOOPBACK, "database": "postgresql://host/name?user=me&password=hush"}, "database_password_file"),
+        ({**LOOPBACK, "database": "postgresql://me@host/name?sslpassword=hush"}, "database_password_file"),
+        ({**LOOPBACK, "database": "postgresql://me@host/name?password="}, "database_password_file"),
         ({**LOOPBACK, "database_password_file": "p"}, "is for a database"),
         ({**LOOPBACK, "retention": {"inactive_accounts_days": 5}}, "at least 28"),
         ({**LOOPBACK, "trusted_proxies": ("0.0.0.0/0",)}, "every address"),

@@ -52,6 +52,7 @@ async def test_the_honest_lose_nothing_and_are_refused_nothing(tmp_path: Path) -
                 )
             assert arrived == [MESSAGES] * HONEST
         assert set(tried) == {mischief.__name__ for mischief in MISCHIEF}
+        await server.stop()
         log = server.log.read_text()
         assert "internal-error" not in log
         assert "127.0.1." not in log

@@ -91,6 +91,7 @@ async def test_a_real_server_answers_as_its_document_says(tmp_path: Path) -> Non
         for tag, listening in (("nodes", server.listening), ("operator", server.admin)):
             await asyncio.to_thread(conforms, tag, listening)
             await asyncio.to_thread(refuses_the_rest, tag, listening)
+        await server.stop()
         assert "internal-error" not in server.log.read_text()
 
 

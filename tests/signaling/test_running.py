@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import socket
 import ssl
@@ -102,7 +104,7 @@ async def test_a_renewed_certificate_is_used_on_a_signal_and_on_a_command(tmp_pa
             cert.write_bytes(third[0])
             with pytest.raises(ControlError, match="goes on with the one it has"):
                 await asked(server, ReloadCertificate(), CertificateReloaded)
-            assert "certificate-unusable" in server.log.read_text()
+            await until(lambda: "certificate-unusable" in server.log.read_text())
             assert await asyncio.to_thread(served, server, context) == serial_of(second)
             key.write_bytes(third[1])
             expires = (await asked(server, ReloadCertificate(), CertificateReloaded)).certificate_expires
@@ -142,3 +144,20 @@ async def test_as_json_each_line_of_the_log_is_an_event_of_the_list(tmp_path: Pa
         for line in lines:
             assert line.keys() - {"time", "level", "event"} <= known[line["event"]]
         assert lines[-1]["calls"] == 0
+
+
+async def test_a_log_that_nobody_reads_stops_nobody(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path)
+    os.mkfifo(server.log)
+    reader = os.open(server.log, os.O_RDWR | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(reader, b"full")
+    try:
+        await server.start()
+        async with asyncio.timeout(PATIENCE), connected(server.url) as wire:
+            await wire.register(Account("alice", server.name))
+        assert await server.stop() == 0
+    finally:
+        await server.kill()
+        os.close(reader)

@@ -110,8 +110,8 @@ async def test_three_nodes_are_one_server(nodes: Nodes) -> None:
 async def test_between_the_nodes_nothing_is_in_clear(nodes: Nodes, nats: NatsServer) -> None:
     zaphod, trillian = Account(CANARY, NAME), Account(f"{CANARY}2", NAME)
     call = b"canary's call id"
-    seen: list[bytes] = []
-    async with listening_to_all(nats, seen), AsyncExitStack() as stack:
+    eve = Eavesdropper()
+    async with eve.listening(nats), AsyncExitStack() as stack:
         await nodes.register(zaphod, trillian)
         one = Talker(zaphod, nodes.urls_from(0))
         two = Talker(trillian, nodes.urls_from(1))
@@ -122,35 +122,45 @@ async def test_between_the_nodes_nothing_is_in_clear(nodes: Nodes, nats: NatsSer
             await talker.say(other, Kind.RING, call, CANARY.encode()).outcome()
         await one.say(two, Kind.ACCEPT, call, CANARY.encode()).outcome()
         await one.say(two, Kind.END, call, CANARY.encode()).outcome()
-        await asyncio.sleep(0)
-    everything = b"".join(seen)
-    assert len(everything) > 8 * 1024, "the messages were seen, sealed"
+        await eve.until_heard(4 * 1024)  # the bodies, sealed
     for canary in (CANARY.encode(), NAME.encode(), zaphod.device.encode(), call, bytes(64)):
-        assert canary not in everything
+        assert canary not in eve.heard
 
 
-@asynccontextmanager
-async def listening_to_all(nats: NatsServer, seen: list[bytes]) -> AsyncIterator[None]:
-    """Take down every byte that NATS sends to somebody who may listen to everything."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", nats.port)
-    user, password = nats.credentials_file.read_text().strip().split(":")
-    options = f'{{"verbose":false,"user":"{user}","pass":"{password}"}}'
-    writer.write(f"CONNECT {options}\r\nSUB entrenous.> 1\r\nPING\r\n".encode())
-    assert (await reader.readline()).startswith(b"INFO")
-    assert await reader.readline() == b"PONG\r\n"
+class Eavesdropper:
+    """Takes down every byte that NATS sends to somebody who may listen to everything."""
 
-    async def take_down() -> None:
+    def __init__(self) -> None:
+        self.heard = b""
+        self._more = asyncio.Event()
+
+    async def until_heard(self, count: int) -> None:
+        """Wait until so many bytes have come."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.heard) < count:
+                self._more.clear()
+                await self._more.wait()
+
+    @asynccontextmanager
+    async def listening(self, nats: NatsServer) -> AsyncIterator[None]:
+        """Listen as long as the body runs."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", nats.port)
+        user, password = nats.credentials_file.read_text().strip().split(":")
+        options = f'{{"verbose":false,"user":"{user}","pass":"{password}"}}'
+        writer.write(f"CONNECT {options}\r\nSUB entrenous.> 1\r\nPING\r\n".encode())
+        assert (await reader.readline()).startswith(b"INFO")
+        assert await reader.readline() == b"PONG\r\n"
+        taking = asyncio.create_task(self._take_down(reader))
+        try:
+            yield
+        finally:
+            taking.cancel()
+            writer.close()
+
+    async def _take_down(self, reader: asyncio.StreamReader) -> None:
         while data := await reader.read(65536):
-            if data == b"PING\r\n":
-                writer.write(b"PONG\r\n")
-            seen.append(data)
-
-    taking = asyncio.create_task(take_down())
-    try:
-        yield
-    finally:
-        taking.cancel()
-        writer.close()
+            self.heard += data
+            self._more.set()
 
 
 async def talkers_of(stack: AsyncExitStack, nodes: Nodes, name: str) -> list[Talker]:

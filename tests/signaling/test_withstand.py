@@ -139,6 +139,7 @@ async def test_deep_and_huge_and_countless_frames_hurt_nobody_else(tmp_path: Pat
         async with connected(server.url) as wire:
             assert await cut_by_flooding(wire, encode(Resume(token=bytes(32), last_seq=0))) in (1006, 1008)
         await is_served(server)
+        await server.stop()
         assert "internal-error" not in server.log.read_text()
 
 
@@ -194,6 +195,7 @@ async def test_one_address_has_its_share_and_no_more(tmp_path: Path) -> None:
             except aiohttp.WSServerHandshakeError as refused:
                 statuses.append(refused.status)
         assert len(statuses) <= 12 - 3 - 4 + 1
+        await server.stop()
         assert "127.0.0.1" not in server.log.read_text()
 
 
@@ -219,6 +221,7 @@ async def test_behind_a_trusted_proxy_each_client_has_its_own_share(tmp_path: Pa
         async with http.get(f"http://{server.admin}/metrics") as page:
             text = await page.text()
         assert 'entrenous_upgrades_refused_total{reason="address"} 2.0' in text.splitlines()
+        await server.stop()
         assert "192.0.2" not in text + server.log.read_text()
 
 

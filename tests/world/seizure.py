@@ -13,9 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import aiohttp
+import sqlalchemy
 
 from entrenous_signaling.call_export import Format, write_file
 from entrenous_signaling.control import ControlError, exchange
+from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, read_records
 
 from .serverproc import ServerProcess
@@ -78,6 +80,23 @@ def exports_of(databases: Databases) -> dict[str, bytes]:
             write_file(read_records(databases), form, path)
             found[f"export as {form.value}"] = path.read_bytes()
     return found
+
+
+def rows_of(databases: Databases) -> dict[str, list[bytes]]:
+    """Every row of every table, its values one behind the other."""
+    found: dict[str, list[bytes]] = {}
+    for part in Part:
+        engine = databases.backend().engine(part, writes=False)
+        with engine.connect() as connection:
+            for table in sqlalchemy.inspect(connection).get_table_names():
+                rows = connection.exec_driver_sql(f"SELECT * FROM {table}")  # the name is the database's own
+                found[f"{part.value}.{table}"] = [b"\0".join(map(_as_bytes, row)) for row in rows]
+        engine.dispose()
+    return found
+
+
+def _as_bytes(value: object) -> bytes:
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
 
 
 def memory_of(pid: int) -> dict[str, bytes]:

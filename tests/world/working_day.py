@@ -105,7 +105,7 @@ def body_of(kind: str, size: int = BODY_SIZES[0]) -> bytes:
     return bytes(body)
 
 
-_numbers = itertools.count(1)
+_numbers, _people = itertools.count(1), itertools.count(1)
 
 
 def _fresh(kind: str, size: int = 16) -> bytes:
@@ -117,7 +117,7 @@ def _fresh(kind: str, size: int = 16) -> bytes:
 def person(who: str, server: str, *, gone: bool = False) -> Account:
     """An account of the day; `gone` if it will be deleted."""
     name, device = (GONE_NAME, GONE_DEVICE) if gone else (NAME, DEVICE)
-    number = next(_numbers) % 256
+    number = next(_people) % 256
     return Account(f"{mark_text(name)}.{who}", server, (mark(device, _DEVICE_BYTES - 1) + bytes([number])).hex())
 
 
@@ -231,6 +231,15 @@ class WorkingDay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    @property
+    def people(self) -> dict[str, list[Canary]]:
+        """What names one person, by who it is."""
+        devices = {desk.account.username: desk.account.device for desk in self._everybody}
+        return {
+            name: [Canary.text(name, name), Canary.text(name, device), Canary.octets(name, bytes.fromhex(device))]
+            for name, device in devices.items()
+        }
 
     @property
     def canaries(self) -> list[Canary]:
