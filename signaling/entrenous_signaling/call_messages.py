@@ -44,8 +44,9 @@ class CallMessages:
         Raises:
             Refused: `too-many`, when the account is in as many calls as it may be.
         """
-        delivery = Delivery.LOST if receiver is None else Delivery.QUEUED
-        sent = Sent(delivery, Durability.STORED, message.call, receiver_key)
+        lost = receiver is None
+        delivery = Delivery.LOST if lost else Delivery.QUEUED
+        sent = Sent(delivery, Durability.STORED, message.call, None if lost else receiver_key)
         match message.kind:
             case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
                 pass

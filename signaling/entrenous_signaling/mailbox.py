@@ -62,7 +62,7 @@ class Sent(Struct, gc=False):
         delivery: how far it came.
         durability: of the record that it opens or closes.
         call: its call id.
-        receiver: whom it is for.
+        receiver: whom it is for, as long as it waits for that.
         record: the token of the record that it opened, if any.
         told: the sender was told what became of it in the end.
         aged: it was told so before the mailbox aged last.
@@ -71,7 +71,7 @@ class Sent(Struct, gc=False):
     delivery: Delivery
     durability: Durability
     call: bytes
-    receiver: DeviceKey
+    receiver: DeviceKey | None
     record: bytes | None = None
     told: bool = False
     aged: bool = False

@@ -329,7 +329,7 @@ class Router:
         sent = None if sender is None else sender.sent.get(item.message.id)
         if sender is None or sent is None:
             return
-        sent.delivery = delivery
+        sent.delivery, sent.receiver = delivery, None
         if sent.durability is Durability.STORED and sender.connection is not None:
             self._answers.tell_outcome(sender, item.message.id, sent)
 

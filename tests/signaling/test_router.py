@@ -7,6 +7,7 @@ import random
 import pytest
 
 from entrenous_signaling.limits import Bounds, Rate
+from entrenous_signaling.mailbox import DeviceKey
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.settings import HubSettings
 from entrenous_wire.messages import (
@@ -273,3 +274,15 @@ def test_a_device_that_has_left_cannot_resume() -> None:
 def test_leaving_before_login_is_out_of_order() -> None:
     node, _ = HubWorld().connect()
     assert refused(node.say(Leave())) is ErrorCode.OUT_OF_ORDER
+
+
+def test_whom_a_message_was_for_is_forgotten_when_it_is_there() -> None:
+    world, alice, bob = two()
+    mailbox = world.hub._router.find(DeviceKey("alice", ALICE.device))
+    assert mailbox is not None
+    alice.say(ALICE.send(1, BOB))
+    assert [sent.receiver for sent in mailbox.sent.values()] == [("bob", BOB.device)]
+    bob.say(Ack(seq=1))
+    world.advance(61)
+    alice.say(ALICE.send(2, EVE))
+    assert [sent.receiver for sent in mailbox.sent.values()] == [None, None]

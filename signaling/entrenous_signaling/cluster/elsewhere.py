@@ -131,7 +131,7 @@ class Elsewhere:
 
     def _drop_said_by(self, sender: Mailbox) -> None:
         """As `silence`, for a device whose memory is still here, which knows where to look."""
-        waiting = {sent.receiver for sent in sender.sent.values() if sent.delivery is Delivery.QUEUED}
+        waiting = {sent.receiver for sent in sender.sent.values() if sent.receiver is not None}
         sender.sent.clear()
         sender.held_back.clear()
         for key in waiting:
