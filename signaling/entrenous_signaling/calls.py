@@ -31,7 +31,7 @@ from .call_rows import TOUCH_SECONDS, CallRows, Kept, Tell, Waiter
 from .counters import Counters
 from .ended_calls import EndedCalls
 from .mailbox import DeviceKey
-from .open_calls import OpenCall, OpenCalls, Pair, Row
+from .open_calls import SURE_SECONDS, OpenCall, OpenCalls, Pair, Row
 from .outputs import Outbox
 from .store.requests import CloseRecord, Failed, OpenRecord, RecordState, StoreResult, TouchRecords
 from .timers import Timers, earliest
@@ -39,10 +39,6 @@ from .timers import Timers, earliest
 CLAIM_SECONDS: Final = 10.0
 """How long a device that logs in afresh may take to claim its calls: it does so before it says anything else, so a
 device that has not done so by then has forgotten them."""
-
-SURE_SECONDS: Final = 3.0
-"""How soon an end comes that was waiting to be said, behind the claim that has to come before it: when nobody of the
-call was here, it was over by then, and not only now."""
 
 ENDED_REMEMBERED: Final = 10_000
 """Calls, and pairs of calls, that have ended and are remembered, so that an accept that comes late (it crossed the
@@ -277,10 +273,9 @@ class CallRecords:
 
     def moved(self, device: DeviceKey, now: float) -> None:
         """A device has its session at another node now: it claims its calls there, and they may end there."""
+        self.left(device, now)
         for found in list(self._open.of_device(device)):
             self._timers.cancel(_NotClaimed(found.call, device))
-            found.leave(device, now)
-            self._note_absence(found, now)
             if not found.present and not found.waiters:
                 self._take_out(found, set(found.pairs))
 
@@ -288,7 +283,7 @@ class CallRecords:
 
     def touch(self, now: float) -> None:
         """Note on disk that the calls that go on were alive now, and of the others when they were."""
-        seen = [found.seen(now) for found in self._open if not self._in_doubt(found, now)]
+        seen = [found.seen(now) for found in self._open if not found.is_in_doubt(now)]
         if seen:
             self._rows.touch(*seen)
 
@@ -365,18 +360,11 @@ class CallRecords:
         found.enter(device, now)
         self._timers.cancel(_NotClaimed(found.call, device))
 
-    def _in_doubt(self, found: OpenCall, now: float) -> bool:
-        """Whether a device has claimed a call that this node did not know of, and may say right now that it is over.
-
-        It is not kept alive then: if nobody was seen for the grace, it has ended when they were last seen.
-        """
-        return found.back_at is not None and found.back_from is None and now < found.back_at + SURE_SECONDS
-
     def _note_absence(self, found: OpenCall, now: float) -> None:
         """When no device of a call is here any more, note on disk when the last was, and wait for them."""
         if found.is_left(now):
             token, seen = found.seen(now)
-            if not self._in_doubt(found, now):
+            if not found.is_in_doubt(now):
                 self._rows.touch((token, seen))
             self._rows.expect_sweep(seen)
 

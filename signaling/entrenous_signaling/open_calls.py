@@ -6,11 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from entrenous_wire.limits import MAX_DEVICES
 
 from .call_rows import Seen, Waiter
 from .mailbox import DeviceKey
+
+SURE_SECONDS: Final = 3.0
+"""How soon an end comes that was waiting to be said, behind the claim that has to come before it: when nobody of the
+call was here, it was over by then, and not only now."""
 
 Pair = frozenset[DeviceKey]
 """The device that accepted and the device that called."""
@@ -20,11 +25,11 @@ class Row(Enum):
     """What is known of the row of a record."""
 
     UNSTORED = "unstored"
-    """An accept was said here, and it is not known to be on disk."""
+    """An accept was said here, or at another node, and it is not known to be on disk."""
     CLAIMED = "claimed"
     """A device says that it is there, and the database is asked."""
     STORED = "stored"
-    """It is there, or the node where the accept was said sees to it."""
+    """It is there."""
 
 
 @dataclass(slots=True)
@@ -68,6 +73,13 @@ class OpenCall:
     def seen(self, now: float) -> Seen:
         """When one of its devices was last here."""
         return self.token, int(now if self.gone_since is None else self.gone_since)
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Whether a device has claimed a call that this node did not know of, and may say right now that it is over.
+
+        It is not kept alive then: if nobody was seen for the grace, it has ended when they were last seen.
+        """
+        return self.back_at is not None and self.back_from is None and now < self.back_at + SURE_SECONDS
 
     def enter(self, device: DeviceKey, now: float) -> None:
         """A device is here, and in the call."""

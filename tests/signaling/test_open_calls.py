@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from entrenous_signaling.mailbox import DeviceKey
-from entrenous_signaling.open_calls import OpenCall, OpenCalls, Row
+from entrenous_signaling.open_calls import SURE_SECONDS, OpenCall, OpenCalls, Row
 from entrenous_wire.limits import MAX_DEVICES
 
 ALICE, BOB, PHONE, EVE = (DeviceKey(name, device) for name, device in (("a", "1"), ("b", "1"), ("b", "2"), ("e", "1")))
@@ -76,3 +76,13 @@ def test_whoever_comes_back_alone_may_have_come_to_say_that_it_is_over(calls: Op
     assert (found.back_at, found.back_from) == (131.0, 110.0)
     found.enter(BOB, 132.0)
     assert (found.back_at, found.back_from) == (None, None)
+
+
+def test_a_claim_of_a_call_that_was_not_known_is_in_doubt_for_a_moment() -> None:
+    call = OpenCall(b"c" * 16, bytes(16), 0, "alice", Row.CLAIMED, closes=True)
+    assert not call.is_in_doubt(100.0)
+    call.back_at = 100.0
+    assert call.is_in_doubt(100.0 + SURE_SECONDS - 0.1)
+    assert not call.is_in_doubt(100.0 + SURE_SECONDS)
+    call.back_from = 90.0
+    assert not call.is_in_doubt(100.0)
