@@ -106,6 +106,7 @@ class Source(Enum):
     DISTRIBUTIONS = "distributions"
     DRAIN = "drain"
     EDGE = "edge"
+    ENDED_CALLS = "ended_calls"
     EXPIRY = "expiry"
     HANDSHAKES = "handshakes"
     HOUSEKEEPING = "housekeeping"
