@@ -47,16 +47,16 @@ class CallMessages:
         lost = receiver is None
         delivery = Delivery.LOST if lost else Delivery.QUEUED
         sent = Sent(delivery, Durability.STORED, message.call, None if lost else receiver_key)
+        elsewhere = not self._alone and (receiver is None or receiver.session is None)
+        waiter = (sender.key, message.id)
         match message.kind:
             case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
                 pass
             case Kind.ACCEPT:
                 if receiver is not None:
-                    connected, waiter = receiver.connection is not None, (sender.key, message.id)
-                    elsewhere = not self._alone and receiver.session is None
                     sent.record = self._calls.accepted(
                         *(message.call, sender.key, receiver_key),
-                        connected=connected,
+                        connected=receiver.connection is not None,
                         waiter=waiter,
                         now=now,
                         elsewhere=elsewhere,
@@ -64,7 +64,7 @@ class CallMessages:
                     if sent.record is not None:
                         sent.durability = Durability.STORING
             case Kind.END:
-                if self._calls.ended(message.call, sender.key, receiver_key, (sender.key, message.id), now):
+                if self._calls.ended(message.call, sender.key, receiver_key, waiter, now, elsewhere=elsewhere):
                     sent.durability = Durability.STORING
             case _:
                 assert_never(message.kind)

@@ -149,6 +149,7 @@ class CallRows:
             now: Unix seconds.
         """
         self._ends[token] = _End(request, opening)
+        self._timers.cancel(_Retry(token))
         self._last_end = max(self._last_end, now)
         self._plan_sweep(now + ENDED_SECONDS + 1)
         self._say_end(token)
@@ -198,16 +199,17 @@ class CallRows:
         self._ask(end.opening or end.request, lambda result, now: self._end_answered(token, end, result, now))
 
     def _end_answered(self, token: bytes, end: _End, result: StoreResult | Failed, now: float) -> None:
-        if end.opening is not None and result is RecordState.OPEN:
+        latest = self._ends.get(token) is end  # devices may have come here in between, and ended the call once more
+        if latest and end.opening is not None and result is RecordState.OPEN:
             end.opening = None
             self._say_end(token)
             return
         failed = isinstance(result, Failed)
-        if failed:
+        if latest and failed:
             end.failed = True
             self._timers.set(_Retry(token), now + end.retry_seconds)
             end.retry_seconds = min(2 * end.retry_seconds, _LAST_RETRY_SECONDS)
-        else:
+        elif latest:
             del self._ends[token]
         waiters, end.waiters = end.waiters, []
         for waiter in waiters:

@@ -84,10 +84,12 @@ class CallRecords:
     ) -> None:
         self._tell = tell
         self._key = key
+        self._shared = shared
         self._per_account = per_account
         self._counters = counters
         self._open = OpenCalls()
         self._ended = EndedCalls(ENDED_REMEMBERED)
+        self._let_go = EndedCalls(ENDED_REMEMBERED)
         self._timers: Timers[_NotClaimed | _Touch] = Timers()
         self._rows = CallRows(outbox, tell, self._swept, grace_seconds=grace_seconds, now=now, shared=shared)
 
@@ -139,12 +141,12 @@ class CallRecords:
         if found is None:
             if self._open.count(sender.username) >= self._per_account:
                 raise Refused(ErrorCode.TOO_MANY, "The account is in as many calls as it may be.")
-            found = self._add(call, sender.username, Row.UNSTORED, now, closes=not elsewhere)
+            found = self._add(call, sender.username, receiver, Row.UNSTORED, now)
         if not self._open.join(found, pair):
             return None
         if found.row is Row.CLAIMED:
             found.row = Row.UNSTORED
-        found.closes = found.closes or not elsewhere
+        found.caller = receiver
         self._enter(found, sender, now)
         if connected:
             self._enter(found, receiver, now)
@@ -156,39 +158,50 @@ class CallRecords:
     ) -> bytes | None:
         """A device of another node, which opens the record, has accepted a call of a device of this one.
 
-        Args:
-            call, sender, receiver, connected, now: as with `accepted`.
+        The arguments are those of `accepted`. It may be asked again.
 
         Returns:
-            The token, or None when the message has to do with no record. It may be asked again.
+            The token, or None when the message has to do with no record.
         """
         pair = frozenset((sender, receiver))
         found = self._open.find(call)
         if self._ended.has(call):
             return None
         if self._ended.has_pair(call, pair):
-            if found is None:
+            if found is None and not self._let_go.has(call):
                 self._rows.discard(self._token(call), now)
             return None
         if found is None:
             # The node that opens the row may not reach the database before the end is said here.
-            found = self._add(call, sender.username, Row.UNSTORED, now, closes=True)
+            found = self._add(call, sender.username, receiver, Row.UNSTORED, now)
         if not self._open.join(found, pair):
             return None
-        found.closes = True
+        found.caller = receiver
         if connected:
             self._enter(found, receiver, now)
         self._note_absence(found, now)
         return found.token
 
-    def ended(self, call: bytes, sender: DeviceKey, receiver: DeviceKey, waiter: Waiter | None, now: float) -> bool:
+    def ended(
+        self,
+        call: bytes,
+        sender: DeviceKey,
+        receiver: DeviceKey,
+        waiter: Waiter | None,
+        now: float,
+        *,
+        elsewhere: bool = False,
+    ) -> bool:
         """An end travels from one device to another: close the record if it is the last of its pairs.
+
+        Where the two are on two nodes, both are told; the one of the caller closes the record.
 
         Args:
             call: the call id.
-            sender, receiver: of the end; one of them is a device of this node.
-            waiter: the message to answer when the record is on disk, or None where another node answers it.
+            sender, receiver: of the end.
+            waiter: the message to answer when the record is on disk; None where it comes from another node.
             now: Unix seconds.
+            elsewhere: whether the receiver is a device of another node.
 
         Returns:
             True when the answer to `waiter` has to wait for the disk; `tell` follows then.
@@ -200,7 +213,10 @@ class CallRecords:
         self._ended.add_pair(call, pair)
         if found is None or pair not in found.pairs:
             return False
-        self._end(found, {pair}, now)
+        # Only the node of the caller knows all pairs; where nobody knows who called, one that has both ends.
+        here = {sender: waiter is not None, receiver: not elsewhere}
+        closes = all(here.values()) if found.caller is None else here.get(found.caller, False)
+        self._end(found, {pair}, now, closes=closes or not self._shared)
         return self._rows.wait_for_end(found.token, waiter)
 
     def retry(self, call: bytes, waiter: Waiter) -> bool:
@@ -213,7 +229,7 @@ class CallRecords:
         if found is not None:
             self._wait_for_opening(found, waiter)
             return True
-        return self._ended.has(call) and self._rows.wait_for_end(self._token(call), waiter)
+        return self._rows.wait_for_end(self._token(call), waiter)
 
     def claimed(self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float) -> None:
         """A device that has started afresh, or comes from another node, goes on with a call.
@@ -222,20 +238,16 @@ class CallRecords:
         """
         pair = frozenset((device, peer))
         found = self._open.find(call)
-        over = self._ended.has(call) or self._ended.has_pair(call, pair)
-        if over or not hmac.compare_digest(token, self._token(call)):
-            self._counters.claims_refused += 1
-            return
-        if found is None:
-            found = self._add(call, device.username, Row.CLAIMED, now, closes=True)
+        refused = self._ended.has(call) or self._ended.has_pair(call, pair)
+        refused = refused or not hmac.compare_digest(token, self._token(call))
+        if found is None and not refused:
+            found = self._add(call, device.username, None, Row.CLAIMED, now)
             found.back_at = now
-        elif not {device.username, peer.username} <= {end.username for end in found.ends()}:
+        elif found is not None:
+            refused = refused or not found.is_between(device, peer)
+        if found is None or refused or not self._open.join(found, pair):
             self._counters.claims_refused += 1
             return
-        if not self._open.join(found, pair):
-            self._counters.claims_refused += 1
-            return
-        found.closes = True  # whoever comes from another node does not know who carried the caller
         self._enter(found, device, now)
         if found.row is Row.CLAIMED:
             self._rows.claim(token, now, lambda result, at: self._claim_answered(found, result))
@@ -279,8 +291,6 @@ class CallRecords:
             if not found.present and not found.waiters:
                 self._take_out(found, set(found.pairs))
 
-    # --- time ---
-
     def touch(self, now: float) -> None:
         """Note on disk that the calls that go on were alive now, and of the others when they were."""
         seen = [found.seen(now) for found in self._open if not found.is_in_doubt(now)]
@@ -303,8 +313,6 @@ class CallRecords:
                 case _:
                     assert_never(deadline)
         self._rows.tick(now)
-
-    # --- the database ---
 
     def _token(self, call: bytes) -> bytes:
         return hmac.digest(self._key, b"call record" + call, "sha256")[:RECORD_TOKEN_BYTES]
@@ -343,16 +351,14 @@ class CallRecords:
             if found.gone_since >= seen_before:
                 self._rows.expect_sweep(int(found.gone_since))
             elif found.row is Row.UNSTORED:
-                self._end(found, set(found.pairs), found.gone_since)
+                self._end(found, set(found.pairs), found.gone_since, closes=not self._shared)
             else:
                 self._take_out(found, set(found.pairs))
 
-    # --- what is open here ---
-
-    def _add(self, call: bytes, account: str, row: Row, now: float, *, closes: bool) -> OpenCall:
+    def _add(self, call: bytes, account: str, caller: DeviceKey | None, row: Row, now: float) -> OpenCall:
         if not self._open:
             self._timers.set(_Touch(), now + TOUCH_SECONDS)
-        found = OpenCall(call, self._token(call), int(now), account, row, closes)
+        found = OpenCall(call, self._token(call), int(now), account, row, caller)
         self._open.add(found)
         return found
 
@@ -372,18 +378,19 @@ class CallRecords:
         """A device that started afresh has not claimed this call: its pairs are over since it was last seen."""
         found = self._open.find(call)
         if found is not None:
-            self._end(found, {pair for pair in found.pairs if device in pair}, found.left_at[device])
+            over = {pair for pair in found.pairs if device in pair}
+            self._end(found, over, found.left_at[device], closes=not self._shared)
 
-    def _end(self, found: OpenCall, over: set[Pair], at: float) -> None:
+    def _end(self, found: OpenCall, over: set[Pair], at: float, *, closes: bool) -> None:
         """Pairs of a call are over; its record is closed with the last of them."""
         self._take_out(found, over)
         if found.pairs:
             self._note_absence(found, at)
             return
-        self._ended.add(found.call)
         opening = OpenRecord(found.token, found.start) if found.row is Row.UNSTORED else None
+        (self._ended if closes else self._let_go).add(found.call)
         end: CloseRecord | TouchRecords = TouchRecords(((found.token, int(at)),))
-        if found.closes:
+        if closes:
             back_at = found.back_at
             if back_at is None or at >= back_at + SURE_SECONDS:
                 end = CloseRecord(found.token, int(at))

@@ -42,7 +42,7 @@ class OpenCall:
         start: when this node heard of it, in Unix seconds.
         account: on which it counts.
         row: of the record.
-        closes: whether this node closes the record: it carries the caller, or was told of the call by a claim.
+        caller: the device that called; None when this node was only told that the call goes on.
     """
 
     call: bytes
@@ -50,7 +50,7 @@ class OpenCall:
     start: int
     account: str
     row: Row
-    closes: bool
+    caller: DeviceKey | None
     pairs: set[Pair] = field(default_factory=set)
     present: set[DeviceKey] = field(default_factory=set)
     left_at: dict[DeviceKey, float] = field(default_factory=dict)
@@ -74,12 +74,10 @@ class OpenCall:
         """When one of its devices was last here."""
         return self.token, int(now if self.gone_since is None else self.gone_since)
 
-    def is_in_doubt(self, now: float) -> bool:
-        """Whether a device has claimed a call that this node did not know of, and may say right now that it is over.
-
-        It is not kept alive then: if nobody was seen for the grace, it has ended when they were last seen.
-        """
-        return self.back_at is not None and self.back_from is None and now < self.back_at + SURE_SECONDS
+    def is_between(self, device: DeviceKey, peer: DeviceKey) -> bool:
+        """Whether both are devices of accounts that are in the call, or nobody is yet."""
+        accounts = {end.username for end in self.ends()}
+        return not accounts or {device.username, peer.username} <= accounts
 
     def enter(self, device: DeviceKey, now: float) -> None:
         """A device is here, and in the call."""
@@ -98,6 +96,13 @@ class OpenCall:
         if device in self.present:
             self.present.discard(device)
             self.left_at[device] = now
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Whether a device has claimed a call that this node did not know of, and may say right now that it is over.
+
+        It is not kept alive then: if nobody was seen for the grace, it has ended when they were last seen.
+        """
+        return self.back_at is not None and self.back_from is None and now < self.back_at + SURE_SECONDS
 
     def is_left(self, now: float) -> bool:
         """Whether the last device that was here has just left; notes when."""

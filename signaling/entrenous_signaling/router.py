@@ -202,6 +202,8 @@ class Router:
         known = sender.sent.get(message.id)
         if known is not None and known.delivery is not Delivery.LOST:
             self._counters.repeated += 1
+            if known.record is not None:
+                self._calls.heard_of(message.call, sender.key, receiver_key, now)
             self._answer_again(sender, message, known)
             return
         sender.sent.pop(message.id, None)

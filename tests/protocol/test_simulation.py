@@ -52,8 +52,9 @@ def test_devices_that_lose_their_memory_leave_no_call_half_open() -> None:
     assert world.reasons[EndReason.FAILED] + world.reasons[EndReason.LOST] > 0
 
 
-def test_stormy_weather() -> None:
-    world = simulate(12, 300, habits=STORM, weather=GALE)
+@pytest.mark.parametrize("seed", [11, 12, 165])
+def test_stormy_weather(seed: int) -> None:
+    world = simulate(seed, 300, habits=STORM, weather=GALE)
     world.check_records()
     assert world.seen_states[CallState.RECONNECTING] > 20
 

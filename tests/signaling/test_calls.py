@@ -582,6 +582,42 @@ def test_both_devices_of_an_account_are_in_the_call_whichever_claims_first() -> 
     assert world.hub.counters.claims_refused == 0
 
 
+def test_a_device_that_only_says_its_accept_again_after_its_login_is_in_the_call() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    message = BOB.send(next(NUMBERS), ALICE, Kind.ACCEPT, CALL)
+    bob.say(message)
+    bob.drop()  # before it has heard of the token
+    start = int(world.now)
+    again, _ = world.login(BOB)
+    again.say(message)
+    assert again.hear(Accepted).record == alice.hear(Deliver).record
+    world.advance(CLAIM_SECONDS + 30)
+    assert world.store.records == []
+    say(alice, ALICE, BOB, Kind.END)
+    assert world.store.records == [(start, int(CLAIM_SECONDS) + 30)]
+
+
+def test_an_end_right_behind_the_claim_of_who_comes_back_alone_is_dated_back() -> None:
+    """The device said the end as soon as it could: nobody of the call had been here for the while before."""
+    for killed in (False, True):
+        world, alice, bob, token = in_call()
+        start = int(world.now)
+        world.advance(20)
+        alice.drop()
+        bob.drop()
+        if killed:
+            world.kill_and_restart()
+            world.advance(30)
+            world.kill_and_restart()
+        world.advance(50)
+        node, _ = world.login(ALICE)
+        node.say(claim(token, BOB))
+        say(node, ALICE, BOB, Kind.END)
+        world.advance(1)
+        assert world.store.records == [(start, 20)]
+
+
 def test_a_caller_that_hears_of_the_accept_after_its_login_is_in_the_call() -> None:
     world = HubWorld()
     alice, bob = world.register(ALICE), world.register(BOB)

@@ -18,7 +18,7 @@ def calls() -> OpenCalls:
 
 
 def begin(calls: OpenCalls) -> OpenCall:
-    found = OpenCall(b"c", b"t", 100, "b", Row.STORED, closes=True)
+    found = OpenCall(b"c", b"t", 100, "b", Row.STORED, ALICE)
     calls.add(found)
     assert calls.join(found, WITH_BOB)
     return found
@@ -78,11 +78,18 @@ def test_whoever_comes_back_alone_may_have_come_to_say_that_it_is_over(calls: Op
     assert (found.back_at, found.back_from) == (None, None)
 
 
-def test_a_claim_of_a_call_that_was_not_known_is_in_doubt_for_a_moment() -> None:
-    call = OpenCall(b"c" * 16, bytes(16), 0, "alice", Row.CLAIMED, closes=True)
-    assert not call.is_in_doubt(100.0)
-    call.back_at = 100.0
-    assert call.is_in_doubt(100.0 + SURE_SECONDS - 0.1)
-    assert not call.is_in_doubt(100.0 + SURE_SECONDS)
-    call.back_from = 90.0
-    assert not call.is_in_doubt(100.0)
+def test_a_call_that_a_device_brings_here_is_in_doubt_for_a_moment(calls: OpenCalls) -> None:
+    found = begin(calls)
+    found.back_at = 100.0
+    assert found.is_in_doubt(100.0)
+    assert not found.is_in_doubt(100.0 + SURE_SECONDS)
+    found.enter(ALICE, 100.0)
+    assert found.is_in_doubt(100.0)
+    found.enter(BOB, 101.0)
+    assert not found.is_in_doubt(101.0), "two say that it goes on"
+
+
+def test_a_call_is_between_the_devices_of_two_accounts(calls: OpenCalls) -> None:
+    found = begin(calls)
+    assert found.is_between(PHONE, ALICE)
+    assert not found.is_between(EVE, ALICE)

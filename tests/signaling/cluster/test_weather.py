@@ -112,7 +112,7 @@ def say_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def open_records_of_calls_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CallRecords, "moved", lambda calls, device, now: None)
-    monkeypatch.setattr(CallRecords, "ended", lambda *_: False)
+    monkeypatch.setattr(CallRecords, "ended", lambda *_, **__: False)
 
 
 FAULTS = [hand_on_what_comes_early, say_nothing_again, open_records_of_calls_that_are_over]

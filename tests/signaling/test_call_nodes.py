@@ -1,0 +1,196 @@
+"""The call record rule where the two ends of a call are on several nodes of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS
+from entrenous_wire.messages import Kind
+from world.recordworld import GRACE, Party, RecordWorld
+
+CALL = b"c" * 16
+SLACK = 3.0
+"""For what is on its way."""
+
+
+def world_of(*places: int) -> tuple[RecordWorld, list[Party]]:
+    """Alice, who calls, and the devices of Bob, on the nodes of those numbers."""
+    world = RecordWorld(7)
+    parties = [world.party("alice"), world.party("bob", "1"), world.party("bob", "2")][: len(places)]
+    for party, place in zip(parties, places, strict=True):
+        party.node = world.nodes[place]
+    return world, parties
+
+
+def wait(world: RecordWorld, seconds: float) -> None:
+    world.clock.run(world.clock.now + seconds)
+
+
+def durations(world: RecordWorld) -> list[int]:
+    return [duration for closed in world.store.closed.values() for duration in closed]
+
+
+@pytest.mark.parametrize("places", [(0, 0), (0, 1)])
+@pytest.mark.parametrize("caller_ends", [True, False])
+def test_one_record_whoever_says_that_it_is_over(places: tuple[int, int], caller_ends: bool) -> None:
+    world, (alice, bob) = world_of(*places)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 100.0)
+    assert len(world.store.open_rows) == 1
+    world.say(Kind.END, CALL, *((alice, bob) if caller_ends else (bob, alice)))
+    wait(world, SLACK)
+    assert durations(world) == [pytest.approx(100, abs=SLACK)]
+    wait(world, 2 * ENDED_SECONDS)
+    assert len(durations(world)) == 1
+    assert (world.store.open_rows, world.store.ended) == ({}, {})
+    assert [node.records.open_count for node in world.nodes] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("winner", [1, 2])
+def test_of_two_devices_on_two_nodes_the_one_that_lost_takes_the_record_not_along(winner: int) -> None:
+    world, parties = world_of(0, 1, 2)
+    alice, first, loser = parties[0], parties[winner], parties[3 - winner]
+    world.say(Kind.ACCEPT, CALL, first, alice)
+    wait(world, 0.0)
+    world.say(Kind.ACCEPT, CALL, loser, alice)
+    wait(world, 90.0)
+    assert len(world.store.open_rows) == 1
+    peer = alice.tokens[CALL][1]
+    world.say(Kind.END, CALL, alice, peer)
+    wait(world, 200.0)
+    assert durations(world) == [pytest.approx(90, abs=SLACK)]
+
+
+def test_an_accept_that_crosses_the_cancelling_end_leaves_no_record() -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.END, CALL, alice, bob)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 200.0)
+    assert (durations(world), world.store.open_rows) == ([], {})
+
+
+def test_the_end_counts_though_the_node_of_the_caller_is_gone() -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 47.0)
+    alice.tokens.clear()  # the device is gone with its node
+    world.kill(world.nodes[0], [alice])
+    alice.connected = False
+    world.say(Kind.END, CALL, bob, alice)
+    wait(world, 1.0)
+    assert durations(world) == []
+    wait(world, GRACE + 2 * TOUCH_SECONDS)
+    assert durations(world) == [pytest.approx(47, abs=SLACK)]
+
+
+def test_a_device_that_stays_keeps_the_call_open_though_another_node_knows_nothing_of_it() -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 10.0)
+    world.cut(alice, 300.0)
+    wait(world, 290.0)
+    assert len(world.store.open_rows) == 1
+    wait(world, 100.0)
+    world.say(Kind.END, CALL, alice, bob)
+    wait(world, GRACE + 2 * TOUCH_SECONDS)  # alice's new node does not close it, if that is where bob has accepted
+    assert durations(world) == [pytest.approx(400, abs=SLACK)]
+
+
+def test_calls_of_a_node_that_does_not_come_back_are_swept_up_by_another() -> None:
+    world, (alice, bob) = world_of(1, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 33.0)
+    alice.tokens.clear()
+    bob.tokens.clear()
+    world.kill(world.nodes[1], [alice, bob])
+    wait(world, GRACE - TOUCH_SECONDS - SLACK)
+    assert durations(world) == []
+    wait(world, 2 * TOUCH_SECONDS + SLACK)
+    assert durations(world) == [pytest.approx(33, abs=TOUCH_SECONDS + SLACK)]
+
+
+def test_a_node_that_cannot_reach_the_store_sweeps_nothing_up_when_it_can_again() -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 20.0)
+    for node in world.nodes:
+        node.failing = True
+    wait(world, 200.0)
+    for node in world.nodes:
+        node.failing = False
+    wait(world, 200.0)
+    assert len(world.store.open_rows) == 1
+    world.say(Kind.END, CALL, alice, bob)
+    wait(world, SLACK)
+    assert durations(world) == [pytest.approx(420, abs=SLACK)]
+
+
+def many_calls(seed: int, calls: int, trouble: Callable[[RecordWorld, list[Party]], None]) -> RecordWorld:
+    """Calls of all kinds, one after the other, with trouble in each; then everything comes to rest."""
+    world = RecordWorld(seed)
+    draw = world.draw
+    alice, bob, phone = parties = [world.party("alice"), world.party("bob", "1"), world.party("bob", "2")]
+    for _ in range(calls):
+        call = draw.randbytes(16)
+        answering = draw.choice([[bob], [phone], [bob, phone], [phone, bob]])
+        if draw.random() < 0.1:
+            for to in answering:
+                cancel = partial(world.say, Kind.END, call, alice, to)
+                world.clock.after(draw.uniform(0.0, 1.0), cancel)
+        for party in answering:
+            world.say(Kind.ACCEPT, call, party, alice)
+            wait(world, draw.uniform(0.0, 0.5))
+        trouble(world, parties)
+        wait(world, draw.expovariate(1 / 60.0))
+        if call in alice.tokens:
+            peer = alice.tokens[call][1]
+            ends = draw.choice([[(alice, peer)], [(peer, alice)], [(alice, peer), (peer, alice)]])
+        else:
+            ends = [(alice, party) for party in answering]
+        for sender, receiver in ends:
+            world.say(Kind.END, call, sender, receiver)
+        wait(world, draw.uniform(0.0, 20.0))
+    wait(world, 300.0)
+    return world
+
+
+def check(world: RecordWorld, tolerance: float) -> None:
+    """One record of each call that was heard of, none of the others, and of about its duration."""
+    assert world.store.open_rows == {}
+    assert all(len(closed) == 1 for closed in world.store.closed.values()), "two records of one call"
+    for call, talk in world.talks.items():
+        closed = world.store.closed.get(world.tokens.get(call, b""), [])
+        if talk.begun is not None:
+            assert talk.ended is not None
+            assert len(closed) == 1
+            assert abs(closed[0] - (talk.ended - talk.begun)) <= tolerance
+    assert [node.records.open_count for node in world.nodes] == [0] * len(world.nodes)
+
+
+def no_trouble(world: RecordWorld, parties: list[Party]) -> None:
+    """Nothing breaks."""
+
+
+def cuts_and_kills(world: RecordWorld, parties: list[Party]) -> None:
+    """Devices are cut off for less than the grace, and nodes are killed."""
+    draw = world.draw
+    for _ in range(draw.randrange(4)):
+        if draw.random() < 0.3:
+            node = draw.choice(world.nodes)
+            world.clock.after(draw.uniform(0.0, 60.0), partial(world.kill, node, parties))
+        else:
+            party, seconds = draw.choice(parties), draw.uniform(0.1, 20.0)
+            world.clock.after(draw.uniform(0.0, 60.0), partial(world.cut, party, seconds))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_without_trouble_each_call_has_its_record_to_the_second(seed: int) -> None:
+    check(many_calls(seed, 60, no_trouble), tolerance=SLACK)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_with_devices_cut_off_and_nodes_killed_each_call_has_one_record(seed: int) -> None:
+    check(many_calls(seed, 60, cuts_and_kills), tolerance=GRACE + TOUCH_SECONDS)
