@@ -72,6 +72,20 @@ def test_an_accept_that_crosses_the_cancelling_end_leaves_no_record() -> None:
     assert (durations(world), world.store.open_rows) == ([], {})
 
 
+def test_an_accept_said_again_after_its_end_takes_no_record_away_that_another_device_has_left_behind() -> None:
+    world, (alice, bob, phone) = world_of(0, 1, 2)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, SLACK)
+    records, now = world.nodes[2].records, world.clock.now  # where alice goes then, with her call
+    records.claimed(alice.key, CALL, alice.tokens[CALL][0], bob.key, now)
+    for other in (phone, bob):
+        records.ended(CALL, alice.key, other.key, (alice.key, other.key.device.encode()), now, elsewhere=True)
+    assert records.joined(CALL, phone.key, alice.key, connected=True, now=now) is None
+    world.nodes[2].carry_out()
+    wait(world, SLACK)
+    assert len(world.store.open_rows) == 1
+
+
 def test_the_end_counts_though_the_node_of_the_caller_is_gone() -> None:
     world, (alice, bob) = world_of(0, 1)
     world.say(Kind.ACCEPT, CALL, bob, alice)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
+
 from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS, CallRows, Kept, Waiter
 from entrenous_signaling.mailbox import DeviceKey
 from entrenous_signaling.outputs import Execute, Outbox
@@ -102,6 +104,24 @@ def test_an_end_is_said_again_until_it_is_on_disk() -> None:
         assert bench.answer(result) == [end]
     assert waits == [1.0, 3.0, 7.0]
     assert not bench.rows.failing
+
+
+@pytest.mark.parametrize(("result", "kept"), [(Done.DONE, Kept.STORED), (Failed.FAILED, Kept.FAILED)])
+def test_a_call_that_ends_once_more_while_its_end_is_written_has_the_later_word(
+    result: Done | Failed, kept: Kept
+) -> None:
+    bench = Bench()
+    note, close = TouchRecords(((TOKEN, 1_007),)), CloseRecord(TOKEN, 1_009)
+    bench.rows.end(note, TOKEN, None, bench.now)
+    bench.rows.wait_for_end(TOKEN, WAITER)
+    (first,) = bench.outbox.take()
+    bench.rows.end(close, TOKEN, None, bench.now)
+    assert isinstance(first, Execute)
+    bench.outbox.resolve(first.ticket, result, bench.now)
+    assert (bench.told, bench.rows.failing) == ([kept], False), "whoever waited for the first is told"
+    assert bench.rows.wait_for_end(TOKEN, WAITER)
+    assert bench.answer(Closed((9,))) == [close]
+    assert bench.told == [kept, Kept.STORED]
 
 
 def test_the_first_sweep_leaves_devices_the_grace_to_come_back() -> None:

@@ -218,6 +218,22 @@ def test_a_killed_server_goes_on_with_claimed_calls() -> None:
     assert world.store.open_rows == {}
 
 
+def test_a_device_that_resumes_is_not_in_a_call_that_only_the_other_one_claims() -> None:
+    world, _, _, token = in_call()
+    start = int(world.now)
+    world.kill_and_restart()
+    bob, welcome = world.login(BOB)
+    bob.drop()
+    alice, _ = world.login(ALICE)
+    alice.say(claim(token, BOB))
+    back, _ = world.connect()
+    back.say(Resume(token=welcome.token, last_seq=0)).hear(Welcome)
+    world.advance(30)
+    alice.drop()
+    world.advance(62)
+    assert world.store.records == [(start, 30)]
+
+
 def test_one_claim_is_enough_and_says_whose_end_closes() -> None:
     world, _, _, token = in_call()
     world.kill_and_restart()
