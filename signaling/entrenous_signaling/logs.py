@@ -289,7 +289,8 @@ class LineWriter(logging.Handler):
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._lines: queue.Queue[bytes | None] = queue.Queue(WAITING_LINES)
+        # Not a Queue: while that holds its lock, the garbage collector may end something that logs as well.
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._lost = 0
         self._told = 0
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
@@ -298,16 +299,18 @@ class LineWriter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Have a line written, or count it when too many wait."""
         try:
-            self._lines.put_nowait(self._line(record))
-        except queue.Full:
-            self._lost += 1
+            line = self._line(record)
         except Exception:
             self.handleError(record)
+            return
+        if self._lines.qsize() < WAITING_LINES:
+            self._lines.put(line)
+        else:
+            self._lost += 1
 
     def close(self) -> None:
         """Wait until what was logged is written, but not for long."""
-        with contextlib.suppress(queue.Full):
-            self._lines.put(None, timeout=_LAST_LINES_SECONDS)
+        self._lines.put(None)
         self._thread.join(_LAST_LINES_SECONDS)
         super().close()
 

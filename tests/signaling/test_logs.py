@@ -31,6 +31,7 @@ from entrenous_signaling.logs import (
 from entrenous_signaling.mailbox import DeviceKey, Mailbox
 
 SECRET = "alice@calls.example.org 192.0.2.7 00000000000000aa"
+PATIENCE = 60.0
 
 
 def written(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -151,6 +152,7 @@ def test_configured_logging_reduces_everything(
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     monkeypatch.setattr(logging, "raiseExceptions", True)
+    monkeypatch.setattr(logs, "_LAST_LINES_SECONDS", PATIENCE)
     logs.configure()
     logging.getLogger("aiohttp.access").warning(SECRET)
     log(Event.STOPPED)
@@ -173,9 +175,6 @@ def test_without_standard_error_nothing_is_written(monkeypatch: pytest.MonkeyPat
     logs.configure()
     log(Event.STARTED)
     assert [type(handler) for handler in root.handlers] == [logging.NullHandler]
-
-
-PATIENCE = 60.0
 
 
 @pytest.fixture
