@@ -221,7 +221,7 @@ class CallRows:
             self._timers.set(_Sweep(), at)
 
     def _sweep(self, now: float) -> None:
-        """Sweep up what nobody has kept alive for the grace, wherever it was opened.
+        """Sweep up what nobody has kept alive for the grace, wherever it was opened, and forget what is long over.
 
         Only when the store has worked for as long: before that, others could not keep theirs alive, or their devices
         had no time to come back and claim them. Until then nothing is old enough, and the answer tells if it works.
@@ -242,4 +242,4 @@ class CallRows:
             if steady and not isinstance(result, Failed):
                 self._swept(seen_before)
 
-        self._ask(SweepRecords(seen_before, int(now) - ENDED_SECONDS), swept)
+        self._ask(SweepRecords(seen_before, int(now) - ENDED_SECONDS if steady else 0), swept)

@@ -31,9 +31,9 @@ from .call_rows import TOUCH_SECONDS, CallRows, Kept, Tell, Waiter
 from .counters import Counters
 from .ended_calls import EndedCalls
 from .mailbox import DeviceKey
-from .open_calls import SURE_SECONDS, OpenCall, OpenCalls, Pair, Row
+from .open_calls import OpenCall, OpenCalls, Pair, Row
 from .outputs import Outbox
-from .store.requests import CloseRecord, Failed, OpenRecord, RecordState, StoreResult, TouchRecords
+from .store.requests import Failed, OpenRecord, RecordState, StoreResult
 from .timers import Timers, earliest
 
 CLAIM_SECONDS: Final = 10.0
@@ -389,13 +389,7 @@ class CallRecords:
             return
         opening = OpenRecord(found.token, found.start) if found.row is Row.UNSTORED else None
         (self._ended if closes else self._let_go).add(found.call)
-        end: CloseRecord | TouchRecords = TouchRecords(((found.token, int(at)),))
-        if closes:
-            back_at = found.back_at
-            if back_at is None or at >= back_at + SURE_SECONDS:
-                end = CloseRecord(found.token, int(at))
-            else:
-                end = CloseRecord(found.token, int(found.back_from or at), self._rows.fresh_since(back_at))
+        end = found.last_word(at, self._rows.fresh_since, closes=closes)
         self._rows.end(end, found.token, opening, at)
 
     def _take_out(self, found: OpenCall, over: set[Pair]) -> None:

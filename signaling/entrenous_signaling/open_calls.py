@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -12,6 +12,7 @@ from entrenous_wire.limits import MAX_DEVICES
 
 from .call_rows import Seen, Waiter
 from .mailbox import DeviceKey
+from .store.requests import CloseRecord, TouchRecords
 
 SURE_SECONDS: Final = 3.0
 """How soon an end comes that was waiting to be said, behind the claim that has to come before it: when nobody of the
@@ -110,6 +111,20 @@ class OpenCall:
             return False
         self.gone_since = max((self.left_at[end] for end in self.ends() if end in self.left_at), default=now)
         return True
+
+    def last_word(self, at: float, fresh_since: Callable[[float], int], *, closes: bool) -> CloseRecord | TouchRecords:
+        """What is said of its row when it has ended: that, or only when it was last seen.
+
+        Args:
+            at: when it ended, in Unix seconds.
+            fresh_since: what was last seen before (Unix seconds) nobody has kept alive for the grace, at a time.
+            closes: whether this node closes the record.
+        """
+        if not closes:
+            return TouchRecords(((self.token, int(at)),))
+        if self.back_at is None or at >= self.back_at + SURE_SECONDS:
+            return CloseRecord(self.token, int(at))
+        return CloseRecord(self.token, int(self.back_from or at), fresh_since(self.back_at))
 
 
 class OpenCalls:

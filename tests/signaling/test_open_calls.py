@@ -6,6 +6,7 @@ import pytest
 
 from entrenous_signaling.mailbox import DeviceKey
 from entrenous_signaling.open_calls import SURE_SECONDS, OpenCall, OpenCalls, Row
+from entrenous_signaling.store.requests import CloseRecord, TouchRecords
 from entrenous_wire.limits import MAX_DEVICES
 
 ALICE, BOB, PHONE, EVE = (DeviceKey(name, device) for name, device in (("a", "1"), ("b", "1"), ("b", "2"), ("e", "1")))
@@ -93,3 +94,19 @@ def test_a_call_is_between_the_devices_of_two_accounts(calls: OpenCalls) -> None
     found = begin(calls)
     assert found.is_between(PHONE, ALICE)
     assert not found.is_between(EVE, ALICE)
+
+
+def test_the_last_word_is_when_it_ended_or_when_it_was_last_seen_if_somebody_came_only_to_say_so(
+    calls: OpenCalls,
+) -> None:
+    def fresh_since(now: float) -> int:
+        return int(now) - 60
+
+    found = begin(calls)
+    assert found.last_word(150.5, fresh_since, closes=False) == TouchRecords(((b"t", 150),))
+    assert found.last_word(150.5, fresh_since, closes=True) == CloseRecord(b"t", 150)
+    found.back_at = 148.0
+    assert found.last_word(150.5, fresh_since, closes=True) == CloseRecord(b"t", 150, 88)
+    found.back_from = 120.5
+    assert found.last_word(150.5, fresh_since, closes=True) == CloseRecord(b"t", 120, 88)
+    assert found.last_word(148.0 + SURE_SECONDS, fresh_since, closes=True) == CloseRecord(b"t", 151)
