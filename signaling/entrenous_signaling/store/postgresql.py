@@ -40,7 +40,11 @@ _MIGRATION_LOCK: Final = 0x656E7472  # any number that all processes of this pro
 
 _SETTINGS: Final = {
     "synchronous_commit": "on",
-    "lock_timeout": "1s",
+    # Whoever has waited for a lock sees what was committed meanwhile, whatever the operator has set for others.
+    "default_transaction_isolation": "read committed",
+    # Longer than PostgreSQL waits before it looks for a deadlock (deadlock_timeout): a batch that was in one is tried
+    # again at once, and one that has waited in vain is refused.
+    "lock_timeout": "2s",
     "statement_timeout": "4s",
     "idle_in_transaction_session_timeout": "10s",
     # Every statement of the store finds its few rows by an index. What the planner would know about tables that are

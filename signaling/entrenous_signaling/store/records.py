@@ -20,6 +20,7 @@ from .sets import Columns, execute_set
 _ROWS_A_STEP: Final = 200
 
 _TOKEN: Final[Columns] = (("token", "bytea"),)
+_TOKEN_AND_START: Final[Columns] = (*_TOKEN, ("start", "bigint"))
 _HASH: Final[Columns] = (("hash", "bytea"),)
 _OPEN: Final = """
     WITH {wanted} INSERT INTO open_record (token, start, seen)
@@ -46,7 +47,7 @@ _FIND_ENDED: Final = "WITH {wanted} SELECT hash FROM wanted JOIN ended_call USIN
 def open_records(connection: Connection, requests: Sequence[OpenRecord]) -> list[RecordState]:
     """Open those that are not open, unless their calls are over."""
     starts = {request.token: request.start for request in reversed(requests)}
-    execute_set(connection, _OPEN, (*_TOKEN, ("start", "bigint")), sorted(starts.items()))
+    execute_set(connection, _OPEN, _TOKEN_AND_START, sorted(starts.items()))
     tokens = {_hash(token): token for token in starts}
     ended = execute_set(connection, _FIND_ENDED, _HASH, [(found,) for found in tokens])
     over = {tokens[bytes(found)] for (found,) in ended}
@@ -76,9 +77,14 @@ def close_records(connection: Connection, requests: Sequence[CloseRecord]) -> li
 
 
 def discard_records(connection: Connection, requests: Sequence[DiscardRecord]) -> list[Done]:
-    """Delete those that are open, and remember that their calls are over."""
-    execute_set(connection, _DELETE, _TOKEN, [(request.token,) for request in requests])
-    _remember(connection, [(request.token, request.at) for request in requests])
+    """Delete those that are open, and remember that their calls are over.
+
+    Those that are not open are opened before, so that whoever opens them at this moment waits, and sees that.
+    """
+    ended = {request.token: request.at for request in requests}
+    execute_set(connection, _OPEN, _TOKEN_AND_START, sorted(ended.items()))
+    execute_set(connection, _DELETE, _TOKEN, [(token,) for token in ended])
+    _remember(connection, list(ended.items()))
     return [Done.DONE] * len(requests)
 
 

@@ -1,4 +1,4 @@
-"""Every kind of database in turn."""
+"""Every kind of database in turn, and one that waits as long as it takes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from entrenous_signaling.store.database import Databases
 from lab.postgres import Cluster
+from world.storeworld import WAIT_SECONDS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -17,3 +18,12 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
         return Databases(tmp_path)
     cluster: Cluster = request.getfixturevalue("cluster")
     return Databases(tmp_path, cluster.url(cluster.empty()))
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements and transactions that wait as long as a test may take, however slow the machine is."""
+    postgresql = pytest.importorskip("entrenous_signaling.store.postgresql")
+    for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+        monkeypatch.setitem(postgresql._SETTINGS, name, f"{WAIT_SECONDS:.0f}s")
+    monkeypatch.setattr(postgresql._Connection, "patience", None)

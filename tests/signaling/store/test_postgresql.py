@@ -14,9 +14,11 @@ from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.condition import indiscretions
 from entrenous_signaling.store.database import Databases, StoreError, count, migrate, read_open_rows
+from entrenous_signaling.store.records import discard_records
 from entrenous_signaling.store.requests import (
     Account,
     DeviceOutcome,
+    DiscardRecord,
     Done,
     Expire,
     Failed,
@@ -49,14 +51,6 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def shared(tmp_path: Path, cluster: Cluster) -> Databases:
     return Databases(tmp_path, cluster.url(cluster.empty()))
-
-
-@pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Statements that wait for a lock as long as a test may take, however slow the machine is."""
-    for name in ("lock_timeout", "statement_timeout"):
-        monkeypatch.setitem(postgresql._SETTINGS, name, f"{WAIT_SECONDS:.0f}s")
-    monkeypatch.setattr(postgresql._Connection, "patience", None)
 
 
 def fill(store: RunningStore, count: int, body: bytes) -> None:
@@ -94,7 +88,7 @@ def test_every_connection_flushes_waits_for_seconds_and_sees_its_schema(shared: 
             }
         assert shown == {
             "synchronous_commit": "on",
-            "lock_timeout": "1s",
+            "lock_timeout": "2s",
             "statement_timeout": "4s",
             "search_path": part.value,
             "fsync": "on",
@@ -216,6 +210,33 @@ def test_an_account_that_another_server_is_just_removing_gets_no_device(shared: 
         until_somebody_waits_for_a_lock(cluster)
         other.commit()
         assert store.wait(ticket) is DeviceOutcome.NO_ACCOUNT
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_call_of_which_another_server_is_just_saying_that_it_is_over_has_no_record(
+    shared: Databases, cluster: Cluster
+) -> None:
+    engine = shared.backend().engine(Part.USAGE, writes=True)
+    with running(shared) as store, engine.connect() as other:
+        with other.begin():
+            assert discard_records(other, [DiscardRecord(b"a", 107)]) == [Done.DONE]
+            ticket = store.submit(OpenRecord(b"a", 100))
+            until_somebody_waits_for_a_lock(cluster)
+        assert store.wait(ticket) is RecordState.OVER
+    assert read_open_rows(shared) == []
+
+
+def test_whatever_the_database_is_set_to_each_statement_sees_what_was_committed(
+    shared: Databases, cluster: Cluster
+) -> None:
+    migrate(shared)
+    database = shared.url.split("/")[3].split("?")[0]
+    cluster.execute("postgres", f"ALTER DATABASE {database} SET default_transaction_isolation = 'serializable'")
+    try:
+        with shared.backend().engine(Part.USAGE, writes=True).connect() as connection:
+            assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "read committed"
+    finally:
+        cluster.execute("postgres", f"ALTER DATABASE {database} RESET default_transaction_isolation")
 
 
 def test_housekeeping_clears_dead_rows_away(shared: Databases, cluster: Cluster) -> None:

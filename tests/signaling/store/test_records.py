@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, migrate, read_open_rows, read_records
 from entrenous_signaling.store.records import close_records, open_records
@@ -43,6 +45,7 @@ def two_servers(tmp_path: Path, cluster: Cluster) -> tuple[Databases, Databases]
 TOKENS = [b"%d" % number for number in range(1000)]
 
 
+@pytest.mark.usefixtures("patience")
 def test_two_servers_that_close_the_same_records_leave_one_of_each(tmp_path: Path, cluster: Cluster) -> None:
     first, second = two_servers(tmp_path, cluster)
     with running(first) as one, running(second) as other:
@@ -57,6 +60,7 @@ def test_two_servers_that_close_the_same_records_leave_one_of_each(tmp_path: Pat
     assert read_open_rows(first) == []
 
 
+@pytest.mark.usefixtures("patience")
 def test_two_servers_that_open_close_and_sweep_the_same_records_leave_one_of_each(
     tmp_path: Path, cluster: Cluster
 ) -> None:
@@ -78,6 +82,7 @@ def test_two_servers_that_open_close_and_sweep_the_same_records_leave_one_of_eac
     assert read_open_rows(first) == []
 
 
+@pytest.mark.usefixtures("patience")
 def test_what_another_server_keeps_alive_is_not_swept_up(tmp_path: Path, cluster: Cluster) -> None:
     first, second = two_servers(tmp_path, cluster)
     with running(first) as one, running(second) as other:
