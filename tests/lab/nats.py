@@ -17,7 +17,7 @@ import pytest
 from .ports import free_port
 
 USER = "node"
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 
 
 def find_program() -> str | None:

@@ -21,7 +21,7 @@ from world.seizure import files_of_server, memory_of
 pytestmark = [needs_network, needs_coturn]
 
 NAMES = {home: mark_text(f"{home} in the lab") for home in ("alice", "bob")}
-PATIENCE = 30.0
+PATIENCE = 60.0
 LISTENING_PORTS = 4
 """Of coturn over TCP: two in each internet."""
 

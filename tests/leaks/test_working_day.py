@@ -33,7 +33,7 @@ from world.working_day import (
     WorkingDay,
 )
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which what a test waits for will not come any more."""
 
 IN_ACCOUNTS = {NAME, DEVICE, LETTER, LETTER_BODY}
@@ -55,9 +55,9 @@ FILES = {
 
 
 def settings(folder: Path, **more: str) -> Path:
-    """A configuration that is an operator's, but for the time that a drain takes."""
+    """A configuration that is an operator's, but for how long a drain takes, and how long devices may be away."""
     file = folder / "server.toml"
-    values = {"trusted_proxies": '["127.0.0.1"]', "drain_seconds": "1.0", **more}
+    values = {"trusted_proxies": '["127.0.0.1"]', "drain_seconds": "1.0", "grace_seconds": "600.0", **more}
     lines = [f"{key} = {value}" for key, value in values.items()]
     file.write_text("\n".join([*lines, "[limits]", "limit_loopback = true", ""]))
     return file

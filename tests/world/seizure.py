@@ -22,7 +22,7 @@ from entrenous_signaling.store.database import Databases, read_records
 
 from .serverproc import ServerProcess
 
-_STOP_SECONDS = 20.0
+_STOP_SECONDS = 60.0
 PAGES = ("/metrics", "/healthz", "/readyz")
 COMMANDS = ({"command": "status"}, {"command": "remove-account", "username": "nobody"}, {"command": "reload"})
 

@@ -402,6 +402,6 @@ class WorkingDay:
         reader, writer = await asyncio.open_connection(host, int(port), local_addr=(STRANGER_FROM, 0))
         writer.write(request)
         with suppress(ConnectionError):
-            async with asyncio.timeout(20.0):
+            async with asyncio.timeout(60.0):
                 await reader.read()
         writer.close()
