@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from entrenous_wire.addresses import MAX_ADDRESS_LENGTH, Address, is_username
@@ -56,21 +57,19 @@ def local_user(address: str, server: str) -> str:
     return parsed.user
 
 
-def check_login(login: Login, account: Account | None, *, server: str, nonce: bytes, now: float) -> DeviceCertificate:
+def check_login(login: Login, account: Account, *, server: str, nonce: bytes, now: float) -> DeviceCertificate:
     """Verify a login.
 
     Args:
         login: what the node said.
-        account: what is registered under the username, if anything.
+        account: what is registered under the username.
         server: the name of this server.
         nonce: the nonce of this connection's `Hello`.
         now: Unix seconds.
 
     Raises:
-        Refused: `unknown-user` or `bad-signature`.
+        Refused: `bad-signature`.
     """
-    if account is None:
-        raise Refused(ErrorCode.UNKNOWN_USER, _NO_ACCOUNT)
     try:
         return verify_login(
             server=server,
@@ -86,18 +85,23 @@ def check_login(login: Login, account: Account | None, *, server: str, nonce: by
         raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
 
 
-def check_registration(message: Register, *, server: str, nonce: bytes, now: float) -> DeviceCertificate:
+def check_registration(
+    message: Register, *, server: str, nonce: bytes, now: float
+) -> tuple[DeviceCertificate, tuple[bytes, ...]]:
     """Verify a registration; whether the name and the invite are free only the store can say.
 
     Args:
         message: what the node said.
         server, nonce, now: as for `check_login`.
 
+    Returns:
+        The verified certificate of the device, and its prekeys, newest last.
+
     Raises:
         Refused: `bad-signature`.
     """
     try:
-        return verify_registration(
+        certificate, prekeys = verify_registration(
             server=server,
             nonce=nonce,
             username=message.username,
@@ -111,25 +115,22 @@ def check_registration(message: Register, *, server: str, nonce: bytes, now: flo
         )
     except ValueError as error:
         raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
+    return certificate, _newest_last(prekeys)
 
 
-def check_deletion(
-    message: DeleteAccount, account: Account | None, *, server: str, nonce: bytes, username: str
-) -> None:
+def check_deletion(message: DeleteAccount, account: Account, *, server: str, nonce: bytes, username: str) -> None:
     """Verify that the owner of an account wants it deleted.
 
     Args:
         message: what the node said.
-        account: what is registered under the username, if anything.
+        account: what is registered under the username.
         server: the name of this server.
         nonce: the nonce of this connection's `Hello`.
         username: of the device that is logged in on this connection.
 
     Raises:
-        Refused: `unknown-user` or `bad-signature`.
+        Refused: `bad-signature`.
     """
-    if account is None:
-        raise Refused(ErrorCode.UNKNOWN_USER, _NO_ACCOUNT)
     try:
         verify_deletion(
             server=server,
@@ -152,7 +153,18 @@ def check_prekeys(device_key: bytes, prekeys: list[bytes], now: float) -> tuple[
         parsed = verify_prekeys(device_key, prekeys, now)
     except CertificateError as error:
         raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
-    return tuple(prekey.raw for prekey in sorted(parsed, key=lambda prekey: prekey.not_after))
+    return _newest_last(parsed)
+
+
+def known_account(result: StoreResult | Failed) -> Account:
+    """The account that was looked up.
+
+    Raises:
+        Refused: `unknown-user`, when there is none.
+    """
+    if not isinstance(result, Account):
+        raise Refused(ErrorCode.UNKNOWN_USER, _NO_ACCOUNT)
+    return result
 
 
 def refuse_failure(result: StoreResult | Failed) -> None:
@@ -229,6 +241,15 @@ def _reachable(identity_key: bytes, device: StoredDevice, now: float) -> DeviceE
     return None
 
 
+def _newest_last(prekeys: Sequence[SignedPrekey]) -> tuple[bytes, ...]:
+    return tuple(prekey.raw for prekey in sorted(prekeys, key=lambda prekey: prekey.not_after))
+
+
 def hash_invite(code: str) -> bytes:
     """What the database holds of an invite code; the code has enough randomness to need no salt."""
     return hashlib.sha256(b"entrenous invite v1" + code.strip().encode()).digest()
+
+
+def hash_token(token: bytes) -> bytes:
+    """What a session is looked up by instead of its token, so that the time of the look-up tells nothing about it."""
+    return hashlib.sha256(token).digest()

@@ -32,6 +32,7 @@ class Connection:
         nonce: the same, until a login or registration has used it.
         bucket: what it may still say.
         stage: how far it has come.
+        claims: the username as which it is being checked, or was checked last.
         mailbox: of its device, once it is ready.
         account: what its account may still do, once it is ready.
         refusals: messages over the limits, one after the other.
@@ -44,6 +45,7 @@ class Connection:
     nonce: bytes | None
     bucket: TokenBucket
     stage: Stage = Stage.GREETED
+    claims: str | None = None
     mailbox: Mailbox | None = None
     account: AccountLimits | None = None
     refusals: int = 0

@@ -95,11 +95,6 @@ class Letters:
         self._readers: dict[DeviceKey, _Reader] = {}
         self._retries: Timers[DeviceKey] = Timers()
 
-    @property
-    def in_flight(self) -> int:
-        """Letters that were said and are not taken."""
-        return sum(not letter.taken for reader in self._readers.values() for letter in reader.in_flight.values())
-
     # --- from a sender to the store ---
 
     def request(self, sender: DeviceKey, message: Send, now: float) -> StoreMessage:

@@ -12,7 +12,6 @@ The nonce of a connection is good for one login or registration, and for the tim
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -40,9 +39,10 @@ from .addresses import Origin
 from .auth import (
     Refused,
     check_login,
-    check_prekeys,
     check_registration,
     hash_invite,
+    hash_token,
+    known_account,
     local_user,
     refuse_device,
     refuse_failure,
@@ -58,7 +58,6 @@ from .outputs import CloseCode, Continuation, Outbox
 from .router import Router
 from .settings import HubSettings
 from .store.requests import (
-    Account,
     DeviceOutcome,
     Failed,
     ReadAccount,
@@ -167,7 +166,13 @@ class Lobby:
         self.forget(mailbox, now)
 
     def expel(self, username: str, now: float) -> int:
-        """End all sessions of an account that is deleted; returns how many there were."""
+        """End all sessions of an account that is deleted; returns how many there were.
+
+        Who is being let in is sent away too: what was read of the account may be older than the deletion.
+        """
+        for here in list(self._connections.values()):
+            if here.stage is Stage.CHECKING and here.claims == username:
+                self.close(here, CloseCode.DELETED, now)
         keys = self._accounts.devices_of(username)
         for key in keys:
             mailbox = self._router.find(key)
@@ -278,21 +283,22 @@ class Lobby:
         nonce = here.take_nonce()
 
         def account_read(result: StoreResult | Failed, now: float) -> None:
-            account = result if isinstance(result, Account) else None
+            account = known_account(result)
             certificate = check_login(message, account, server=self._settings.name, nonce=nonce, now=now)
-            if account is not None and any(known.certificate == certificate.raw for known in account.devices):
+
+            def device_stored(result: StoreResult | Failed, now: float) -> None:
+                refuse_device(expect(result, DeviceOutcome))
                 self._counters.logins += 1
                 self._let_in(here, certificate, now)
+
+            device, raw, not_after = certificate.device_id, certificate.raw, certificate.not_after
+            if any(known.certificate == raw for known in account.devices):
+                device_stored(DeviceOutcome.STORED, now)
                 return
-            request = StoreDevice(username, certificate.device_id, certificate.raw, certificate.not_after, int(now))
+            request = StoreDevice(username, account.identity_key, device, raw, not_after, int(now))
             self.execute(here, message, request, device_stored)
 
-        def device_stored(result: StoreResult | Failed, now: float) -> None:
-            refuse_device(expect(result, DeviceOutcome))
-            self._counters.logins += 1
-            self._let_in(here, DeviceCertificate.parse(message.certificate), now)
-
-        self._start_checking(here)
+        self._start_checking(here, username)
         self.execute(here, message, ReadAccount(username), account_read)
 
     def register(self, here: Connection, message: Register, now: float) -> None:
@@ -303,14 +309,14 @@ class Lobby:
             wait = self._registrations.take(now)
         if wait > 0.0:
             raise Refused(ErrorCode.TOO_MANY, "Too many registrations at a time.", wait)
-        certificate = check_registration(message, server=self._settings.name, nonce=here.take_nonce(), now=now)
+        certificate, prekeys = check_registration(message, server=self._settings.name, nonce=here.take_nonce(), now=now)
         policy = self._settings.registration
         request = RegisterAccount(
             username=message.username,
             identity_key=message.identity_key,
             device=certificate.device_id,
             certificate=certificate.raw,
-            prekeys=check_prekeys(certificate.device_key, message.prekeys, now),
+            prekeys=prekeys,
             not_after=certificate.not_after,
             may_create=policy is not RegistrationPolicy.CLOSED,
             invite=hash_invite(message.invite or "") if policy is RegistrationPolicy.INVITE else None,
@@ -322,12 +328,12 @@ class Lobby:
             self._counters.registrations += 1
             self._let_in(here, certificate, now)
 
-        self._start_checking(here)
+        self._start_checking(here, message.username)
         self.execute(here, message, request, registered)
 
     def resume(self, here: Connection, message: Resume, now: float) -> None:
         """Give a session to its device's new connection."""
-        token_hash = _hash_token(message.token)
+        token_hash = hash_token(message.token)
         mailbox = self._sessions.get(token_hash)
         if mailbox is None and self._router.elsewhere is not None:
             mailbox = self._router.elsewhere.adopt(token_hash, message.last_seq, now)
@@ -342,8 +348,8 @@ class Lobby:
         self._router.acknowledge(mailbox, message.last_seq, now)
         self._catch_up(here, mailbox, now)
 
-    def _start_checking(self, here: Connection) -> None:
-        here.stage = Stage.CHECKING
+    def _start_checking(self, here: Connection, username: str) -> None:
+        here.stage, here.claims = Stage.CHECKING, username
         self._deadlines.cancel(here.number)
 
     def _let_in(self, here: Connection, certificate: DeviceCertificate, now: float) -> None:
@@ -354,7 +360,7 @@ class Lobby:
             self._end_session(known)
         mailbox = self._router.attach(key, here.number, now)
         token = self._draw(SESSION_TOKEN_BYTES)
-        mailbox.session = _hash_token(token)
+        mailbox.session = hash_token(token)
         mailbox.expires = certificate.not_after
         mailbox.device_key = certificate.device_key
         self._sessions[mailbox.session] = mailbox
@@ -391,8 +397,3 @@ class Lobby:
         if mailbox.session is not None:
             del self._sessions[mailbox.session]
             mailbox.session = None
-
-
-def _hash_token(token: bytes) -> bytes:
-    """What is looked up instead of the token, so that the time of the look-up tells nothing about it."""
-    return hashlib.sha256(token).digest()

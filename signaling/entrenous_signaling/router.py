@@ -36,7 +36,6 @@ from .timers import Timers, earliest
 _PATIENCE_SECONDS: Final = 5.0
 """How long after its time a refused message is waited for before others may overtake it."""
 
-
 _HELD_BACK: Final = 64
 """Receivers per sender for which that is remembered."""
 
@@ -207,9 +206,7 @@ class Router:
             self._answer_again(sender, message, known)
             return
         sender.sent.pop(message.id, None)
-        receiver = self._mailboxes.get(receiver_key)
-        if receiver is None:  # not `or`: an empty mailbox is false
-            receiver = self._find_place(sender, receiver_key, message.id, now)
+        receiver = self._mailboxes.get(receiver_key) or self._find_place(sender, receiver_key, message.id, now)
         if receiver is not None and not receiver.has_room(sender.key, len(message.body)):
             self._hold_back(sender, receiver_key, message.id, now + RETRY_SECONDS)
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)

@@ -21,14 +21,22 @@ from entrenous_wire.messages import (
     TurnRequest,
 )
 
-from .auth import Refused, check_deletion, check_prekeys, local_user, reachable_devices, refuse_failure
+from .auth import (
+    Refused,
+    check_deletion,
+    check_prekeys,
+    known_account,
+    local_user,
+    reachable_devices,
+    refuse_failure,
+)
 from .connection import Connection
 from .letters import Letters
 from .lobby import Lobby
 from .mailbox import Mailbox
 from .outputs import Outbox
 from .settings import HubSettings
-from .store.requests import Account, Failed, ReadAccount, RemoveAccount, ReplacePrekeys, StoreResult
+from .store.requests import Failed, ReadAccount, RemoveAccount, ReplacePrekeys, StoreResult
 from .turn import TTL_SECONDS, mint
 
 
@@ -79,7 +87,7 @@ class Services:
         username = mailbox.key.username
 
         def account_read(result: StoreResult | Failed, now: float) -> None:
-            account = result if isinstance(result, Account) else None
+            account = known_account(result)
             check_deletion(message, account, server=self._settings.name, nonce=here.greeting, username=username)
             self._outbox.execute(RemoveAccount(username), removed)
 
@@ -108,13 +116,12 @@ class Services:
         """Look an account up; `devices` follows."""
 
         def account_read(result: StoreResult | Failed, now: float) -> None:
-            if not isinstance(result, Account):
-                raise Refused(ErrorCode.UNKNOWN_USER, "No such account on this server.")
+            account = known_account(result)
             devices = Devices(
                 request=message.request,
                 address=message.address,
-                identity_key=result.identity_key,
-                devices=reachable_devices(result, now),
+                identity_key=account.identity_key,
+                devices=reachable_devices(account, now),
             )
             self._outbox.transmit(here.number, devices)
 

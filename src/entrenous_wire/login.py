@@ -124,7 +124,7 @@ def verify_registration(
     signature: bytes,
     now: float,
     invite: str | None = None,
-) -> DeviceCertificate:
+) -> tuple[DeviceCertificate, list[SignedPrekey]]:
     """Check everything about a registration but the name and the invite code themselves.
 
     Args:
@@ -134,7 +134,7 @@ def verify_registration(
         now: Unix seconds.
 
     Returns:
-        The verified certificate of the first device.
+        The verified certificate of the first device, and its prekeys.
 
     Raises:
         CertificateError: a signature does not hold, a prekey or the certificate is not what it should be.
@@ -147,8 +147,7 @@ def verify_registration(
     proof = registration_proof(server, nonce, username, identity_key, certificate, prekeys, invite)
     verify_signature(identity_key, b"", proof, identity_signature)
     verify_signature(parsed.device_key, b"", proof, signature)
-    verify_prekeys(parsed.device_key, prekeys, now)
-    return parsed
+    return parsed, verify_prekeys(parsed.device_key, prekeys, now)
 
 
 def verify_deletion(*, server: str, nonce: bytes, address: str, identity_key: bytes, signature: bytes) -> None:

@@ -11,6 +11,7 @@ from entrenous_signaling.auth import (
     check_prekeys,
     check_registration,
     hash_invite,
+    known_account,
     local_user,
     reachable_devices,
     refuse_device,
@@ -55,9 +56,17 @@ def test_a_login_holds_for_its_server_nonce_account_and_device_only() -> None:
         assert refusal.value.code is ErrorCode.BAD_SIGNATURE
 
 
+def test_an_account_that_was_looked_up_is_there_or_unknown() -> None:
+    assert known_account(STORED) is STORED
+    with pytest.raises(Refused) as refusal:
+        known_account(None)
+    assert refusal.value.code is ErrorCode.UNKNOWN_USER
+
+
 def test_a_registration_holds_only_as_it_was_signed() -> None:
     message = ALICE.register(HELLO, invite="code")
-    check_registration(message, server=SERVER, nonce=NONCE, now=1.0)
+    certificate, prekeys = check_registration(message, server=SERVER, nonce=NONCE, now=1.0)
+    assert (certificate.raw, prekeys) == (ALICE.certificate, (ALICE.prekey,))
     for changed in (
         msgspec.structs.replace(message, username="eve"),
         msgspec.structs.replace(message, username=".."),

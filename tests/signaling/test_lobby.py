@@ -10,6 +10,7 @@ from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.lobby import STRANGER_REFUSALS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.settings import HubSettings
+from entrenous_signaling.store.requests import ReadAccount
 from entrenous_wire.messages import (
     Ack,
     Error,
@@ -128,6 +129,36 @@ def test_a_certified_device_comes_in_by_login_and_there_are_at_most_eight() -> N
         world.login(account("bob", f"{index:016x}"))
     node, hello = world.connect()
     assert refused(node.say(account("bob", "00000000000000ff").login(hello))) is ErrorCode.TOO_MANY
+
+
+def test_who_is_being_let_in_while_the_account_is_deleted_stays_outside() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    world.store_waits = True
+    node, hello = world.connect()
+    node.say(ALICE.login(hello))
+    ticket, request = world.waiting.pop()
+    assert request == ReadAccount("alice")
+    read_before = world.store.apply(request)
+    world.store_waits = False
+    world.run(world.hub.remove_account("alice", lambda removed, sessions: None, world.now))
+    assert node.closed is CloseCode.DELETED
+    world.run(world.hub.stored(ticket, read_before, world.now))
+    assert (world.hub.sessions, world.hub.connections, node.heard) == (0, 0, [])
+
+
+def test_a_device_certified_by_an_earlier_owner_of_the_name_is_not_added() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    world.store_waits = True
+    node, hello = world.connect()
+    node.say(account("alice", "00000000000000cc").login(hello))
+    ticket, request = world.waiting.pop()
+    world.run(world.hub.stored(ticket, world.store.apply(request), world.now))
+    world.store.identities["alice"] = bytes(32)
+    world.answer_store()
+    assert refused(node) is ErrorCode.UNKNOWN_USER
+    assert list(world.store.devices["alice"]) == [ALICE.device]
 
 
 @pytest.mark.parametrize("policy", RegistrationPolicy)

@@ -83,7 +83,9 @@ class MemoryStore:
             case RegisterAccount():
                 return self._register(request)
             case StoreDevice():
-                known = self.devices.get(request.username, {}).get(request.device)
+                if self.identities.get(request.username) != request.identity_key:
+                    return DeviceOutcome.NO_ACCOUNT
+                known = self.devices[request.username].get(request.device)
                 prekeys = known[0].prekeys if known else ()
                 return self._store(request.username, request, prekeys)
             case ReplacePrekeys(username, device, prekeys):
@@ -173,9 +175,7 @@ class MemoryStore:
     def _store(
         self, username: str, request: RegisterAccount | StoreDevice, prekeys: tuple[bytes, ...]
     ) -> DeviceOutcome:
-        devices = self.devices.get(username)
-        if devices is None:
-            return DeviceOutcome.NO_ACCOUNT
+        devices = self.devices[username]
         for device in [device for device, (_, not_after) in devices.items() if not_after <= request.now]:
             del devices[device]
             self.messages.pop((username, device), None)

@@ -89,6 +89,7 @@ class StoreDevice:
     """
 
     username: str
+    identity_key: bytes
     device: str
     certificate: bytes
     not_after: int
@@ -101,7 +102,7 @@ class DeviceOutcome(Enum):
     STORED = "stored"
     TOO_MANY_DEVICES = "too-many-devices"
     NO_ACCOUNT = "no-account"
-    """It was removed since it was looked up."""
+    """It was removed since it was looked up, whether its name is registered anew or not."""
 
 
 @dataclass(frozen=True, slots=True)

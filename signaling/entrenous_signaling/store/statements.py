@@ -162,7 +162,7 @@ def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.
 
 
 def _store_device(connection: Connection, request: StoreDevice) -> DeviceOutcome:
-    if _lock_account(connection, request.username) is None:
+    if _lock_account(connection, request.username) != request.identity_key:
         return DeviceOutcome.NO_ACCOUNT
     return _put_device(connection, request)
 

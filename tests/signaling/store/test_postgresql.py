@@ -206,7 +206,7 @@ def test_an_account_that_another_server_is_just_removing_gets_no_device(shared: 
     with running(shared) as store, psycopg.connect(shared.url) as other:
         assert store.do(registration()) is RegisterOutcome.REGISTERED
         other.execute("DELETE FROM accounts.account")
-        ticket = store.submit(StoreDevice("bob", "d2", b"cert", 1000, 20))
+        ticket = store.submit(StoreDevice("bob", b"key", "d2", b"cert", 1000, 20))
         until_somebody_waits_for_a_lock(cluster)
         other.commit()
         assert store.wait(ticket) is DeviceOutcome.NO_ACCOUNT
@@ -324,7 +324,7 @@ def until_locked_out(cluster: Cluster) -> None:
         ("INSERT INTO accounts.account VALUES ('eve', 'key', 1)", registration("eve"), RegisterOutcome.REGISTERED),
         ("INSERT INTO accounts.account VALUES ('eve', 'other', 1)", registration("eve"), RegisterOutcome.NAME_TAKEN),
         ("DELETE FROM accounts.account", ReplacePrekeys("bob", "d1", (b"p3",)), Done.DONE),
-        ("DELETE FROM accounts.account", StoreDevice("bob", "d2", b"", 2**33, 10), DeviceOutcome.NO_ACCOUNT),
+        ("DELETE FROM accounts.account", StoreDevice("bob", b"key", "d2", b"", 2**33, 10), DeviceOutcome.NO_ACCOUNT),
         ("DELETE FROM accounts.account", registration(), RegisterOutcome.REGISTERED),
     ],
 )

@@ -127,29 +127,31 @@ def test_an_invite_is_good_for_one_account(apply: Apply) -> None:
 def test_devices_are_bounded_renewed_and_make_room_when_they_expire(apply: Apply) -> None:
     apply(registration(not_after=50))
     for index in range(2, 9):
-        stored = apply(StoreDevice("bob", f"d{index}", b"cert", 1000, 20))
+        stored = apply(StoreDevice("bob", b"key", f"d{index}", b"cert", 1000, 20))
         assert stored is DeviceOutcome.STORED
-    assert apply(StoreDevice("bob", "d9", b"cert", 1000, 20)) is DeviceOutcome.TOO_MANY_DEVICES
+    assert apply(StoreDevice("bob", b"key", "d9", b"cert", 1000, 20)) is DeviceOutcome.TOO_MANY_DEVICES
     assert apply(registration(device="d9", now=20)) is RegisterOutcome.TOO_MANY_DEVICES
-    assert apply(StoreDevice("bob", "d1", b"newer", 60, 20)) is DeviceOutcome.STORED
+    assert apply(StoreDevice("bob", b"key", "d1", b"newer", 60, 20)) is DeviceOutcome.STORED
     account = apply(ReadAccount("bob"))
     assert isinstance(account, Account)
     first = next(device for device in account.devices if device.device == "d1")
     assert first == StoredDevice("d1", b"newer", (b"p1", b"p2"))
-    assert apply(StoreDevice("bob", "d9", b"cert", 1000, 60)) is DeviceOutcome.STORED
+    assert apply(StoreDevice("bob", b"key", "d9", b"cert", 1000, 60)) is DeviceOutcome.STORED
 
 
 def test_an_account_that_was_removed_since_it_was_looked_up_gets_no_device(apply: Apply) -> None:
     apply(registration())
     apply(RemoveAccount("bob"))
-    assert apply(StoreDevice("bob", "d1", b"cert", 1000, 20)) is DeviceOutcome.NO_ACCOUNT
+    assert apply(StoreDevice("bob", b"key", "d1", b"cert", 1000, 20)) is DeviceOutcome.NO_ACCOUNT
     assert apply(registration(key=b"another")) is RegisterOutcome.REGISTERED
+    assert apply(StoreDevice("bob", b"key", "d1", b"cert", 1000, 20)) is DeviceOutcome.NO_ACCOUNT
+    assert apply(StoreDevice("bob", b"another", "d1", b"cert", 1000, 20)) is DeviceOutcome.STORED
 
 
 def test_a_device_that_expires_takes_its_messages_along(apply: Apply) -> None:
     apply(registration(not_after=50))
     assert apply(message(1)) is MessageOutcome.STORED
-    apply(StoreDevice("bob", "d2", b"cert", 1000, 60))
+    apply(StoreDevice("bob", b"key", "d2", b"cert", 1000, 60))
     assert waiting(apply) == []
     assert apply(message(1)) is MessageOutcome.NO_DEVICE
     assert apply(CountAccounts()) == AccountTotals(1, 1, 0)
