@@ -113,6 +113,7 @@ PURE = (
     "entrenous_signaling.cluster.exchange",
     "entrenous_signaling.cluster.lane",
     "entrenous_signaling.cluster.peers",
+    "entrenous_signaling.cluster.recheck",
     "entrenous_signaling.cluster.state",
     "entrenous_signaling.cluster.bus",
     "entrenous_signaling.cluster.nats_protocol",

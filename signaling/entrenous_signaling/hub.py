@@ -91,7 +91,9 @@ class Hub:
         self._services = Services(settings, draw, self._outbox, self._lobby, self._letters, self._expel)
         self._exchange: Exchange | None = None
         if self._router.elsewhere is not None:
-            self._exchange = Exchange(self._router.elsewhere, self._router, self._lobby, self._letters, settings.name)
+            self._exchange = Exchange(
+                self._router.elsewhere, self._router, self._lobby, self._letters, settings.name, self._outbox
+            )
 
     @property
     def degraded(self) -> bool:

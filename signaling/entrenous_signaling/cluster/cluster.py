@@ -120,11 +120,12 @@ class Cluster:
         """Say something to a node."""
         self.peers.send(node, envelope)
 
-    def take_held(self, node: bytes) -> list[DeviceKey]:
-        """The devices whose messages may go to a node now; they are held no longer."""
-        if node not in self._held or (node in self.peers and not self.peers.has_room(node)):
+    def take_held(self) -> list[DeviceKey]:
+        """The devices whose messages may go on, as there is room on the way, or no way any more."""
+        if not self._held:
             return []
-        return list(self._held.pop(node))
+        free = [node for node in self._held if node not in self.peers or self.peers.has_room(node)]
+        return [key for node in free for key in self._held.pop(node)]
 
     def announce(self, node: bytes) -> None:
         """Tell a node that was met of all sessions that are here; an empty list settles the epoch of the lane."""

@@ -10,7 +10,9 @@ from entrenous_wire.messages import Deliver
 from ..letters import Letters
 from ..lobby import Lobby
 from ..mailbox import DeviceKey, Origin, Queued
+from ..outputs import Outbox
 from ..router import Router
+from ..timers import earliest
 from .elsewhere import Elsewhere
 from .envelopes import (
     AnyEnvelope,
@@ -26,6 +28,7 @@ from .envelopes import (
     Settled,
 )
 from .peers import Carried, Event, Lost, Met
+from .recheck import Recheck
 from .state import ClusterState
 
 
@@ -38,15 +41,25 @@ class Exchange:
         lobby: ends sessions.
         letters: fetches what was stored.
         server: the name of the server.
+        outbox: where store requests go.
     """
 
-    def __init__(self, elsewhere: Elsewhere, router: Router, lobby: Lobby, letters: Letters, server: str) -> None:
+    def __init__(
+        self,
+        elsewhere: Elsewhere,
+        router: Router,
+        lobby: Lobby,
+        letters: Letters,
+        server: str,
+        outbox: Outbox,
+    ) -> None:
         self._cluster = elsewhere.cluster
         self._elsewhere = elsewhere
         self._router = router
         self._lobby = lobby
         self._letters = letters
         self._server = server
+        self._recheck = Recheck(outbox, router, lobby)
 
     @property
     def state(self) -> ClusterState:
@@ -71,14 +84,19 @@ class Exchange:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        return self._cluster.next_deadline()
+        return earliest(self._cluster.next_deadline(), self._recheck.next_deadline())
 
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._carry_out(self._cluster.tick(now), now)
+        self._recheck.tick(now)
 
     def flush(self, now: float) -> None:
         """Publish what was said to the other nodes since the last time."""
+        for key in self._cluster.take_held():
+            mailbox = self._router.find(key)
+            if mailbox is not None:
+                self._router.pump(mailbox)
         self._cluster.flush(now)
 
     def stop(self, now: float) -> None:
@@ -90,24 +108,20 @@ class Exchange:
             match event:
                 case Met(node):
                     self._cluster.announce(node)
-                    self._letters.ring_all(now)  # whoever was out of reach could not ring
+                    self._look_again(now)
                 case Lost(node):
                     self._cluster.directory.lose(node, now + self._elsewhere.grace)
                     self._elsewhere.strand(node, now)
-                    self._letters.ring_all(now)  # it may have died between storing and ringing
-                    self._go_on(node)
+                    self._look_again(now)
                 case Carried(node, envelope):
                     self._take(node, envelope, now)
-                    self._go_on(node)
                 case _:
                     assert_never(event)
 
-    def _go_on(self, node: bytes) -> None:
-        """Let out what had no room on the way to a node."""
-        for key in self._cluster.take_held(node):
-            mailbox = self._router.find(key)
-            if mailbox is not None:
-                self._router.pump(mailbox)
+    def _look_again(self, now: float) -> None:
+        """The store knows what a node could not say that was out of reach, or died before it could."""
+        self._letters.ring_all(now)
+        self._recheck.begin(now)
 
     def _take(self, node: bytes, envelope: AnyEnvelope, now: float) -> None:
         match envelope:

@@ -83,6 +83,7 @@ class Peers:
         self._highest = 0
         """No epoch that was ever seen here is higher, so that the next one is newer than whatever another node has."""
         self._alive_at: float | None = None
+        self._is_over = False
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -114,6 +115,8 @@ class Peers:
 
     def receive(self, payload: bytes, now: float) -> list[Event]:
         """A payload has come over the bus; what is wrong with it is counted."""
+        if self._is_over:
+            return []
         try:
             frame = unpack_frame(payload, now)
         except EnvelopeError:
@@ -189,9 +192,10 @@ class Peers:
                 self._publish(node, Frame(VERSION, self.node, now, lane.epoch, number, lane.received, raw))
 
     def stop(self, now: float) -> None:
-        """Go for good: nothing is said any more from here on."""
+        """Go for good: nothing is said or heard any more from here on."""
         self.flush(now)
         self._peers.clear()
+        self._is_over = True
         self.cut_off_since = now
         self._alive_at = None
 

@@ -14,7 +14,7 @@ class ClusterState:
         cut_off_since: Unix seconds since when it is not, or None while it is.
         nodes: other nodes that it hears and that hear it.
         sessions: sessions of other nodes that it knows of.
-        waiting: frames to other nodes that these have not acknowledged.
+        waiting: envelopes to other nodes that these have not acknowledged.
         waiting_bytes: their size together.
         lost_nodes: how often a node was given up because it was silent, or gave this one up.
         dropped: payloads, and things in them, that were not understood, came too late or came out of nowhere.

@@ -161,12 +161,12 @@ def test_without_room_on_the_way_messages_wait_where_they_are() -> None:
     next(told.cluster.peers.lanes).send(bytes(ROOM_BYTES))
     mailbox.put(queued(mailbox, 1))
     told.cluster.pump(mailbox, THERE)
-    assert told.cluster.take_held(THERE) == []
+    assert told.cluster.take_held() == []
     assert mailbox.take_for_transmission() != [], "it was left where it is"
     told.cluster.flush(NOW)
     told.acknowledge()
-    assert told.cluster.take_held(THERE) == [ALICE]
-    assert told.cluster.take_held(THERE) == []
+    assert told.cluster.take_held() == [ALICE]
+    assert told.cluster.take_held() == []
 
 
 def test_a_node_that_stops_says_so_and_then_nothing() -> None:

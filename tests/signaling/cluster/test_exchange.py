@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from entrenous_signaling.cluster.envelopes import VERSION, Frame, NotHere, Settled, as_raw, pack, pack_frame
+from entrenous_signaling.cluster.lane import ROOM_ENVELOPES
 from entrenous_signaling.cluster.peers import LOST_SECONDS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
@@ -539,3 +540,16 @@ def test_what_is_settled_of_another_numbering_settles_nothing() -> None:
     assert exchange is not None
     exchange._take(second.name, Settled("bob", BOB.device, 10**6, 1), hubs.now)
     assert first.hub.queued == 1
+
+
+def test_what_found_no_room_on_the_way_goes_on_when_the_other_node_has_taken_the_rest() -> None:
+    hubs, alice, bob = three()
+    exchange = hubs.hubs[0].hub._exchange
+    assert exchange is not None
+    for lane in exchange._cluster.peers.lanes:
+        for _ in range(ROOM_ENVELOPES):
+            lane.send(b"\xc0")
+    alice.say(ALICE.send(1, BOB))
+    assert ids(bob) == []
+    hubs.advance(0.1)
+    assert ids(bob) == [1]

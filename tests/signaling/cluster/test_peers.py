@@ -170,6 +170,16 @@ def test_a_node_that_leaves_is_lost_at_once() -> None:
     assert (two.say(NOW + 10), two.peers.next_deadline()) == ([], None)
 
 
+def test_a_node_that_has_gone_answers_nothing_that_comes_late() -> None:
+    one, two = meet()
+    two.peers.stop(NOW)
+    two.outbox.take()
+    one.peers.send(two.name, Expelled("too late"))
+    for said in one.say(NOW):
+        two.hear(said.payload, NOW)
+    assert (two.take(), two.outbox.take()) == ([], [])
+
+
 def test_what_is_wrong_is_counted_and_our_own_voice_is_not() -> None:
     node = Node(1)
     node.hear(b"rubbish", NOW)
