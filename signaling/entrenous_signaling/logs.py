@@ -152,6 +152,7 @@ class Source(Enum):
     PRIVATE_MEMORY = "private_memory"
     PROXIES = "proxies"
     PULSE = "pulse"
+    RECHECK = "recheck"
     RECORDS = "records"
     REQUESTS = "requests"
     RETENTION = "retention"
