@@ -88,6 +88,7 @@ class CallRecords:
         self._per_account = per_account
         self._counters = counters
         self._open = OpenCalls()
+        self._owed: set[bytes] = set()  # calls that go on, and whose records could not be opened at the last attempt
         self._ended = EndedCalls(ENDED_REMEMBERED)
         self._let_go = EndedCalls(ENDED_REMEMBERED)
         self._timers: Timers[_NotClaimed | _Touch] = Timers()
@@ -100,8 +101,8 @@ class CallRecords:
 
     @property
     def failing(self) -> bool:
-        """Whether a record could not be closed on disk at the last attempt."""
-        return self._rows.failing
+        """Whether a record could not be opened or closed on disk at the last attempt."""
+        return bool(self._owed) or self._rows.failing
 
     # --- what devices say of calls ---
 
@@ -324,8 +325,11 @@ class CallRecords:
 
     def _opened(self, found: OpenCall, result: StoreResult | Failed) -> None:
         kept = Kept.STORED
+        self._owed.discard(found.call)
         if isinstance(result, Failed):
             kept = Kept.FAILED
+            if self._open.find(found.call) is found:
+                self._owed.add(found.call)
         elif result is RecordState.OPEN:
             found.row = Row.STORED
         else:
@@ -395,5 +399,7 @@ class CallRecords:
     def _take_out(self, found: OpenCall, over: set[Pair]) -> None:
         for device in self._open.take_out(found, over):
             self._timers.cancel(_NotClaimed(found.call, device))
+        if not found.pairs:
+            self._owed.discard(found.call)
         if not self._open:
             self._timers.cancel(_Touch())

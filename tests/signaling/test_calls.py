@@ -320,10 +320,24 @@ def test_an_accept_whose_record_cannot_be_stored_is_said_again_and_routed_once()
     bob.say(accept)
     assert bob.hear(Error).code is ErrorCode.UNAVAILABLE
     world.store_fails = False
+    world.register(Account("carol", SERVER))
+    assert world.hub.degraded, "a record is owed still, whatever else the store did meanwhile"
     bob.say(accept)
     assert bob.hear(Accepted).record == token
     assert alice.heard == []
     assert list(world.store.open_rows) == [token]
+    assert not world.hub.degraded
+
+
+def test_a_call_that_ends_before_its_record_could_be_opened_owes_none() -> None:
+    world = HubWorld()
+    alice, bob = world.register(ALICE), world.register(BOB)
+    world.store_fails = True
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    world.store_fails = False
+    say(bob, BOB, ALICE, Kind.END)
+    assert (len(world.store.records), len(world.store.open_rows), world.hub.degraded) == (1, 0, False)
+    assert [heard.kind for heard in alice.hear_all() if isinstance(heard, Deliver)] == [Kind.ACCEPT, Kind.END]
 
 
 def test_an_end_whose_record_cannot_be_closed_is_routed_and_the_record_retried_until_it_is() -> None:
