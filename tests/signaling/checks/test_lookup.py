@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import socket
-import threading
 
 import pytest
 
-from entrenous_signaling.checks import lookup
 from entrenous_signaling.checks.lookup import look_up
 
 
@@ -29,15 +27,7 @@ def test_what_goes_wrong_is_raised_where_it_was_asked_for(monkeypatch: pytest.Mo
         look_up("relay.example.org", 1, socket.SOCK_STREAM)
 
 
-def test_a_look_up_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    over = threading.Event()
-
-    def never(*_: object, **__: object) -> list[object]:
-        over.wait(60.0)
-        return []
-
-    monkeypatch.setattr(lookup, "LOOKUP_SECONDS", 0.01)
-    monkeypatch.setattr(socket, "getaddrinfo", never)
+@pytest.mark.usefixtures("endless_lookups")
+def test_a_look_up_that_does_not_end_is_given_up() -> None:
     with pytest.raises(TimeoutError, match="takes too long"):
         look_up("relay.example.org", 1, socket.SOCK_STREAM)
-    over.set()
