@@ -117,9 +117,12 @@ class HubWorld:
 
     def register(self, account: Account) -> HubNode:
         """A connection of an account that has just registered."""
+        return self.welcomed(account)[0]
+
+    def welcomed(self, account: Account) -> tuple[HubNode, Welcome]:
+        """The same, and what it was welcomed with, for who resumes later."""
         node, hello = self.connect()
-        node.say(account.register(hello)).hear(Welcome)
-        return node
+        return node, node.say(account.register(hello)).hear(Welcome)
 
     def login(self, account: Account) -> tuple[HubNode, Welcome]:
         """A connection of an account that has just logged in."""

@@ -25,19 +25,13 @@ from entrenous_wire.messages import (
     Welcome,
 )
 from world.hubworld import ALICE, BOB, CALL, EVE, HubNode, HubWorld, refused
-from world.manyhubs import ManyHubs, OneOfMany
+from world.manyhubs import ManyHubs
 
 A_LITTLE = LOST_SECONDS + 2.0
 
 
 def id_of(number: int) -> bytes:
     return number.to_bytes(16, "big")
-
-
-def welcomed(hub: OneOfMany) -> tuple[HubNode, Welcome]:
-    """Bob, registered at a hub."""
-    node, hello = hub.connect()
-    return node, node.say(BOB.register(hello)).hear(Welcome)
 
 
 def three() -> tuple[ManyHubs, HubNode, HubNode]:
@@ -112,7 +106,7 @@ def test_a_device_that_drops_is_waited_for_at_its_node_and_lost_after_the_grace(
 def test_a_session_resumes_at_another_node_with_what_waits_and_its_numbers() -> None:
     hubs = ManyHubs(3)
     alice = hubs.hubs[0].register(ALICE)
-    bob, welcome = welcomed(hubs.hubs[1])
+    bob, welcome = hubs.hubs[1].welcomed(BOB)
     alice.say(*(ALICE.send(number, BOB) for number in range(1, 4)))
     assert ids(bob) == [1, 2, 3]
     bob.say(Ack(seq=1))
@@ -144,7 +138,7 @@ def test_an_old_connection_ends_when_its_device_resumes_or_logs_in_elsewhere() -
 
 def test_a_session_that_moved_is_gone_where_it_was() -> None:
     hubs = ManyHubs(2)
-    bob, welcome = welcomed(hubs.hubs[0])
+    bob, welcome = hubs.hubs[0].welcomed(BOB)
     bob.drop()
     hubs.hubs[1].resume(welcome).hear(Welcome)
     back = hubs.hubs[0].resume(welcome)
@@ -157,7 +151,7 @@ def test_a_session_that_moved_is_gone_where_it_was() -> None:
 
 def test_a_resumption_is_refused_that_is_too_late_or_claims_to_have_heard_too_much() -> None:
     hubs = ManyHubs(2)
-    bob, welcome = welcomed(hubs.hubs[0])
+    bob, welcome = hubs.hubs[0].welcomed(BOB)
     bob.drop()
     stranger, _ = hubs.hubs[1].connect()
     assert refused(stranger.say(Resume(token=bytes(32), last_seq=0))) is ErrorCode.SESSION_GONE
@@ -179,7 +173,7 @@ def test_an_expired_certificate_resumes_nowhere() -> None:
 def test_messages_wait_for_a_device_whose_node_was_killed_and_go_where_it_comes() -> None:
     hubs = ManyHubs(3)
     alice = hubs.hubs[0].register(ALICE)
-    bob, welcome = welcomed(hubs.hubs[1])
+    bob, welcome = hubs.hubs[1].welcomed(BOB)
     hubs.advance(SESSION_GRACE_SECONDS + 1)
     alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB))
     hubs.hubs[1].kill_and_restart()
@@ -221,7 +215,7 @@ def test_a_node_that_stops_on_purpose_is_not_waited_for() -> None:
 def test_what_a_dead_senders_node_had_forwarded_is_dropped_when_that_is_lost() -> None:
     hubs = ManyHubs(3)
     alice = hubs.hubs[0].register(ALICE)
-    bob, welcome = welcomed(hubs.hubs[1])
+    bob, welcome = hubs.hubs[1].welcomed(BOB)
     bob.drop()
     alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB))
     hubs.hubs[0].kill_and_restart()
@@ -312,7 +306,7 @@ def test_the_sessions_of_a_deleted_account_end_at_all_nodes() -> None:
 
 def test_a_lost_session_of_a_deleted_account_is_not_resumed() -> None:
     hubs = ManyHubs(3)
-    bob, welcome = welcomed(hubs.hubs[1])
+    bob, welcome = hubs.hubs[1].welcomed(BOB)
     bob.drop()
     hubs.hubs[1].kill_and_restart()
     hubs.advance(A_LITTLE)
@@ -412,7 +406,7 @@ def test_a_hub_that_is_alone_publishes_nothing() -> None:
 def test_a_session_that_comes_back_to_a_node_which_did_not_hear_that_it_left_acknowledges_nothing_by_mistake() -> None:
     hubs = ManyHubs(3)
     alice = hubs.hubs[0].register(ALICE)
-    bob, welcome = welcomed(hubs.hubs[1])
+    bob, welcome = hubs.hubs[1].welcomed(BOB)
     alice.say(ALICE.send(1, BOB))
     bob.say(Ack(seq=bob.hear(Deliver).seq))
     bob.drop()
@@ -434,8 +428,7 @@ def test_a_session_that_comes_back_to_a_node_which_did_not_hear_that_it_left_ack
 def test_what_a_device_said_before_it_moved_does_not_come_after_what_it_says_then() -> None:
     hubs = ManyHubs(3)
     first, second, third = hubs.hubs
-    alice, hello = first.connect()
-    welcome = alice.say(ALICE.register(hello)).hear(Welcome)
+    alice, welcome = first.welcomed(ALICE)
     bob = second.register(BOB)
     hubs.part(first, second)
     alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB))
@@ -451,8 +444,7 @@ def test_what_a_device_said_before_it_moved_does_not_come_after_what_it_says_the
 def test_a_node_that_did_not_hear_where_a_device_went_is_told_when_it_forwards_what_that_said() -> None:
     hubs = ManyHubs(3)
     first, second, third = hubs.hubs
-    alice, hello = first.connect()
-    welcome = alice.say(ALICE.register(hello)).hear(Welcome)
+    alice, welcome = first.welcomed(ALICE)
     bob = second.register(BOB)
     hubs.part(first, third)
     hubs.part(first, second)
@@ -484,7 +476,7 @@ def test_what_a_node_drops_as_its_device_moves_is_forwarded_again_when_that_come
     hubs = ManyHubs(3)
     first, second, third = hubs.hubs
     alice = first.register(ALICE)
-    bob, welcome = welcomed(second)
+    bob, welcome = second.welcomed(BOB)
     hubs.part(first, third)
     bob.drop()
     alice.say(ALICE.send(1, BOB))
@@ -498,7 +490,7 @@ def test_a_node_that_holds_messages_for_a_device_elsewhere_does_not_take_those_o
     hubs = ManyHubs(3)
     first, second, third = hubs.hubs
     alice, eve = first.register(ALICE), second.register(EVE)
-    bob, welcome = welcomed(second)
+    bob, welcome = second.welcomed(BOB)
     hubs.part(first, third)
     bob.drop()
     bob = third.resume(welcome)
@@ -517,8 +509,7 @@ def test_a_node_that_holds_messages_for_a_device_elsewhere_does_not_take_those_o
 def test_what_a_device_said_long_ago_is_dropped_although_its_session_is_forgotten() -> None:
     hubs = ManyHubs(3)
     first, second, third = hubs.hubs
-    alice, hello = first.connect()
-    welcome = alice.say(ALICE.register(hello)).hear(Welcome)
+    alice, welcome = first.welcomed(ALICE)
     bob = second.register(BOB)
     hubs.part(first, second)
     hubs.part(first, third)

@@ -8,7 +8,7 @@ from entrenous_signaling.cluster.peers import LOST_SECONDS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.store.requests import RemoveAccount
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
-from entrenous_wire.messages import ErrorCode, Welcome
+from entrenous_wire.messages import ErrorCode
 from world.hubworld import ALICE, BOB, account, refused
 from world.manyhubs import ManyHubs
 
@@ -18,8 +18,7 @@ A_LITTLE = LOST_SECONDS + 2.0
 def test_a_session_of_an_account_that_was_deleted_out_of_reach_ends() -> None:
     hubs = ManyHubs(2)
     first, second = hubs.hubs
-    alice, hello = first.connect()
-    welcome = alice.say(ALICE.register(hello)).hear(Welcome)
+    alice, welcome = first.welcomed(ALICE)
     bob = first.register(BOB)
     first.cut()
     hubs.advance(A_LITTLE)
