@@ -182,17 +182,8 @@ class Link:
 
     def send(self, to: str, device: str, call: bytes, kind: Kind, body: bytes) -> None:
         """Route a sealed body, now or as soon as the session stands; a failure is told to the user."""
-        record = os.urandom(limits.RECORD_TOKEN_BYTES) if kind is Kind.ACCEPT else None
-        message = Send(
-            id=os.urandom(limits.MESSAGE_ID_BYTES),
-            to=to,
-            device=device,
-            call=call,
-            kind=kind,
-            body=body,
-            record=record,
-        )
-        self._hand_in(message)
+        message_id = os.urandom(limits.MESSAGE_ID_BYTES)
+        self._hand_in(Send(id=message_id, to=to, device=device, call=call, kind=kind, body=body))
 
     def _hand_in(self, message: Send) -> None:
         self._sent[message.id] = message

@@ -50,7 +50,7 @@ def decode_from_node(frame: str | bytes) -> FromNode:
     message: FromNode = _decode(_from_node, frame)
     if isinstance(message, Send):
         _check_body(message.body)
-        if message.kind is Kind.MESSAGE and (message.call != message.id or message.record is not None):
+        if message.kind is Kind.MESSAGE and message.call != message.id:
             raise WireError(ErrorCode.MALFORMED, "A message to be stored belongs to no call: its call is its id.")
     return message
 

@@ -10,7 +10,7 @@ Login, registration and taking a session up again::
 
 Routing, in order and at least once per (sender device, receiver device)::
 
-    sender → server    send {id, to, device, call, kind, body, record?}
+    sender → server    send {id, to, device, call, kind, body}
     server → sender    accepted {id, record?}           it is queued (and its call record, if any, is on disk)
     server → receiver  deliver {seq, id, sender, device, call, kind, body, record?}
     receiver → server  ack {seq}                        everything up to and including seq is in hand
@@ -45,10 +45,10 @@ Deleting the account, its devices, prekeys and stored messages, signed by the id
 
 A call record's `record` token stands for the open record in the server's database. The server makes it from the call
 id and a secret of its own, so that an accept which is said again to a server that was killed, or another device's
-accept, opens no second record; the token that an accept may propose is not needed for it. The accepting device is told
-it, and the other end gets it with the accept. Both claim the call with it (`live`) after each login and resume, before
-they say anything again: the server may have forgotten everything else. When a repeated `deliver` carries another token
-than the first, the newer one counts. Bytes are base64 in JSON.
+accept, opens no second record. The accepting device is told it, and the other end gets it with the accept. Both claim
+the call with it (`live`) after each login and resume, before they say anything again: the server may have forgotten
+everything else. When a repeated `deliver` carries another token than the first, the newer one counts. Bytes are base64
+in JSON.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class FetchDevices(Message, frozen=True, kw_only=True, tag="fetch-devices"):
 
 
 class Send(Message, frozen=True, kw_only=True, tag="send"):
-    """Route a sealed body to one device of an account; `record` proposes a token for what an accept opens."""
+    """Route a sealed body to one device of an account."""
 
     id: MessageId
     to: AddressText
@@ -209,10 +209,9 @@ class Send(Message, frozen=True, kw_only=True, tag="send"):
     call: CallId
     kind: Kind
     body: Body
-    record: RecordToken | None = None
 
     def __repr__(self) -> str:
-        """Without the token, and of the body only its size."""
+        """Of the body only its size."""
         named = f"id={self.id.hex()}, to={self.to!r}, device={self.device!r}, call={self.call.hex()}"
         return f"Send({named}, kind={self.kind.value}, {len(self.body)} bytes)"
 

@@ -30,7 +30,7 @@ def call(caller: int, callee: int) -> list[Step]:
     """The steps of a call between two clients: side 0 calls side 1."""
     ends = (account(caller), account(callee))
 
-    def say(number: int, side: int, kind: Kind, body: str, record: bytes | None = None) -> Step:
+    def say(number: int, side: int, kind: Kind, body: str) -> Step:
         return step(
             *(ends[side], ends[1 - side]),
             side=side,
@@ -38,7 +38,6 @@ def call(caller: int, callee: int) -> list[Step]:
             kind=kind,
             size=BODIES[body],
             call=_CYCLE[:9] + caller.to_bytes(3, "big") + _CYCLE[:4],
-            record=record,
             waits_for=_BOTH,
         )
 
@@ -46,7 +45,7 @@ def call(caller: int, callee: int) -> list[Step]:
         lookup(ends[1], side=0),
         say(1, 0, Kind.RING, "ring"),
         say(2, 1, Kind.SIGNAL, "ringing"),
-        say(3, 1, Kind.ACCEPT, "accept", _CYCLE[:9] + caller.to_bytes(3, "big") + _CYCLE[:4]),
+        say(3, 1, Kind.ACCEPT, "accept"),
         say(4, 0, Kind.SIGNAL, "candidates"),
         say(5, 1, Kind.SIGNAL, "candidates"),
         say(6, 0, Kind.END, "end"),

@@ -105,7 +105,6 @@ def step(
     kind: Kind,
     size: int,
     call: bytes = bytes(16),
-    record: bytes | None = None,
     waits_for: WaitsFor = WaitsFor.DELIVERED_THERE,
 ) -> Step:
     """A `send` with another id in every cycle.
@@ -117,7 +116,6 @@ def step(
         kind: of the message.
         size: of its body, one of BODY_SIZES.
         call: 16 bytes; the letters of bytes that are all zero become those of the cycle.
-        record: the same, for an accept.
         waits_for: what ends the step.
     """
     if size not in BODY_SIZES:
@@ -129,7 +127,6 @@ def step(
         call=call,
         kind=kind,
         body=b"\x5a" * size,
-        record=record,
     )
     return Step(side, marked(message), waits_for=waits_for)
 

@@ -51,7 +51,9 @@ def test_a_call_opens_and_closes_a_record_of_its_own_with_bodies_of_their_size()
     ]
     assert len({message.id for message in sends}) == 6
     assert len({message.call for message in sends}) == 1
-    assert [message.record is not None for message in sends] == [False, False, True, False, False, False]
+    assert [message.kind for message in sends] == [
+        *(Kind.RING, Kind.SIGNAL, Kind.ACCEPT, Kind.SIGNAL, Kind.SIGNAL, Kind.END),
+    ]
     assert base64.b64encode(sends[0].call).startswith(b"BBBBBBBBBBBB")
     assert steps[0].side == 0
     assert {message.to for message in sends} == {account(4).address, account(5).address}

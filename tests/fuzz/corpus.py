@@ -12,8 +12,5 @@ from world.samples import FROM_NODE, FROM_SERVER
 def frames() -> list[bytes]:
     """One of each message that node and server say, and of `send` one of each kind."""
     (send,) = (message for message in FROM_NODE if isinstance(message, Send))
-    kinds = [
-        structs.replace(send, kind=kind, call=send.id if kind is Kind.MESSAGE else send.call, record=None)
-        for kind in Kind
-    ]
+    kinds = [structs.replace(send, kind=kind, call=send.id if kind is Kind.MESSAGE else send.call) for kind in Kind]
     return [encode(message).encode() for message in (*FROM_NODE, *FROM_SERVER, *kinds)]

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from entrenous_signaling.mailbox import DeviceKey
 from entrenous_wire.limits import HEARTBEAT_SECONDS, SESSION_GRACE_SECONDS
-from entrenous_wire.messages import Ack, Deliver, Kind
+from entrenous_wire.messages import Accepted, Ack, Deliver, Kind
 from world.canaries import Canary, mark, mark_text, search
 from world.hubworld import HubNode, HubWorld, account
 from world.reach import reachable
@@ -17,7 +17,7 @@ from world.wirenode import Account
 
 NAMES = ("anna", "ben", "cara", "dora")
 PEOPLE = {name: account(mark_text(name), mark(name, 8).hex()) for name in NAMES}
-MARKS = {"call": mark("call", 8), "message": mark("message", 8), "record": mark("record", 8)}
+MARKS = {"call": mark("call", 8), "message": mark("message", 8)}
 
 SOON = 4 * SESSION_GRACE_SECONDS
 """When everything of a call is forgotten that has ended."""
@@ -42,17 +42,19 @@ class Talk:
     def __init__(self) -> None:
         self.world = HubWorld()
         self.nodes = {name: self.world.register(person) for name, person in PEOPLE.items()}
+        self.tokens: list[bytes] = []
         self._numbers = itertools.count(1)
 
     def fresh(self, kind: str) -> bytes:
         return MARKS[kind] + next(self._numbers).to_bytes(8, "big")
 
-    def tell(self, one: str, other: str, kind: Kind, call: bytes, record: bytes | None = None) -> None:
+    def tell(self, one: str, other: str, kind: Kind, call: bytes) -> None:
         message = PEOPLE[one].send(0, PEOPLE[other], kind, call)
-        message = structs.replace(message, id=self.fresh("message"), record=record)
+        message = structs.replace(message, id=self.fresh("message"))
         self.nodes[one].say(message)
         self.acknowledge(self.nodes[other])
-        self.nodes[one].hear_all()
+        answers = self.nodes[one].hear_all()
+        self.tokens += [each.record for each in answers if isinstance(each, Accepted) and each.record is not None]
 
     @staticmethod
     def acknowledge(node: HubNode) -> None:
@@ -64,8 +66,13 @@ class Talk:
         call = self.fresh("call")
         self.tell(one, other, Kind.RING, call)
         self.tell(other, one, Kind.SIGNAL, call)
-        self.tell(other, one, Kind.ACCEPT, call, self.fresh("record"))
+        self.tell(other, one, Kind.ACCEPT, call)
         self.tell(one, other, Kind.END, call)
+
+    def canaries(self) -> list[Canary]:
+        """Of the calls, the messages and the tokens of the records."""
+        marks = [Canary.octets(kind, value) for kind, value in MARKS.items()]
+        return marks + [Canary.octets("record", token) for token in self.tokens]
 
     def mailbox(self, name: str) -> object:
         person: Account = PEOPLE[name]
@@ -85,14 +92,12 @@ def talk() -> Talk:
 
 def test_while_it_is_fresh_it_is_known(talk: Talk) -> None:
     """So that the tests below see something forgotten that was there."""
-    looked_for = [Canary.octets(kind, value) for kind, value in MARKS.items()]
-    assert {"call", "message"} <= known(talk.world.hub, looked_for).keys()
+    assert known(talk.world.hub, talk.canaries()).keys() == {"call", "message", "record"}
 
 
 def test_then_no_call_no_message_and_no_token_is_known(talk: Talk) -> None:
     talk.world.advance(SOON)
-    looked_for = [Canary.octets(kind, value) for kind, value in MARKS.items()]
-    assert known(talk.world.hub, looked_for) == {}
+    assert known(talk.world.hub, talk.canaries()) == {}
 
 
 def test_then_nobodys_mailbox_leads_to_anybody_else(talk: Talk) -> None:

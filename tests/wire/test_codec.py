@@ -78,7 +78,6 @@ def test_a_message_to_be_stored_belongs_to_no_call() -> None:
     message = SEND | {"kind": "message"}
     assert isinstance(decode_from_node(json.dumps(message)), Send)
     assert code_of(json.dumps(message | {"call": "B" + "A" * 21 + "=="})) is ErrorCode.MALFORMED
-    assert code_of(json.dumps(message | {"record": message["id"]})) is ErrorCode.MALFORMED
 
 
 @pytest.mark.parametrize(

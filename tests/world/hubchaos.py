@@ -213,7 +213,6 @@ class Chaos:
             call=message_id if kind is Kind.MESSAGE else CALLS[number // 3 % 2],
             kind=kind,
             body=(raw + bytes(1024))[:1024],
-            record=self._records[-1] if kind is Kind.ACCEPT and number & 64 else None,
         )
 
     def _damaged(self, number: int, raw: bytes) -> bytes:

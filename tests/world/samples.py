@@ -51,7 +51,7 @@ FROM_NODE: list[Message] = [
     Leave(),
     Publish(request=1, prekeys=[b"p", b"q"]),
     FetchDevices(request=2, address=ADDRESS),
-    Send(id=ID, to=ADDRESS, device=DEVICE, call=CALL, kind=Kind.ACCEPT, body=bytes(1024), record=TOKEN),
+    Send(id=ID, to=ADDRESS, device=DEVICE, call=CALL, kind=Kind.ACCEPT, body=bytes(1024)),
     Ack(seq=3),
     Live(calls=[LiveCall(call=CALL, record=TOKEN, peer=ADDRESS, device=DEVICE)]),
     Taken(ids=[ID, CALL]),

@@ -55,7 +55,6 @@ _MARK_EVERY: Final = 96
 NAME, GONE_NAME = "name of somebody", "name of somebody whose account is deleted"
 DEVICE, GONE_DEVICE = "device", "device of a deleted account"
 CALL, MESSAGE, BODY = "call id", "message id", "sealed body"
-RECORD = "token that a node has drawn for a record"
 OPEN_RECORD, CLOSED_RECORD = "token of an open record", "token of a closed record"
 SESSION = "session token"
 LETTER, LETTER_BODY = "id of a letter that waits", "body of a letter that waits"
@@ -190,7 +189,6 @@ class Desk:
             call=call,
             kind=kind,
             body=body_of(BODY, size),
-            record=_fresh(RECORD) if kind is Kind.ACCEPT else None,
         )
 
 
