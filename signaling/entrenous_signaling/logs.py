@@ -11,19 +11,13 @@ LOGGED is the whole of it: every event, with the fields that it may have.
 
 What libraries log is reduced to its level and the library it came from: their texts contain addresses. Of an error
 inside the server the module and the line are kept, never the text.
-
-Nobody waits for whoever reads standard error: lines that it does not take are kept for it, so many, and then counted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import queue
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -33,18 +27,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, assert_never
 
+from .line_writer import LineWriter
+
 _OURS: Final = Path(__file__).parent
 _logger: Final = logging.getLogger("entrenous_signaling")
 
 LINES_A_MINUTE: Final = 60
 """Lines of one event (of one source) in a minute: what strangers can cause over and over must not fill a disk."""
-
-
-WAITING_LINES: Final = 1000
-"""Lines that wait until standard error takes them."""
-
-_LAST_LINES_SECONDS: Final = 1.0
-"""How long they are waited for at the end."""
 
 
 class Event(Enum):
@@ -132,6 +121,7 @@ class Source(Enum):
     LANE = "lane"
     LETTERS = "letters"
     LIMITS = "limits"
+    LINE_WRITER = "line_writer"
     LISTENERS = "listeners"
     LOBBY = "lobby"
     LOGS = "logs"
@@ -271,72 +261,13 @@ def log_internal_error(error: BaseException | None) -> None:
 def configure(form: LogForm = LogForm.TEXT) -> None:
     """Send the log to standard error in that form, bounded, and reduce what libraries log."""
     # Without standard error its number may be that of any other file.
-    handler = logging.NullHandler() if sys.stderr is None else LineWriter(sys.stderr.fileno())
+    handler = logging.NullHandler() if sys.stderr is None else LineWriter(sys.stderr.fileno(), _lines_lost)
     handler.setFormatter(TypedFormatter(form))
     handler.addFilter(LineBound())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.raiseExceptions = False  # a handler that fails would print the record, texts and all
     for name in ("aiohttp", "asyncio", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-class LineWriter(logging.Handler):
-    """Writes in a thread of its own: a pipe that nobody empties, or a held terminal, stops the log and nothing else.
-
-    Args:
-        descriptor: of the open file that lines are written to.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-        # Not a Queue: while that holds its lock, the garbage collector may end something that logs as well.
-        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._lost = 0
-        self._told = 0
-        self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
-        self._thread.start()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Have a line written, or count it when too many wait."""
-        try:
-            line = self._line(record)
-        except Exception:
-            self.handleError(record)
-            return
-        if self._lines.qsize() < WAITING_LINES:
-            self._lines.put(line)
-        else:
-            self._lost += 1
-
-    def close(self) -> None:
-        """Wait until what was logged is written, but not for long."""
-        self._lines.put(None)
-        self._thread.join(_LAST_LINES_SECONDS)
-        super().close()
-
-    def _write_all(self) -> None:
-        while (line := self._lines.get()) is not None:
-            self._write(line)
-            if self._lines.empty():
-                self._tell_lost()
-        self._tell_lost()
-
-    def _tell_lost(self) -> None:
-        lost = self._lost - self._told
-        if lost:
-            self._told += lost
-            event, level = LogEvent(Event.LINES_LOST, {Field.LINES: lost}), Event.LINES_LOST.value[1]
-            self._write(self._line(_logger.makeRecord(_logger.name, level, "", 0, event, (), None)))
-
-    def _line(self, record: logging.LogRecord) -> bytes:
-        return f"{self.format(record)}\n".encode()
-
-    def _write(self, line: bytes) -> None:
-        # Not through sys.stderr: the interpreter could not end while this thread held its lock.
-        with contextlib.suppress(OSError):  # there is nobody to tell
-            while line:
-                line = line[os.write(self._descriptor, line) :]
 
 
 class TypedFormatter(logging.Formatter):
@@ -383,6 +314,12 @@ class LineBound(logging.Filter):
         kind = (event.event, event.fields.get(Field.SOURCE))
         self._lines[kind] += 1
         return self._lines[kind] <= LINES_A_MINUTE
+
+
+def _lines_lost(lines: int) -> logging.LogRecord:
+    """What tells that so many lines are missing."""
+    event, (_, level) = LogEvent(Event.LINES_LOST, {Field.LINES: lines}), Event.LINES_LOST.value
+    return _logger.makeRecord(_logger.name, level, "", 0, event, (), None)
 
 
 def _event(record: logging.LogRecord) -> LogEvent:

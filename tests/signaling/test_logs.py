@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
-import threading
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from entrenous_signaling import logs
+from entrenous_signaling import line_writer, logs
 from entrenous_signaling.logs import (
     LINES_A_MINUTE,
     LOGGED,
     Event,
     Field,
     LineBound,
-    LineWriter,
     LogEvent,
     LogForm,
     Source,
@@ -152,7 +149,7 @@ def test_configured_logging_reduces_everything(
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     monkeypatch.setattr(logging, "raiseExceptions", True)
-    monkeypatch.setattr(logs, "_LAST_LINES_SECONDS", PATIENCE)
+    monkeypatch.setattr(line_writer, "_LAST_LINES_SECONDS", PATIENCE)
     logs.configure()
     logging.getLogger("aiohttp.access").warning(SECRET)
     log(Event.STOPPED)
@@ -166,74 +163,28 @@ def test_configured_logging_reduces_everything(
     assert "alice" not in err
 
 
+def test_lines_that_are_lost_are_told_in_the_form_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[logging.LogRecord] = []
+
+    def writer(descriptor: int, lost: Callable[[int], logging.LogRecord]) -> logging.Handler:
+        told.append(lost(7))
+        return logging.NullHandler()
+
+    monkeypatch.setattr(logs, "LineWriter", writer)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    logs.configure()
+    assert TypedFormatter().format(told[0]).endswith("Z warning lines-lost lines=7")
+
+
 def test_without_standard_error_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(root, "level", root.level)
     monkeypatch.setattr(logging, "raiseExceptions", True)
-    monkeypatch.setattr(logs.sys, "stderr", None)
+    monkeypatch.setattr(sys, "stderr", None)
     logs.configure()
     log(Event.STARTED)
     assert [type(handler) for handler in root.handlers] == [logging.NullHandler]
-
-
-@pytest.fixture
-def pipe() -> tuple[int, int]:
-    """The ends of a pipe that takes some hundred lines."""
-    reader, writer = os.pipe()
-    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    return reader, writer
-
-
-def in_time(work: Callable[[], None]) -> bool:
-    """Whether something comes to its end, although nobody reads."""
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    return not thread.is_alive()
-
-
-def test_nobody_waits_for_who_reads_the_log_and_what_is_missing_in_it_is_told(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader, writer = pipe
-    monkeypatch.setattr(logs, "WAITING_LINES", 10)
-    monkeypatch.setattr(logs, "_LAST_LINES_SECONDS", PATIENCE)
-    handler = LineWriter(writer)
-    handler.setFormatter(TypedFormatter())
-    event = LogEvent(Event.STARTED, {})
-
-    def log_much() -> None:
-        for _ in range(1000):
-            handler.handle(logging.makeLogRecord({"msg": event, "levelname": "INFO"}))
-
-    assert in_time(log_much)
-    found: list[str] = []
-
-    def read() -> None:
-        with os.fdopen(reader) as lines:
-            found.extend(line.partition(" ")[2] for line in lines)
-
-    reading = threading.Thread(target=read, daemon=True)
-    reading.start()
-    assert in_time(handler.close)
-    os.close(writer)
-    reading.join(PATIENCE)
-    told = [int(line.partition("=")[2]) for line in found if line.startswith("warning lines-lost lines=")]
-    assert told
-    assert found.count("info started\n") + sum(told) == 1000
-    assert len(found) == found.count("info started\n") + len(told) < 200
-
-
-def test_the_end_does_not_wait_for_who_reads_the_log(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, writer = pipe
-    monkeypatch.setattr(logs, "WAITING_LINES", 10)
-    monkeypatch.setattr(logs, "_LAST_LINES_SECONDS", 0.01)
-    handler = LineWriter(writer)
-    for _ in range(1000):
-        handler.handle(logging.makeLogRecord({"msg": "something else than an event"}))
-    assert in_time(handler.close)
-    os.close(reader)  # from now on it can be written to, in vain
-    monkeypatch.setattr(logs, "_LAST_LINES_SECONDS", PATIENCE)
-    assert in_time(handler.close)
-    os.close(writer)
