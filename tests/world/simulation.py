@@ -265,9 +265,8 @@ class SimDevice:
                 self._post(call, leg.device, output.kind, fact_please)
 
     def _post(self, call: bytes, to: Device, kind: Kind, fact: Said) -> None:
-        draw = self.world.draw.randbytes
-        record = draw(16) if kind is Kind.ACCEPT else None
-        message = Send(id=draw(16), to=to.address, device=to.id, call=call, kind=kind, body=BODY, record=record)
+        message_id = self.world.draw.randbytes(16)
+        message = Send(id=message_id, to=to.address, device=to.id, call=call, kind=kind, body=BODY)
         self.world.note_sent(self, to, message.id, fact)
         self.unsettled[message.id] = message
         self.session.send(message, self.now)
