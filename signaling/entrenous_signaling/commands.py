@@ -71,11 +71,14 @@ class Commands:
         match removed:
             case Removed(devices=devices, prekeys=prekeys, messages=messages):
                 return AccountRemoved(devices, prekeys, messages, sessions)
+            case None if sessions:  # an earlier attempt has deleted it and could not say so
+                return AccountRemoved(0, 0, 0, sessions)
             case None:
                 raise CommandError(RefusalCode.UNKNOWN_ACCOUNT, "There is no such account.")
             case Failed():
                 raise CommandError(
-                    RefusalCode.UNAVAILABLE, "The database cannot be written now: nothing was removed, try again."
+                    RefusalCode.UNAVAILABLE,
+                    "The database cannot be written now, and may not have said what it did: try again.",
                 )
             case _:
                 assert_never(removed)

@@ -76,7 +76,7 @@ class AccountRemoved(Struct, frozen=True):
     """What went with an account.
 
     Args:
-        devices, prekeys, messages: what was deleted from the database.
+        devices, prekeys, messages: what was deleted from the database; nothing when an earlier attempt did it.
         sessions: how many were ended.
     """
 

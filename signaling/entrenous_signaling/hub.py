@@ -46,6 +46,7 @@ from .cluster.exchange import Exchange
 from .cluster.state import ClusterState
 from .connection import Connection, Stage
 from .counters import Counters
+from .deletions import Deletions
 from .housekeeping import Housekeeping
 from .letters import Letters
 from .lobby import STRANGER_REFUSALS, Lobby
@@ -88,7 +89,8 @@ class Hub:
         self._lobby = Lobby(
             settings, draw, self._outbox, self._router, self._letters, self._housekeeping, self.counters, now
         )
-        self._services = Services(settings, draw, self._outbox, self._lobby, self._letters, self._expel)
+        self._deletions = Deletions(self._outbox, self._expel)
+        self._services = Services(settings, draw, self._outbox, self._lobby, self._letters, self._deletions)
         self._exchange: Exchange | None = None
         if self._router.elsewhere is not None:
             self._exchange = Exchange(
@@ -132,6 +134,7 @@ class Hub:
             self._router.next_deadline(),
             self._letters.next_deadline(),
             self._housekeeping.next_deadline(),
+            self._deletions.next_deadline(),
             None if self._exchange is None else self._exchange.next_deadline(),
         )
 
@@ -214,6 +217,7 @@ class Hub:
             self._lobby.forget(mailbox, now)
         self._letters.tick(now)
         self._housekeeping.tick(now, self._lobby.present())
+        self._deletions.tick(now)
         if self._exchange is not None:
             self._exchange.tick(now)
         return self._take(now)
@@ -230,10 +234,8 @@ class Hub:
         """
 
         def removed(result: StoreResult | Failed, now: float) -> None:
-            if isinstance(result, Failed):
-                then(result, 0)
-            else:
-                then(result if isinstance(result, Removed) else None, self._expel(username, now))
+            sessions = self._deletions.settle(username, result, now)
+            then(result if isinstance(result, Removed | Failed) else None, sessions)
 
         self._outbox.execute(RemoveAccount(username), removed)
         return self._take(now)

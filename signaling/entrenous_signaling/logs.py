@@ -105,6 +105,7 @@ class Source(Enum):
     COUNTERS = "counters"
     COURIER = "courier"
     DATABASE = "database"
+    DELETIONS = "deletions"
     DIRECTORY = "directory"
     DISTRIBUTIONS = "distributions"
     DRAIN = "drain"

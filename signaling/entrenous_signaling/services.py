@@ -31,6 +31,7 @@ from .auth import (
     refuse_failure,
 )
 from .connection import Connection
+from .deletions import Deletions
 from .letters import Letters
 from .lobby import Lobby
 from .mailbox import Mailbox
@@ -49,7 +50,7 @@ class Services:
         outbox: where answers and store requests go.
         lobby: knows whether a connection is still there.
         letters: brings stored messages to their devices.
-        expel: ends all sessions of a deleted account.
+        deletions: ends the sessions of deleted accounts.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class Services:
         outbox: Outbox,
         lobby: Lobby,
         letters: Letters,
-        expel: Callable[[str, float], int],
+        deletions: Deletions,
     ) -> None:
         self._settings = settings
         self._draw = draw
         self._outbox = outbox
         self._lobby = lobby
         self._letters = letters
-        self._expel = expel
+        self._deletions = deletions
 
     def store_message(self, here: Connection, mailbox: Mailbox, message: Send, now: float) -> None:
         """Keep a message for a device until that has taken it; `accepted` follows."""
@@ -87,6 +88,9 @@ class Services:
         username = mailbox.key.username
 
         def account_read(result: StoreResult | Failed, now: float) -> None:
+            if result is None:  # an earlier attempt has deleted it and could not say so
+                removed(result, now)
+                return
             account = known_account(result)
             check_deletion(message, account, server=self._settings.name, nonce=here.greeting, username=username)
             self._outbox.execute(RemoveAccount(username), removed)
@@ -97,8 +101,7 @@ class Services:
                 self._outbox.transmit(here.number, Deleted(request=message.request))
 
             self._lobby.answer(here, message, tell, now)
-            if not isinstance(result, Failed):
-                self._expel(username, now)
+            self._deletions.settle(username, result, now)
 
         self._lobby.execute(here, message, ReadAccount(username), account_read)
 

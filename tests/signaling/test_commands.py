@@ -57,7 +57,12 @@ class Server:
         return self.expires
 
     async def remove_account(self, username: str) -> tuple[Removed | Failed | None, int]:
-        return {"alice": (Removed(1, 2, 3), 4), "locked": (Failed.FAILED, 0)}.get(username, (None, 0))
+        known: dict[str, tuple[Removed | Failed | None, int]] = {
+            "alice": (Removed(1, 2, 3), 4),
+            "locked": (Failed.FAILED, 0),
+            "gone": (None, 2),
+        }
+        return known.get(username, (None, 0))
 
 
 async def refusal(server: Server, request: ReloadCertificate | RemoveAccountNow) -> tuple[RefusalCode, str]:
@@ -71,6 +76,7 @@ async def test_what_can_be_done_is_done_and_said() -> None:
     commands = Commands(server)
     assert await commands.carry_out(GetStatus()) == STATUS
     assert await commands.carry_out(RemoveAccountNow("alice")) == AccountRemoved(1, 2, 3, 4)
+    assert await commands.carry_out(RemoveAccountNow("gone")) == AccountRemoved(0, 0, 0, 2)
     assert await commands.carry_out(ReloadCertificate()) == CertificateReloaded(1_800_000_000)
     assert server.drains == 0
     assert await commands.carry_out(BeginDrain()) == DrainBegun(2, 0.5)
