@@ -68,6 +68,22 @@ async def test_the_end_comes_after_all_else_and_ends_the_thread() -> None:
     assert "codec that ends" not in {each.name for each in threading.enumerate()}
 
 
+@pytest.mark.parametrize("works", [True, False])
+async def test_it_can_be_closed_again_and_by_several_at_once(works: bool) -> None:
+    thread = CodecThread("codec closed twice")
+    done: list[str] = []
+    if works:
+        thread.do(done.append, "work")
+    given_up = asyncio.ensure_future(thread.close(lambda: done.append("end")))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(thread.close(lambda: done.append("another end")) for _ in range(2)))
+        await thread.close(lambda: done.append("a late end"))
+    assert done == (["work", "end"] if works else ["end"])
+    assert "codec closed twice" not in {each.name for each in threading.enumerate()}
+
+
 async def test_without_any_work_there_is_no_thread_to_end() -> None:
     thread = CodecThread("idle codec")
     names: list[str] = []

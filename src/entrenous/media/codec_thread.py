@@ -28,6 +28,7 @@ class CodecThread:
         self._name = name
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self._ended: asyncio.Future[None] | None = None
 
     def do(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
         """Call a function in the thread, after everything that it was given before.
@@ -56,14 +57,25 @@ class CodecThread:
         return future
 
     async def close(self, last: Callable[[], None]) -> None:
-        """End the thread behind what it is busy with; `last` is the last thing that it does, be it here without one."""
-        if self._thread is None:
-            last()
-            return
-        ended = self.do(last)
-        self._work.put(None)
-        await ended
-        self._thread.join()
+        """End the thread behind what it is busy with; `last` is the last thing that it does, be it here without one.
+
+        Harmless when repeated: `last` is called once, and whoever closes waits for it.
+        """
+        if self._ended is None:
+            self._ended = self._end(last)
+        await asyncio.shield(self._ended)  # who stops waiting does not take it from the others
+        if self._thread is not None:
+            self._thread.join()
+
+    def _end(self, last: Callable[[], None]) -> asyncio.Future[None]:
+        if self._thread is not None:
+            ended = self.do(last)
+            self._work.put(None)
+            return ended
+        last()
+        here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        here.set_result(None)
+        return here
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
