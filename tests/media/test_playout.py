@@ -22,7 +22,8 @@ def voice(count: int) -> Samples:
 
 
 def packets(sound: Samples, expected_loss: int = 0) -> list[bytes]:
-    encoder = OpusEncoder(expected_loss_percent=expected_loss)
+    encoder = OpusEncoder()
+    encoder.arm_fec(expected_loss)
     return [encoder.encode(block, 80) for block in sound.reshape(-1, 960)]
 
 

@@ -37,9 +37,3 @@ def test_what_harms_a_call_never_raises_its_rating(
     bad = rate_call(delay=more, concealed=worse, bitrate=bitrate)
     assert 0 <= bad.r <= good.r <= CLEAN
     assert 1 <= bad.mos <= good.mos <= 4.5
-
-
-@given(burst=st.floats(1, 20), concealed=shares)
-def test_bursts_are_no_better_than_single_losses(burst: float, concealed: float) -> None:
-    single = rate_call(delay=0, concealed=concealed, bitrate=32_000)
-    assert rate_call(delay=0, concealed=concealed, bitrate=32_000, burst=burst).r <= single.r

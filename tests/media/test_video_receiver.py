@@ -80,10 +80,8 @@ class PictureBench:
     def _request(self) -> None:
         self.key_frame_requests += 1
 
-    def packets(
-        self, frame: bytes, sealer: FrameSealer | None = None, *, limit: int = 1200, payload_type: int = 96
-    ) -> list[RtpPacket]:
-        payloads = packetise((sealer or self.sealer).seal(frame), self.frame_number % 32768, limit=limit)
+    def packets(self, frame: bytes, sealer: FrameSealer | None = None, *, payload_type: int = 96) -> list[RtpPacket]:
+        payloads = packetise((sealer or self.sealer).seal(frame), self.frame_number % 32768)
         packets = []
         for at, payload in enumerate(payloads, start=1):
             marker = int(at == len(payloads))
@@ -212,8 +210,8 @@ async def test_where_nothing_came_meanwhile_no_key_frame_is_asked_for() -> None:
 async def test_a_lost_packet_is_asked_for_and_its_repair_completes_the_frame() -> None:
     async with one_thread() as thread:
         bench = PictureBench(thread, hold=5.0)
-        bench.arrive(bench.packets(b"\x00" + bytes(500), limit=200))
-        lost = bench.packets(b"\x01" + bytes(500), limit=200)
+        bench.arrive(bench.packets(b"\x00" + bytes(3000)))
+        lost = bench.packets(b"\x01" + bytes(3000))
         bench.arrive([lost[0], *lost[2:]])
         bench.arrive(bench.packets(b"\x01after"))
         await until(lambda: bool(bench.nacks))

@@ -46,18 +46,17 @@ class Piece(NamedTuple):
     data: bytes
 
 
-def packetise(frame: bytes, picture_id: int, *, limit: int = MAX_PAYLOAD) -> list[bytes]:
+def packetise(frame: bytes, picture_id: int) -> list[bytes]:
     """Cut a sealed frame into RTP payloads of nearly equal size, so that none is a tiny rest.
 
     Args:
         frame: at least one byte.
         picture_id: 0..32767.
-        limit: bytes of a payload with its descriptor.
 
     Returns:
         The payloads in order; the last one is to carry RTP's marker bit.
     """
-    room = limit - _DESCRIPTOR
+    room = MAX_PAYLOAD - _DESCRIPTOR
     count = -(-len(frame) // room)
     size = -(-len(frame) // count)
     numbered = (0x8000 | picture_id).to_bytes(2, "big")

@@ -36,16 +36,15 @@ class Quality:
     mos: float
 
 
-def rate_call(*, delay: float, concealed: float, bitrate: int, burst: float = 1.0) -> Quality:
+def rate_call(*, delay: float, concealed: float, bitrate: int) -> Quality:
     """Rate what is heard.
 
     Args:
         delay: seconds from mouth to ear.
         concealed: share of what was played that had to be made up, 0..1.
         bitrate: of Opus, bits a second.
-        burst: how many losses follow each other on average beside what chance gives, 1 for random loss (`BurstR`).
     """
-    rating = CLEAN - _delay_impairment(1000 * delay) - _loss_impairment(100 * concealed, bitrate, burst)
+    rating = CLEAN - _delay_impairment(1000 * delay) - _loss_impairment(100 * concealed, bitrate)
     rating = min(max(rating, 0.0), CLEAN)
     return Quality(round(rating, 1), round(_opinion(rating), 2))
 
@@ -55,9 +54,10 @@ def _delay_impairment(milliseconds: float) -> float:
     return 0.024 * milliseconds + 0.11 * max(0.0, milliseconds - 177.3)
 
 
-def _loss_impairment(per_cent: float, bitrate: int, burst: float) -> float:
+def _loss_impairment(per_cent: float, bitrate: int) -> float:
+    # By G.107 with losses at random, `BurstR` of 1.
     codec = _of_codec(bitrate)
-    share = per_cent / (per_cent / max(1.0, burst) + _ROBUSTNESS)
+    share = per_cent / (per_cent + _ROBUSTNESS)
     return min(_MAXIMUM_IMPAIRMENT, codec + (_MAXIMUM_IMPAIRMENT - codec) * share)
 
 

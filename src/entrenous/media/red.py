@@ -56,19 +56,18 @@ def write_red(payload_type: int, earlier: Sequence[tuple[int, bytes]], primary: 
     return b"".join((headers, *(packet for _, packet in earlier), primary))
 
 
-def read_red(bundle: bytes, payload_type: int | None = None) -> list[tuple[int, bytes]]:
+def read_red(bundle: bytes) -> list[tuple[int, bytes]]:
     """Take a bundle apart.
 
     Args:
-        bundle: what `write_red` made.
-        payload_type: of Opus; None takes whatever one type the bundle names.
+        bundle: what `write_red` made, of packets of whatever one payload type.
 
     Returns:
         The samples that each packet is behind the bundle's own time, and the packet: oldest first, at the end the one
         of this time with 0.
 
     Raises:
-        RemoteProtocolError: it is cut short, names two types or another one, holds an empty packet or more than three
+        RemoteProtocolError: it is cut short, names two types, holds an empty packet or more than three
             earlier ones, or these are not from oldest to newest.
     """
     headers: list[tuple[int, int]] = []
@@ -76,10 +75,7 @@ def read_red(bundle: bytes, payload_type: int | None = None) -> list[tuple[int, 
     while True:
         if at >= len(bundle):
             raise RemoteProtocolError("A bundle of sound ends within its headers.")
-        named = bundle[at] & 0x7F
-        if payload_type is None:
-            payload_type = named
-        if named != payload_type:
+        if bundle[at] & 0x7F != bundle[0] & 0x7F:
             raise RemoteProtocolError("A bundle of sound holds something else.")
         if bundle[at] < 0x80:
             break

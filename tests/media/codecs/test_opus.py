@@ -215,7 +215,8 @@ def test_looking_for_fec_takes_any_bytes(packet: bytes) -> None:
 
 
 def test_fec_recovers_lost_speech_better_than_concealment(speech: NDArray[np.int16]) -> None:
-    encoder = OpusEncoder(expected_loss_percent=10)
+    encoder = OpusEncoder()
+    encoder.arm_fec(10)
     packets = packets_of(encoder, speech)
     lost = set(np.random.default_rng(5).choice(np.arange(2, len(packets) - 1), len(packets) // 8, replace=False))
     heard = {}

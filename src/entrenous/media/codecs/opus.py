@@ -63,13 +63,12 @@ class OpusEncoder:
 
     Args:
         bitrate: for which it is tuned at the start. See `tune`.
-        expected_loss_percent: what in-band FEC is armed for at the start; 0 is off. See `arm_fec`.
 
     Raises:
         CodecError: libopus is missing, or refuses a setting.
     """
 
-    def __init__(self, *, bitrate: int = 0, expected_loss_percent: int = 0) -> None:
+    def __init__(self, *, bitrate: int = 0) -> None:
         self._library = libopus.load()
         error = ctypes.c_int()
         self._handle: int | None = self._library.opus_encoder_create(
@@ -87,7 +86,7 @@ class OpusEncoder:
         self._control(libopus.SET_DTX, 0)
         self._control(libopus.SET_SIGNAL, libopus.SIGNAL_VOICE)
         self.tune(bitrate)
-        self.arm_fec(expected_loss_percent)
+        self.arm_fec(0)
 
     def tune(self, bitrate: int) -> None:
         """Search as hard as pays at this bit rate, which the sizes asked for have from now on.
