@@ -15,12 +15,14 @@ from entrenous.cli import stats_file
 from entrenous.cli.stats_file import StatsFile, plot, read_stats, summarise
 
 
-def second(number: int, *, concealed: int = 0, freezes: int = 0, mos: float | None = 4.4) -> CallStats:
+def second(number: int, *, concealed: int = 0, late: int = 0, freezes: int = 0, mos: float | None = 4.4) -> CallStats:
     return CallStats(
         seconds=float(number),
         path="direct",
         round_trip_ms=20.0 + number,
-        audio=AudioStats(played=50 * number - concealed, concealed=concealed, receive_bitrate=32_000),
+        audio=AudioStats(
+            missed=late, left_out=late, played=50 * number - concealed, concealed=concealed, receive_bitrate=32_000
+        ),
         video=VideoStats(freezes=freezes, frames_per_second=30.0),
         quality=None if mos is None else Quality(90.0, mos),
     )
@@ -100,10 +102,13 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(tmp_path: Path, monkeypat
 
 
 def test_the_summary_names_the_worst_second() -> None:
-    figures = summarise([second(1), second(2, concealed=5, freezes=1, mos=3.0), second(3, concealed=5, freezes=1)])
+    figures = summarise(
+        [second(1), second(2, concealed=5, late=5, freezes=1, mos=3.0), second(3, concealed=5, late=5, freezes=1)]
+    )
     assert (figures["mos"].worst, figures["round_trip_ms"].mean) == (3.0, 22.0)
     assert figures["concealed_percent"].worst == 10.0
     assert figures["concealed_percent"].mean == 5.0
+    assert (figures["late_source_percent"].mean, figures["late_source_percent"].worst) == (10.0, 20.0)
     assert figures["freezes_per_minute"].worst == 60.0
     assert figures["frames_per_second"].worst == 30.0
 

@@ -67,6 +67,7 @@ def picture_receiver() -> SimpleNamespace:
         frames=14,
         decoded=15,
         dropped=16,
+        ignored=33,
         size=(17, 18),
         shown_rate=meter(19),
         freezes=20,
@@ -84,13 +85,15 @@ def picture_receiver() -> SimpleNamespace:
 
 def full_session() -> Session:
     counters = PlayoutCounters(
-        played=1004, copies_played=4, concealed=5, recovered=6, late=7, lengthened=480, shortened=960
+        played=1004, copies_played=4, concealed=5, recovered=6, late=7, discarded=34, lengthened=480, shortened=960
     )
     session = Session(
         audio_sender=SimpleNamespace(
             stream=SimpleNamespace(packets=1, identity=SimpleNamespace(ssrc=7), sent_rate=meter(100)),
             plan=AudioPlan(32_000, fec=True, duplicate_distance=2),
             encode_seconds=0.0004,
+            blocks_missed=35,
+            beats_left_out=36,
         ),
         audio_receiver=SimpleNamespace(
             rejected=2,
@@ -112,12 +115,15 @@ def full_session() -> Session:
 def test_every_figure_of_sound_comes_from_its_counter() -> None:
     assert snapshot(full_session(), 10.0, 2.0).audio == AudioStats(
         sent=1,
+        missed=35,
+        left_out=36,
         received=3,
         played=1000,
         concealed=5,
         concealed_share=0.04,
         recovered=10,
         late=7,
+        discarded=34,
         buffer_ms=40.0,
         wanted_buffer_ms=50.0,
         jitter_ms=33.0,
@@ -142,6 +148,7 @@ def test_every_figure_of_pictures_comes_from_its_counter() -> None:
         received=14,
         decoded=15,
         dropped=16,
+        ignored=33,
         skipped=9,
         codec="vp9",
         send_width=26,

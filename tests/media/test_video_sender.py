@@ -333,7 +333,7 @@ async def test_small_frames_are_sent_twice_over_a_long_and_lossy_path() -> None:
         bench.pictures.captured_at -= 1.0
         await bench.send()
         first, second = bench.way.packets
-        assert (first.ssrc, second.ssrc, bench.sender.doubled) == (2, 3, 1)
+        assert (first.ssrc, second.ssrc, bench.sender.stream.retransmitted) == (2, 3, 1)
         assert second.payload[2:] == first.payload
 
 

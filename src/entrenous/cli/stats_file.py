@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TextIO
 
-from entrenous import CallStats, ConfigError
+from entrenous import BLOCK_SAMPLES, SAMPLE_RATE, CallStats, ConfigError
 
 EVERY_SECONDS = 1.0
 
@@ -111,6 +111,13 @@ def summarise(rows: Sequence[CallStats]) -> dict[str, Figure]:
         "round_trip_ms": _figure("Round trip, ms", (row.round_trip_ms for row in rows)),
         "buffer_ms": _figure("Play-out buffer, ms", (row.audio.buffer_ms for row in rows)),
         "concealed_percent": _figure("Concealed sound, %", _shares(rows, lambda row: row.audio.concealed, _blocks)),
+        "late_source_percent": _figure(
+            "Own sound not there in time, %",
+            (
+                100 * n * BLOCK_SAMPLES / SAMPLE_RATE
+                for n in _steps(rows, lambda row: row.audio.missed + row.audio.left_out)
+            ),
+        ),
         "loss_percent": _figure("Lost packets of sound, %", (100 * row.audio.loss for row in rows)),
         "queue_ms": _figure("Queues on the way, ms", (row.queue_ms for row in rows)),
         "audio_kbits": _figure("Sound received, kbit/s", (row.audio.receive_bitrate / 1000 for row in rows), True),

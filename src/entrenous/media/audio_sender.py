@@ -76,7 +76,6 @@ class AudioSender:
         """Blocks in whose place silence was sent because the source had none in time."""
         self.beats_left_out = 0
         """Blocks that were not sent, nor anything in their place, because the process was held up for too long."""
-        self.plan_changes = 0
         self.encode_seconds = 0.0
         """The mean time of encoding a frame lately."""
         self._sealer = sealer
@@ -225,7 +224,6 @@ class AudioSender:
         if self._next_plan is not None and not self._frame:
             self._packer.use(self._next_plan)
             self._next_plan = None
-            self.plan_changes += 1
         self._frame.append(SoundBlock(silence(), block.captured_at) if self.muted else block)
         if len(self._frame) * BLOCK_SECONDS * 1000 >= self._packer.plan.frame_ms:
             frame, self._frame = self._frame, []

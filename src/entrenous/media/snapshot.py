@@ -87,6 +87,8 @@ def _audio(session: Measured, now: float) -> AudioStats:
     if (sender := session.audio_sender) is not None:
         figures |= {
             "sent": sender.stream.packets,
+            "missed": sender.blocks_missed,
+            "left_out": sender.beats_left_out,
             "remote_loss": session.reports.loss.get(sender.stream.identity.ssrc, 0.0),
             "send_bitrate": round(8 * sender.stream.sent_rate.per_second(now)),
             "codec_bitrate": sender.plan.bitrate,
@@ -105,6 +107,7 @@ def _audio(session: Measured, now: float) -> AudioStats:
             "concealed_share": round(min(1.0, receiver.concealed_rate.per_second(now) * BLOCK_SECONDS), 4),
             "recovered": counters.recovered + counters.copies_played,
             "late": counters.late,
+            "discarded": counters.discarded,
             "buffer_ms": _milliseconds(buffer.delay),
             "wanted_buffer_ms": _milliseconds(buffer.wanted_delay),
             "jitter_ms": _milliseconds(reception.jitter),
@@ -143,6 +146,7 @@ def _pictures(
             received=receiver.frames,
             decoded=receiver.decoded,
             dropped=receiver.dropped,
+            ignored=receiver.ignored,
             width=receiver.size[0],
             height=receiver.size[1],
             frames_per_second=round(receiver.shown_rate.per_second(now), 1),

@@ -18,12 +18,15 @@ class AudioStats:
 
     Args:
         sent: packets handed to the leg.
+        missed: blocks in whose place silence was sent, since the source had none in time.
+        left_out: blocks that were not sent, nor anything in their place, since this process or the source was held up.
         received: packets that arrived, without repetitions.
         played: blocks decoded from the packet that was meant for them.
         concealed: blocks made up for lost or late ones.
         concealed_share: the same as a share of what was played lately, 0..1.
         recovered: blocks taken from the error correction or the copy inside a later packet.
         late: packets that came after their turn.
+        discarded: packets that were here and were left out to wait less, or for want of room.
         buffer_ms: how long sound waits to be played, beyond the fastest way.
         wanted_buffer_ms: the same as the buffer steers towards.
         jitter_ms: variation of the arrivals (RFC 3550 §6.4.1).
@@ -40,12 +43,15 @@ class AudioStats:
     """
 
     sent: int = 0
+    missed: int = 0
+    left_out: int = 0
     received: int = 0
     played: int = 0
     concealed: int = 0
     concealed_share: float = 0.0
     recovered: int = 0
     late: int = 0
+    discarded: int = 0
     buffer_ms: float = 0.0
     wanted_buffer_ms: float = 0.0
     jitter_ms: float = 0.0
@@ -71,6 +77,7 @@ class VideoStats:
         received: whole frames that arrived.
         decoded: pictures shown.
         dropped: frames received or expected but not shown.
+        ignored: whole frames that arrived while nothing was to be shown, on hold or switched off by the peer.
         skipped: captured pictures that were not sent because the encoder or the network was behind.
         codec: of what is sent, None while nothing is.
         send_width, send_height: of what is sent, pixels.
@@ -97,6 +104,7 @@ class VideoStats:
     received: int = 0
     decoded: int = 0
     dropped: int = 0
+    ignored: int = 0
     skipped: int = 0
     codec: str | None = None
     send_width: int = 0

@@ -123,7 +123,7 @@ class VideoSender:
         self.stream = OutgoingStream(identity, VIDEO_RATE, repairable=True)
         self.paused = False
         """Whether pictures are withheld: muted, or the call is on hold."""
-        self.frames = self.key_frames = self.skipped = self.doubled = self.nacks_received = 0
+        self.frames = self.key_frames = self.skipped = self.nacks_received = 0
         self.size = (0, 0)
         """Of what is encoded, pixels."""
         self.encode_seconds = 0.0
@@ -303,7 +303,6 @@ class VideoSender:
         loss, round_trip = self._path()
         if is_worth_doubling(len(packets), loss, round_trip):
             doubles = [self.stream.repair(_sequence_of(packet), now, round_trip) for packet in packets]
-            self.doubled += len(doubles)
             self._outlet.queue(self.kind, [double for double in doubles if double is not None])
 
     def _encode(
