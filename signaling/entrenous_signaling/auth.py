@@ -12,7 +12,7 @@ from entrenous_wire.limits import MAX_LETTER_DAYS
 from entrenous_wire.login import verify_deletion, verify_login, verify_prekeys, verify_registration
 from entrenous_wire.messages import DeleteAccount, DeviceEntry, ErrorCode, Login, Register
 
-from .store.requests import Account, DeviceOutcome, Failed, RegisterOutcome, StoredDevice, StoreResult
+from .store.requests import Account, DeviceOutcome, Failed, PrekeysOutcome, RegisterOutcome, StoredDevice, StoreResult
 
 RETRY_SECONDS: Final = 1.0
 """When a node may try again what could not be stored or queued."""
@@ -211,6 +211,21 @@ def refuse_device(outcome: DeviceOutcome) -> None:
             raise Refused(ErrorCode.TOO_MANY, "The account has as many devices as it may have.")
         case DeviceOutcome.NO_ACCOUNT:
             raise Refused(ErrorCode.UNKNOWN_USER, _NO_ACCOUNT)
+        case _:
+            assert_never(outcome)
+
+
+def refuse_prekeys(outcome: PrekeysOutcome) -> None:
+    """Turn what the store said into a refusal.
+
+    Raises:
+        Refused: unless the prekeys are stored.
+    """
+    match outcome:
+        case PrekeysOutcome.REPLACED:
+            return
+        case PrekeysOutcome.OTHER_KEY:
+            raise Refused(ErrorCode.BAD_SIGNATURE, "The device has another key by now.")
         case _:
             assert_never(outcome)
 

@@ -29,6 +29,7 @@ from .auth import (
     local_user,
     reachable_devices,
     refuse_failure,
+    refuse_prekeys,
 )
 from .connection import Connection
 from .deletions import Deletions
@@ -37,7 +38,15 @@ from .lobby import Lobby
 from .mailbox import Mailbox
 from .outputs import Outbox
 from .settings import HubSettings
-from .store.requests import Failed, ReadAccount, RemoveAccount, ReplacePrekeys, StoreResult
+from .store.requests import (
+    Failed,
+    PrekeysOutcome,
+    ReadAccount,
+    RemoveAccount,
+    ReplacePrekeys,
+    StoreResult,
+    expect,
+)
 from .turn import TTL_SECONDS, mint
 
 
@@ -110,9 +119,10 @@ class Services:
         prekeys = check_prekeys(mailbox.device_key, message.prekeys, now)
 
         def replaced(result: StoreResult | Failed, now: float) -> None:
+            refuse_prekeys(expect(result, PrekeysOutcome))
             self._outbox.transmit(here.number, Published(request=message.request))
 
-        request = ReplacePrekeys(mailbox.key.username, mailbox.key.device, prekeys)
+        request = ReplacePrekeys(mailbox.key.username, mailbox.key.device, mailbox.device_key, prekeys)
         self._lobby.execute(here, message, request, replaced)
 
     def fetch_devices(self, here: Connection, message: FetchDevices) -> None:

@@ -8,7 +8,10 @@ import pytest
 
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.settings import HubSettings
+from entrenous_signaling.store.requests import StoredDevice
 from entrenous_signaling.turn import TTL_SECONDS, Relay
+from entrenous_wire.addresses import Address
+from entrenous_wire.certificate import DeviceCertificate
 from entrenous_wire.messages import (
     Accepted,
     DeleteAccount,
@@ -48,6 +51,18 @@ def test_prekeys_are_replaced() -> None:
 def test_prekeys_of_another_device_are_refused() -> None:
     _, alice, _ = two()
     assert refused(alice.say(Publish(request=7, prekeys=[BOB.prekey]))) is ErrorCode.BAD_SIGNATURE
+
+
+def test_prekeys_of_a_key_that_the_device_had_before_are_refused() -> None:
+    world, alice, _ = two()
+    world.store_waits = True
+    alice.say(Publish(request=7, prekeys=[ALICE.prekey]))
+    key, address = bytes(EVE.device_key.verify_key), Address("alice", SERVER)
+    newer = DeviceCertificate.issue(ALICE.identity_key, address, ALICE.device, key, ALICE.not_after).raw
+    world.store.devices["alice"][ALICE.device] = (StoredDevice(ALICE.device, newer, (b"newer",)), ALICE.not_after)
+    world.answer_store()
+    assert refused(alice) is ErrorCode.BAD_SIGNATURE
+    assert [device.prekeys for device, _ in world.store.devices["alice"].values()] == [(b"newer",)]
 
 
 def test_an_account_is_looked_up() -> None:

@@ -25,6 +25,7 @@ from entrenous_signaling.store.requests import (
     MessageOutcome,
     OpenRecord,
     OpenRow,
+    PrekeysOutcome,
     ReadAccount,
     ReadMessages,
     RecordState,
@@ -43,6 +44,7 @@ from entrenous_signaling.store.requests import (
     SweepRecords,
     TouchRecords,
 )
+from entrenous_wire.certificate import DeviceCertificate
 from entrenous_wire.limits import MAX_DEVICES
 
 
@@ -88,9 +90,12 @@ class MemoryStore:
                 known = self.devices[request.username].get(request.device)
                 prekeys = known[0].prekeys if known else ()
                 return self._store(request.username, request, prekeys)
-            case ReplacePrekeys(username, device, prekeys):
-                stored, not_after = self.devices[username][device]
+            case ReplacePrekeys(username, device, device_key, prekeys):
+                stored, not_after = self.devices.get(username, {}).get(device, (None, 0))
+                if stored is None or DeviceCertificate.parse(stored.certificate).device_key != device_key:
+                    return PrekeysOutcome.OTHER_KEY
                 self.devices[username][device] = (StoredDevice(device, stored.certificate, prekeys), not_after)
+                return PrekeysOutcome.REPLACED
             case MarkActive(username, week):
                 if username in self.identities:
                     self.weeks[username] = max(week, self.weeks.get(username, week))

@@ -70,7 +70,8 @@ def registration(
     may_create: bool = True,
     invite: bytes | None = None,
     prekeys: tuple[bytes, ...] = (b"p1", b"p2"),
+    certificate: bytes | None = None,
 ) -> RegisterAccount:
     """What registers a device, and its account if that is new."""
-    certificate = b"cert " + device.encode()
+    certificate = certificate or b"cert " + device.encode()
     return RegisterAccount(username, key, device, certificate, prekeys, not_after, may_create, invite, now)

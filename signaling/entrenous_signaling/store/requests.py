@@ -107,11 +107,26 @@ class DeviceOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReplacePrekeys:
-    """Replace the prekeys of a device; the result is `Done`."""
+    """Replace the prekeys of a device; the result is a `PrekeysOutcome`.
+
+    Args:
+        username, device: whose.
+        device_key: the Ed25519 key that has signed them, 32 bytes.
+        prekeys: as they travelled, newest last.
+    """
 
     username: str
     device: str
+    device_key: bytes
     prekeys: tuple[bytes, ...]
+
+
+class PrekeysOutcome(Enum):
+    """What became of prekeys."""
+
+    REPLACED = "replaced"
+    OTHER_KEY = "other-key"
+    """The device is gone, or has got a certificate of another key since they were checked: nothing was replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +428,7 @@ StoreResult = (
     | None
     | RegisterOutcome
     | DeviceOutcome
+    | PrekeysOutcome
     | MessageOutcome
     | StoredMessages
     | Removed

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from entrenous_wire.certificate import CertificateError, DeviceCertificate, same_key
 from entrenous_wire.limits import MAX_DEVICES
 
 from . import schema
@@ -27,6 +28,7 @@ from .requests import (
     Done,
     MarkActive,
     OpenRecord,
+    PrekeysOutcome,
     ReadAccount,
     ReadMessages,
     RegisterAccount,
@@ -189,21 +191,34 @@ def _put_device(connection: Connection, request: StoreDevice | RegisterAccount) 
     return DeviceOutcome.STORED
 
 
-def _publish(connection: Connection, request: ReplacePrekeys) -> Done:
+def _publish(connection: Connection, request: ReplacePrekeys) -> PrekeysOutcome:
+    device = schema.device
+    mine = select(device.c.certificate).where(device.c.username == request.username, device.c.device == request.device)
+    certificate = connection.scalar(
+        mine.with_for_update(key_share=True)
+    )  # nobody renews or removes it until the commit
+    if certificate is None or not _is_of_key(certificate, request.device_key):
+        return PrekeysOutcome.OTHER_KEY
     _replace_prekeys(connection, request.username, request.device, request.prekeys)
-    return Done.DONE
+    return PrekeysOutcome.REPLACED
+
+
+def _is_of_key(certificate: bytes, device_key: bytes) -> bool:
+    try:
+        return same_key(DeviceCertificate.parse(certificate).device_key, device_key)
+    except CertificateError:
+        return False
 
 
 def _replace_prekeys(connection: Connection, username: str, name: str, prekeys: tuple[bytes, ...]) -> None:
-    prekey, device = schema.prekey, schema.device
+    """Replace the prekeys of a device, whose row this transaction has written or locked."""
+    prekey = schema.prekey
     connection.execute(delete(prekey).where(prekey.c.username == username, prekey.c.device == name))
-    there = select(device.c.device).where(device.c.username == username, device.c.device == name)
-    if connection.scalar(there.with_for_update(key_share=True)) is not None:  # which nobody removes until the commit
-        rows = [
-            {"username": username, "device": name, "position": position, "prekey": raw}
-            for position, raw in enumerate(prekeys)
-        ]
-        connection.execute(insert(prekey), rows)
+    rows = [
+        {"username": username, "device": name, "position": position, "prekey": raw}
+        for position, raw in enumerate(prekeys)
+    ]
+    connection.execute(insert(prekey), rows)
 
 
 TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], Sequence[StoreResult]]]] = {

@@ -24,6 +24,7 @@ from entrenous_signaling.store.requests import (
     Failed,
     MessageOutcome,
     OpenRecord,
+    PrekeysOutcome,
     ReadAccount,
     ReadMessages,
     RecordState,
@@ -323,7 +324,7 @@ def until_locked_out(cluster: Cluster) -> None:
     [
         ("INSERT INTO accounts.account VALUES ('eve', 'key', 1)", registration("eve"), RegisterOutcome.REGISTERED),
         ("INSERT INTO accounts.account VALUES ('eve', 'other', 1)", registration("eve"), RegisterOutcome.NAME_TAKEN),
-        ("DELETE FROM accounts.account", ReplacePrekeys("bob", "d1", (b"p3",)), Done.DONE),
+        ("DELETE FROM accounts.account", ReplacePrekeys("bob", "d1", b"key", (b"p3",)), PrekeysOutcome.OTHER_KEY),
         ("DELETE FROM accounts.account", StoreDevice("bob", b"key", "d2", b"", 2**33, 10), DeviceOutcome.NO_ACCOUNT),
         ("DELETE FROM accounts.account", registration(), RegisterOutcome.REGISTERED),
     ],

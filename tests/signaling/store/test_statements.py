@@ -28,6 +28,7 @@ from entrenous_signaling.store.requests import (
     MessageOutcome,
     OpenRecord,
     OpenRow,
+    PrekeysOutcome,
     ReadAccount,
     ReadMessages,
     RecordState,
@@ -47,9 +48,11 @@ from entrenous_signaling.store.statements import ALONE, TOGETHER
 from lab.postgres import Cluster
 from world.memorystore import MemoryStore
 from world.storeworld import registration, running
+from world.wirenode import Account as Node
 
 Apply = Callable[[StoreRequest], object]
 Records = Callable[[], list[tuple[int, int]]]
+BOB, OTHER = (Node("bob", "calls.example.org", device) for device in ("00000000000000aa", "00000000000000bb"))
 BOUNDS = MessageBounds(per_receiver=4, bytes_per_receiver=100, per_sender=2)
 
 
@@ -157,12 +160,30 @@ def test_a_device_that_expires_takes_its_messages_along(apply: Apply) -> None:
     assert apply(CountAccounts()) == AccountTotals(1, 1, 0)
 
 
-def test_prekeys_are_replaced(apply: Apply) -> None:
-    apply(registration())
-    apply(ReplacePrekeys("bob", "d1", (b"p3",)))
-    account = apply(ReadAccount("bob"))
+def prekeys(apply: Apply, username: str = "bob") -> tuple[bytes, ...]:
+    account = apply(ReadAccount(username))
     assert isinstance(account, Account)
-    assert account.devices[0].prekeys == (b"p3",)
+    return account.devices[0].prekeys
+
+
+def test_prekeys_are_replaced_by_the_key_of_their_device_only(apply: Apply) -> None:
+    key, other = (bytes(node.device_key.verify_key) for node in (BOB, OTHER))
+    apply(registration(certificate=BOB.certificate))
+    assert apply(ReplacePrekeys("bob", "d1", key, (b"p3",))) is PrekeysOutcome.REPLACED
+    assert apply(ReplacePrekeys("bob", "d1", other, (b"p4",))) is PrekeysOutcome.OTHER_KEY
+    assert prekeys(apply) == (b"p3",)
+    apply(StoreDevice("bob", b"key", "d1", OTHER.certificate, 1000, 20))
+    assert apply(ReplacePrekeys("bob", "d1", other, (b"p4", b"p5"))) is PrekeysOutcome.REPLACED
+    assert apply(ReplacePrekeys("bob", "d1", key, (b"p3",))) is PrekeysOutcome.OTHER_KEY
+    assert prekeys(apply) == (b"p4", b"p5")
+
+
+def test_prekeys_of_a_device_that_is_gone_are_not_stored(apply: Apply) -> None:
+    key = bytes(BOB.device_key.verify_key)
+    assert apply(ReplacePrekeys("bob", "d1", key, (b"p3",))) is PrekeysOutcome.OTHER_KEY
+    apply(registration(certificate=BOB.certificate))
+    assert apply(ReplacePrekeys("bob", "d2", key, (b"p3",))) is PrekeysOutcome.OTHER_KEY
+    assert prekeys(apply) == (b"p1", b"p2")
 
 
 def test_messages_are_read_in_their_order_and_gone_when_deleted(apply: Apply) -> None:

@@ -32,7 +32,6 @@ from entrenous_signaling.store.requests import (
     RegisterOutcome,
     RemoveAccount,
     Removed,
-    ReplacePrekeys,
     StoredMessages,
     StoreMessage,
     StoreRequest,
@@ -226,7 +225,7 @@ def test_on_a_full_disk_nothing_is_half_done_and_with_room_it_goes_on(tmp_path: 
             ballast.unlink()
             assert store.do(ReadAccount(f"user{stored}")) is None
             assert store.do(big(f"user{stored}")) is RegisterOutcome.REGISTERED
-            assert store.do(ReplacePrekeys("bob", "d1", (b"new",))) is Done.DONE
+            assert store.do(registration(prekeys=(b"new",))) is RegisterOutcome.REGISTERED
         with running(Databases(folder)) as store:
             for number in range(stored + 1):
                 assert isinstance(store.do(ReadAccount(f"user{number}")), Account)
