@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from entrenous_wire.messages import Kind, Live, Send
 
@@ -10,7 +10,10 @@ from .auth import Refused, local_user
 from .calls import CallRecords
 from .cluster.envelopes import Forward
 from .counters import Counters
-from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Sent
+from .mailbox import LOST, QUEUED, STORED, DeviceKey, Durability, Mailbox, Sent
+
+RECORDS_NOTHING: Final = frozenset({Kind.SIGNAL, Kind.RING, Kind.MESSAGE})
+"""What opens and closes no record: nearly all that is said, so that it takes the short way."""
 
 
 class CallMessages:
@@ -44,9 +47,12 @@ class CallMessages:
         Raises:
             Refused: `too-many`, when the account is in as many calls as it may be.
         """
-        lost = receiver is None
-        delivery = Delivery.LOST if lost else Delivery.QUEUED
-        sent = Sent(delivery, Durability.STORED, message.call, None if lost else receiver_key)
+        if receiver is None:
+            sent = Sent(LOST, STORED, message.call, None)
+        else:
+            sent = Sent(QUEUED, STORED, message.call, receiver_key)
+        if message.kind in RECORDS_NOTHING:
+            return sent
         elsewhere = not self._alone and (receiver is None or receiver.session is None)
         waiter = (sender.key, message.id)
         match message.kind:

@@ -26,7 +26,7 @@ class Counters:
     logins: int = 0
     resumes: int = 0
     registrations: int = 0
-    routed: Counter[Kind] = field(default_factory=Counter)
+    routed: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
     repeated: int = 0
     delivered: int = 0
     lost: int = 0

@@ -14,13 +14,16 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct, structs
 
 from entrenous_wire.messages import Deliver
 
 from .limits import Bounds
+
+_HELD_BACK: Final = 64
+"""Receivers for which it is remembered that a message was refused; beyond that, the oldest is forgotten."""
 
 
 class DeviceKey(NamedTuple):
@@ -53,6 +56,13 @@ class Durability(Enum):
     """The answer waits for the disk."""
     FAILED = "failed"
     """The sender was told `unavailable` and will say the message again."""
+
+
+# For the way of each message: looking a member up in its class takes as long as all else in its line (CPython 3.11).
+QUEUED: Final = Delivery.QUEUED
+DELIVERED: Final = Delivery.DELIVERED
+LOST: Final = Delivery.LOST
+STORED: Final = Durability.STORED
 
 
 class Sent(Struct, gc=False):
@@ -147,11 +157,16 @@ class Mailbox:
         """Messages that wait for an acknowledgement."""
         return len(self._waiting) + len(self._in_flight)
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether the device is connected, here or at another node."""
+        return self.connection is not None or self.home is not None
+
     def has_room(self, sender: DeviceKey, size: int) -> bool:
         """Whether a body of `size` bytes from `sender` fits the bounds."""
         bounds = self._bounds
         return (
-            self.count < bounds.queue_messages
+            len(self._waiting) + len(self._in_flight) < bounds.queue_messages
             and self._bytes + size <= bounds.queue_bytes
             and self._by_sender.get(sender.username, 0) < bounds.sender_messages
         )
@@ -171,8 +186,8 @@ class Mailbox:
 
     def take_for_transmission(self) -> list[Deliver]:
         """The waiting messages that the window lets out now; each counts as in flight from then on."""
-        waiting, in_flight = self._waiting, self._in_flight
         taken: list[Deliver] = []
+        waiting, in_flight = self._waiting, self._in_flight
         while waiting:
             message = waiting[0].message
             in_flight_bytes = self._in_flight_bytes + len(message.body)
@@ -180,8 +195,9 @@ class Mailbox:
                 break
             in_flight.append(waiting.popleft())
             self._in_flight_bytes = in_flight_bytes
-            if message.seq > self.last_transmitted:
-                self.last_transmitted = message.seq
+            seq = message.seq
+            if seq > self.last_transmitted:
+                self.last_transmitted = seq
             taken.append(message)
         return taken
 
@@ -200,7 +216,7 @@ class Mailbox:
         done = []
         while in_flight and in_flight[0].message.seq <= seq:
             item = in_flight.popleft()
-            self._in_flight_bytes -= item.size
+            self._in_flight_bytes -= len(item.message.body)
             done.append(item)
         while not in_flight and waiting and waiting[0].message.seq <= seq:
             done.append(waiting.popleft())
@@ -259,7 +275,17 @@ class Mailbox:
         self.sent[message_id] = sent
         if len(self.sent) > self._bounds.remembered:
             oldest = next(iter(self.sent))
-            del self.sent[next((told for told, known in self.sent.items() if known.told), oldest)]
+            if self.sent[oldest].told:  # which it nearly always is
+                del self.sent[oldest]
+            else:
+                del self.sent[next((told for told, known in self.sent.items() if known.told), oldest)]
+
+    def hold_back(self, receiver: DeviceKey, message_id: bytes, until: float) -> None:
+        """Let nothing overtake a message that was refused for now, before `until` (Unix seconds)."""
+        if receiver not in self.held_back:
+            if len(self.held_back) >= _HELD_BACK:
+                del self.held_back[next(iter(self.held_back))]
+            self.held_back[receiver] = (message_id, until)
 
     def age(self, now: float) -> None:
         """Forget whose outcome was told before this was called last, and what others may overtake again.
@@ -279,7 +305,7 @@ class Mailbox:
         self.ageing = bool(self.sent or self.held_back)
 
     def _forget(self, item: Queued) -> None:
-        self._bytes -= item.size
+        self._bytes -= len(item.message.body)
         username = item.sender.username
         left = self._by_sender[username] - 1
         if left:

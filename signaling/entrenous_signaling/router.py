@@ -5,7 +5,8 @@ What becomes of a message::
     send ──> refused for now (too-many): nothing from this device to that receiver overtakes it
          ──> offline: the receiver is not connected and not expected back
          ──> queued: deliver follows at once or when the receiver is back; `accepted` when the call record it opens
-             or closes, if any, is on disk
+             or closes, if any, is on disk; of what can have none, and is said to a connected device, only after a
+             moment without an acknowledgement
     ack  ──> gone from the queue, `delivered` to the sender
     grace over ──> error offline to each sender
 
@@ -21,23 +22,20 @@ from entrenous_wire.messages import Deliver, ErrorCode, Send
 
 from .answers import Answers
 from .auth import RETRY_SECONDS, Refused, local_user
-from .call_messages import CallMessages
+from .call_messages import RECORDS_NOTHING, CallMessages
 from .call_rows import Kept, Waiter
 from .calls import CallRecords
 from .cluster.cluster import Cluster
 from .cluster.elsewhere import Elsewhere
 from .counters import Counters
 from .limits import Bounds
-from .mailbox import Delivery, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
+from .mailbox import DELIVERED, LOST, QUEUED, STORED, Delivery, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
 from .outputs import Outbox
 from .store.requests import Account, Failed, ReadAccount, StoreResult
 from .timers import Timers, earliest
 
 _PATIENCE_SECONDS: Final = 5.0
 """How long after its time a refused message is waited for before others may overtake it."""
-
-_HELD_BACK: Final = 64
-"""Receivers per sender for which that is remembered."""
 
 _MEMORY_GRACES: Final = 2.0
 """After how many times the grace a mailbox ages: a dead connection is noticed, and its device gone, well before."""
@@ -72,12 +70,13 @@ class Router:
         cluster: Cluster | None = None,
     ) -> None:
         self._server = server
+        self._at_server = f"@{server}"
         self._bounds = bounds
         self._grace = grace_seconds
         self._outbox = outbox
         self._counters = counters
         self._expected_until = now + grace_seconds
-        self._mailboxes: dict[DeviceKey, Mailbox] = {}
+        self._mailboxes: dict[tuple[str, str], Mailbox] = {}  # a DeviceKey each, which any pair like it finds
         self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
         self._timers: Timers[DeviceKey | Memory] = Timers()  # a device itself is named for the end of its grace
         self._boxes = 0
@@ -104,7 +103,7 @@ class Router:
             shared=cluster is not None,
         )
         self._call_messages = CallMessages(self._calls, server, counters, alone=cluster is None)
-        self._answers = Answers(outbox, counters)
+        self._answers = Answers(outbox, counters, self.find)
 
     @property
     def calls(self) -> CallRecords:
@@ -152,7 +151,7 @@ class Router:
         if mailbox.connection is None:
             return
         for message_id, sent in mailbox.sent.items():
-            if not sent.told and sent.delivery is not Delivery.QUEUED:
+            if not sent.told and sent.delivery is not QUEUED:
                 self._answers.answer(mailbox, message_id, sent)
         self.pump(mailbox)
 
@@ -183,7 +182,7 @@ class Router:
             if item.message.record is not None:
                 self._calls.heard_of(item.message.call, mailbox.key, item.sender, now)
             if item.origin is None:
-                self._settle(item, Delivery.DELIVERED)
+                self._settle(item, DELIVERED)
             elif self.elsewhere is not None:
                 self.elsewhere.cluster.settled(mailbox.key, item.origin)
         self.pump(mailbox)
@@ -196,30 +195,35 @@ class Router:
             Refused: the receiver is of another server (`unknown-user`), its queue is full or an earlier message to it
                 was refused, or its account is in too many calls (`too-many`): nothing of this message happened.
         """
-        receiver_key = self._receiver(message)
-        self._refuse_overtaking(sender, receiver_key, message.id, now)
+        receiver = self._known_receiver(message)
+        receiver_key = self._receiver(message) if receiver is None else receiver.key
+        if sender.held_back:
+            self._refuse_overtaking(sender, receiver_key, message.id, now)
         known = sender.sent.get(message.id)
-        if known is not None and known.delivery is not Delivery.LOST:
-            self._counters.repeated += 1
-            if known.record is not None:
-                self._calls.heard_of(message.call, sender.key, receiver_key, now)
-            self._answer_again(sender, message, known)
-            return
-        sender.sent.pop(message.id, None)
-        receiver = self._mailboxes.get(receiver_key) or self._find_place(sender, receiver_key, message.id, now)
+        if known is not None:
+            if known.delivery is not LOST:
+                self._repeat(sender, receiver_key, message, known, now)
+                return
+            del sender.sent[message.id]
+        if receiver is None:
+            receiver = self._mailboxes.get(receiver_key) or self._find_place(sender, receiver_key, message.id, now)
         if receiver is not None and not receiver.has_room(sender.key, len(message.body)):
             self._hold_back(sender, receiver_key, message.id, now + RETRY_SECONDS)
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)
         sent = self._call_messages.said(sender, receiver, receiver_key, message, now)
         sender.remember(message.id, sent)
         self._let_age(sender, now)
-        if receiver is not None:
-            self._counters.routed[message.kind] += 1
-            receiver.put(self._deliverable(sender, receiver, message, sent))
-            self.pump(receiver)
-        else:
+        if receiver is None:
             self._counters.lost += 1
-        self._answers.answer(sender, message.id, sent)
+            self._answers.answer(sender, message.id, sent)
+            return
+        self._counters.routed[message.kind] += 1
+        receiver.put(self._deliverable(sender, receiver, message, sent))
+        self.pump(receiver)
+        if receiver.is_reached and message.kind in RECORDS_NOTHING:
+            self._answers.answer_soon(sender.key, message.id, now)
+        else:
+            self._answers.answer(sender, message.id, sent)
 
     def postpone(self, sender: Mailbox, message: Send, retry_at: float) -> None:
         """A message over the rate is refused until `retry_at`: nothing may overtake it for a while.
@@ -231,7 +235,7 @@ class Router:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        return earliest(self._timers.next(), self._calls.next_deadline())
+        return earliest(self._timers.next(), self._calls.next_deadline(), self._answers.next_deadline())
 
     def tick(self, now: float) -> list[Mailbox]:
         """Do what is due; returns the mailboxes that are given up."""
@@ -247,6 +251,7 @@ class Router:
                 case _:
                     assert_never(due)
         self._calls.tick(now)
+        self._answers.tick(now)
         return gone
 
     def _let_age(self, mailbox: Mailbox, now: float) -> None:
@@ -263,15 +268,18 @@ class Router:
         if mailbox.ageing:
             self._timers.set(Memory(key), now + _MEMORY_GRACES * self._grace)
 
+    def _known_receiver(self, message: Send) -> Mailbox | None:
+        """The mailbox of a receiver that has one, if its address is spelled as this server spells it."""
+        if not message.to.endswith(self._at_server):
+            return None
+        return self._mailboxes.get((message.to[: -len(self._at_server)], message.device))
+
     def _receiver(self, message: Send) -> DeviceKey:
         return DeviceKey(local_user(message.to, self._server), message.device)
 
     def _hold_back(self, sender: Mailbox, receiver: DeviceKey, message_id: bytes, retry_at: float) -> None:
-        if receiver not in sender.held_back:
-            if len(sender.held_back) >= _HELD_BACK:
-                del sender.held_back[next(iter(sender.held_back))]
-            sender.held_back[receiver] = (message_id, retry_at + _PATIENCE_SECONDS)
-            self._let_age(sender, retry_at)
+        sender.hold_back(receiver, message_id, retry_at + _PATIENCE_SECONDS)
+        self._let_age(sender, retry_at)
 
     def _find_place(self, sender: Mailbox, key: DeviceKey, message_id: bytes, now: float) -> Mailbox | None:
         """A mailbox for a device that has none here: it is at another node, or may come back."""
@@ -328,8 +336,9 @@ class Router:
         sent = None if sender is None else sender.sent.get(item.message.id)
         if sender is None or sent is None:
             return
-        sent.delivery, sent.receiver = delivery, None
-        if sent.durability is Durability.STORED and sender.connection is not None:
+        sent.delivery = delivery
+        sent.receiver = None
+        if sent.durability is STORED and sender.connection is not None:
             self._answers.tell_outcome(sender, item.message.id, sent)
 
     def pump(self, mailbox: Mailbox) -> None:
@@ -364,7 +373,11 @@ class Router:
         )
         return Queued(deliver, sender.key)
 
-    def _answer_again(self, sender: Mailbox, message: Send, sent: Sent) -> None:
+    def _repeat(self, sender: Mailbox, receiver: DeviceKey, message: Send, sent: Sent, now: float) -> None:
+        """A message that is routed already was said again: answer it at once."""
+        self._counters.repeated += 1
+        if sent.record is not None:
+            self._calls.heard_of(message.call, sender.key, receiver, now)
         if sent.durability is Durability.FAILED:
             waits = self._calls.retry(sent.call, (sender.key, message.id))
             sent.durability = Durability.STORING if waits else Durability.STORED

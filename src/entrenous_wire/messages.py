@@ -11,7 +11,7 @@ Login, registration and taking a session up again::
 Routing, in order and at least once per (sender device, receiver device)::
 
     sender → server    send {id, to, device, call, kind, body}
-    server → sender    accepted {id, record?}           it is queued (and its call record, if any, is on disk)
+    server → sender    [accepted {id, record?}]         it is queued (and its call record, if any, is on disk)
     server → receiver  deliver {seq, id, sender, device, call, kind, body, record?}
     receiver → server  ack {seq}                        everything up to and including seq is in hand
     server → sender    delivered {id}                   the sender may forget it
@@ -19,7 +19,8 @@ Routing, in order and at least once per (sender device, receiver device)::
 
 A sender keeps a message until `delivered` or an error names its id, and says it again, in order, after every
 new login or resume; the receiver drops repeats by id. So nothing that was accepted is lost when the server is
-killed, as long as the two nodes live. An error with `retry_after` is no end either: the sender says the message
+killed, as long as the two nodes live. `accepted` is left out where there is no record to tell of, and `delivered` or
+an error follows within a moment. An error with `retry_after` is no end either: the sender says the message
 again after that many seconds. Until then the server refuses, with the same code, whatever else that device
 sends to the same receiver, so that nothing overtakes the message. Other refusals of a message are final.
 
@@ -315,7 +316,10 @@ class Devices(Message, frozen=True, kw_only=True, tag="devices"):
 
 
 class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
-    """The message is queued for its receiver; `record` comes with the accept that opened a call record."""
+    """The message is queued for its receiver; `record` comes with the accept that opened a call record.
+
+    Without a record it is only said of what is not delivered within a moment.
+    """
 
     id: MessageId
     record: RecordToken | None = None

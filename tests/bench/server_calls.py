@@ -1,8 +1,8 @@
 """Calls that are set up and ended, a second: what nodes say for one, with sealed bodies of the sizes that they have.
 
 A call is: look up the callee's devices, ring, ringing, accept, one message of candidates from each end, end. The
-record of the call is opened and closed on disk on the way: the next step waits until `accepted` says so. Only ours can
-do this; the messages that this routes are given beside it, to compare with the others.
+record of the call is opened and closed on disk on the way: the next step waits until `accepted` or `delivered` says so.
+Only ours can do this; the messages that this routes are given beside it, to compare with the others.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class WaitsFor(IntFlag):
 
     DELIVERED_THERE = 1
     ACCEPTED = 2
+    """Or delivered, which says more."""
     ANSWERED = 4
 
 

@@ -2,9 +2,9 @@
 
 What is not equal, so that nobody has to guess:
 
-- Ours authenticates every session, keeps order and a queue for each device, answers each message with `accepted` and
-  `delivered`, and hears an `ack` for it: three frames out and up to two in for each message that is routed. Its bodies
-  are base64 in JSON (1,368 letters for 1,024 bytes).
+- Ours authenticates every session, keeps order and a queue for each device, hears an `ack` for each message and answers
+  it with `delivered`: two frames out and up to two in for each message that is routed. Its bodies are base64 in JSON
+  (1,368 letters for 1,024 bytes).
 - The reference in C and bare aiohttp send each frame on, as it is, to the number in its first four bytes.
 - nats-server: core NATS, one subject for each receiver, `verbose` off: no acknowledgement, nobody authenticated, bodies
   binary. It sends several messages to a client in one frame when it can.

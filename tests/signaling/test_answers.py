@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from entrenous_signaling.answers import Answers
+from entrenous_signaling.answers import ACCEPT_SECONDS, Answers
 from entrenous_signaling.counters import Counters
 from entrenous_signaling.limits import Bounds
 from entrenous_signaling.mailbox import Delivery, DeviceKey, Durability, Mailbox, Sent
@@ -15,15 +15,48 @@ ALICE, BOB = DeviceKey("alice", "a" * 16), DeviceKey("bob", "b" * 16)
 TOKEN = bytes(16)
 
 
-def told(delivery: Delivery, durability: Durability, *, connected: bool = True) -> tuple[list[object], Sent, Counters]:
+def messages(outbox: Outbox) -> list[object]:
+    """What was said since the last time, all of it to Alice."""
+    said = outbox.take()
+    assert all(isinstance(output, Transmit) and output.connection == 7 for output in said)
+    return [output.message for output in said if isinstance(output, Transmit)]
+
+
+def told(
+    delivery: Delivery, durability: Durability, *, connected: bool = True, record: bytes | None = TOKEN
+) -> tuple[list[object], Sent, Counters]:
     """What is said of a message of Alice, and what is remembered of it then."""
     outbox, counters, mailbox = Outbox(), Counters(), Mailbox(ALICE, "alice@calls.example.org", Bounds())
     mailbox.connection = 7 if connected else None
-    sent = Sent(delivery, durability, bytes(16), BOB, record=TOKEN)
-    Answers(outbox, counters).answer(mailbox, bytes(16), sent)
-    said = outbox.take()
-    assert all(isinstance(output, Transmit) and output.connection == 7 for output in said)
-    return [output.message for output in said if isinstance(output, Transmit)], sent, counters
+    sent = Sent(delivery, durability, bytes(16), BOB, record=record)
+    Answers(outbox, counters, {ALICE: mailbox}.get).answer(mailbox, bytes(16), sent)
+    return messages(outbox), sent, counters
+
+
+class Waiting:
+    """A message of Alice on its way to a connected device, at 100 s."""
+
+    def __init__(self) -> None:
+        self.outbox = Outbox()
+        self.mailbox = Mailbox(ALICE, "alice@calls.example.org", Bounds())
+        self.mailbox.connection = 7
+        self.there = {ALICE: self.mailbox}
+        self.answers = Answers(self.outbox, Counters(), self.there.get)
+        self.sent = self.say(1, 100.0)
+
+    def say(self, number: int, now: float) -> Sent:
+        """One more message."""
+        sent = Sent(Delivery.QUEUED, Durability.STORED, bytes(16), BOB)
+        self.mailbox.remember(bytes([number]), sent)
+        self.answers.answer_soon(ALICE, bytes([number]), now)
+        return sent
+
+    def tick(self) -> list[object]:
+        """What is said when the next deadline has come."""
+        due = self.answers.next_deadline()
+        assert due is not None
+        self.answers.tick(due)
+        return messages(self.outbox)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +91,40 @@ def test_what_may_be_said_again_says_when() -> None:
     assert isinstance(offline, Error)
     assert (failed.code, failed.retry_after is None) == (ErrorCode.UNAVAILABLE, False)
     assert (offline.code, offline.retry_after) == (ErrorCode.OFFLINE, None)
+
+
+def test_what_is_there_needs_no_accepted_where_no_token_comes_with_it() -> None:
+    messages, _, _ = told(Delivery.DELIVERED, Durability.STORED, record=None)
+    assert [type(message) for message in messages] == [Delivered]
+
+
+def test_accepted_waits_for_a_moment_and_at_most_for_two() -> None:
+    waiting = Waiting()
+    assert waiting.answers.next_deadline() == 100.0 + ACCEPT_SECONDS
+    waiting.answers.tick(100.0)
+    assert waiting.tick() == []
+    waiting.say(2, 100.0 + ACCEPT_SECONDS)
+    assert waiting.answers.next_deadline() == 100.0 + 2 * ACCEPT_SECONDS
+    assert waiting.tick() == [Accepted(id=bytes([1]))]
+    assert waiting.tick() == [Accepted(id=bytes([2]))]
+    assert waiting.answers.next_deadline() is None
+
+
+@pytest.mark.parametrize("delivery", [Delivery.DELIVERED, Delivery.LOST])
+def test_accepted_is_not_said_of_what_came_to_an_end_meanwhile(delivery: Delivery) -> None:
+    waiting = Waiting()
+    waiting.sent.delivery = delivery
+    assert waiting.tick() + waiting.tick() == []
+    assert waiting.answers.next_deadline() is None
+
+
+def test_accepted_is_not_said_to_who_is_gone_and_of_what_is_forgotten() -> None:
+    away, forgotten, given_up = Waiting(), Waiting(), Waiting()
+    away.mailbox.connection = None
+    forgotten.mailbox.sent.clear()
+    given_up.there.clear()
+    for waiting in (away, forgotten, given_up):
+        assert waiting.tick() + waiting.tick() == []
 
 
 def test_nothing_is_said_to_who_is_not_there_and_it_counts_as_untold() -> None:

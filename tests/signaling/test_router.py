@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from entrenous_signaling.answers import ACCEPT_SECONDS
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.mailbox import DeviceKey
 from entrenous_signaling.outputs import CloseCode
@@ -25,15 +26,31 @@ from entrenous_wire.messages import (
 from world.hubworld import ALICE, BOB, CALL, EVE, SERVER, HubWorld, refused, two
 
 
-def test_a_message_is_accepted_delivered_and_acknowledged() -> None:
-    _, alice, bob = two()
+def test_a_message_is_delivered_and_acknowledged() -> None:
+    world, alice, bob = two()
     alice.say(ALICE.send(1, BOB, Kind.RING, CALL))
     message = bob.hear(Deliver)
     assert (message.seq, message.sender, message.device, message.kind) == (1, ALICE.address, ALICE.device, Kind.RING)
-    alice.hear(Accepted)
     bob.say(Ack(seq=1))
     assert alice.hear(Delivered).id == message.id
+    world.advance(1)
     assert alice.heard == bob.heard == []
+
+
+def test_a_message_that_is_not_acknowledged_for_a_moment_is_accepted() -> None:
+    world, alice, bob = two()
+    alice.say(ALICE.send(1, BOB))
+    world.advance(3 * ACCEPT_SECONDS)
+    assert alice.hear(Accepted).id == bob.hear(Deliver).id
+    bob.say(Ack(seq=1))
+    alice.hear(Delivered)
+    assert alice.heard == []
+
+
+def test_a_message_to_who_is_not_connected_is_accepted_at_once() -> None:
+    _, alice, bob = two()
+    bob.drop()
+    alice.say(ALICE.send(1, BOB)).hear(Accepted)
 
 
 def test_an_acknowledgement_of_what_was_never_said_is_refused() -> None:
@@ -41,7 +58,6 @@ def test_an_acknowledgement_of_what_was_never_said_is_refused() -> None:
     alice.say(ALICE.send(1, BOB))
     bob.hear(Deliver)
     assert refused(bob.say(Ack(seq=2))) is ErrorCode.OUT_OF_ORDER
-    alice.hear(Accepted)
     assert alice.heard == []
 
 
@@ -49,12 +65,12 @@ def test_a_message_said_again_is_routed_once_and_answered_again() -> None:
     _, alice, bob = two()
     message = ALICE.send(1, BOB)
     alice.say(message, message)
-    assert [type(heard) for heard in alice.hear_all()] == [Accepted, Accepted]
+    assert [type(heard) for heard in alice.hear_all()] == [Accepted]
     bob.hear(Deliver)
     bob.say(Ack(seq=1))
     alice.hear(Delivered)
     alice.say(message)
-    assert [type(heard) for heard in alice.hear_all()] == [Accepted, Delivered]
+    assert [type(heard) for heard in alice.hear_all()] == [Delivered]
     assert bob.heard == []
 
 
@@ -129,12 +145,12 @@ def test_what_became_of_messages_is_told_on_coming_back() -> None:
     world, alice, bob = two()
     alice.drop()
     node, welcome = world.login(ALICE)
-    node.say(ALICE.send(1, BOB)).hear(Accepted)
+    node.say(ALICE.send(1, BOB))
     node.drop()
     bob.say(Ack(seq=1))
     back, _ = world.connect()
     back.say(Resume(token=welcome.token, last_seq=0)).hear(Welcome)
-    assert [type(heard) for heard in back.hear_all()] == [Accepted, Delivered]
+    assert [type(heard) for heard in back.hear_all()] == [Delivered]
 
 
 def test_over_the_rate_nothing_overtakes_the_refused_message() -> None:
@@ -143,15 +159,17 @@ def test_over_the_rate_nothing_overtakes_the_refused_message() -> None:
     world.register(ALICE).drop()
     bob = world.register(BOB)
     alice, _ = world.login(ALICE)
-    alice.say(ALICE.send(1, BOB)).hear(Accepted)
+    alice.say(ALICE.send(1, BOB))
     error = alice.say(ALICE.send(2, BOB)).hear(Error)
     assert (error.code, error.retry_after) == (ErrorCode.TOO_MANY, 1.0)
+    bob.say(Ack(seq=1))
+    alice.hear(Delivered)
     world.advance(1)
     assert refused(alice.say(ALICE.send(3, BOB))) is ErrorCode.TOO_MANY
     world.advance(1)
-    alice.say(ALICE.send(2, BOB)).hear(Accepted)
+    alice.say(ALICE.send(2, BOB))
     world.advance(1)
-    alice.say(ALICE.send(3, BOB)).hear(Accepted)
+    alice.say(ALICE.send(3, BOB))
     assert [message.id[-1] for message in bob.hear_all() if isinstance(message, Deliver)] == [1, 2, 3]
 
 
@@ -160,13 +178,14 @@ def test_a_refused_message_that_never_comes_again_blocks_only_for_a_while() -> N
     world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
     alice, bob = world.register(ALICE), world.register(BOB)
     alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB), ALICE.send(3, BOB))
-    alice.hear(Accepted)
     assert [refused(alice), refused(alice)] == [ErrorCode.TOO_MANY] * 2
     bob.say(Ack(seq=1))
     alice.hear(Delivered)
     assert refused(alice.say(ALICE.send(3, BOB))) is ErrorCode.TOO_MANY
     world.advance(6.1)
-    alice.say(ALICE.send(3, BOB)).hear(Accepted)
+    alice.say(ALICE.send(3, BOB))
+    assert alice.heard == []
+    assert [message.id[-1] for message in bob.hear_all() if isinstance(message, Deliver)] == [1, 3]
 
 
 def test_a_reader_that_acknowledges_nothing_gets_one_window_and_its_senders_a_full_queue() -> None:
@@ -252,7 +271,6 @@ def test_over_cut_connections_nothing_is_lost_and_order_is_kept(seed: int) -> No
 def test_a_device_that_leaves_is_not_waited_for() -> None:
     world, alice, bob = two()
     alice.say(ALICE.send(1, BOB))
-    alice.hear(Accepted)
     bob.say(Leave())
     assert alice.hear(Error).code is ErrorCode.OFFLINE
     assert refused(alice.say(ALICE.send(2, BOB))) is ErrorCode.OFFLINE

@@ -42,7 +42,7 @@ class Elsewhere:
     """
 
     cluster: Cluster
-    mailboxes: dict[DeviceKey, Mailbox]
+    mailboxes: dict[tuple[str, str], Mailbox]
     timers: Timers[DeviceKey | Memory]
     make: Callable[[DeviceKey], Mailbox]
     next_box: Callable[[], int]

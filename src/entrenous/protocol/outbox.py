@@ -4,6 +4,7 @@
 
     hold ──> waiting ──say──> said ──accepted──> queued at the server ──delivered──> forgotten
                 ^               │                         │                            ^
+                │               │ ──delivered, so soon that nothing was said before ───┤
                 │               │ ──accepted, of a `message`: it is on disk there ─────┘
                 └─ new login, resume, or refused for now ─┘
 

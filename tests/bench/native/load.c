@@ -67,6 +67,7 @@ struct end {
     uint8_t *incoming, *outgoing;
     uint32_t incoming_length, outgoing_length;
     uint64_t last_seq;
+    uint32_t owed; /* ENTRENOUS: `delivered` of which `accepted` has come, so that it is no news */
     uint64_t skip; /* NATS: bytes of a body that are to come */
     char line[96]; /* NATS: the beginning of a line */
     uint32_t line_length;
@@ -209,11 +210,17 @@ static void hear_entrenous(struct load *load, struct state *state, int side, con
         if (state->pair->steps[state->step].side != side)
             come(load, state, DELIVERED_THERE);
     } else if (begins(text, length, "{\"type\":\"accepted\"")) {
+        state->end[side].owed++;
         if (state->pair->steps[state->step].side == side)
+            come(load, state, ACCEPTED);
+    } else if (begins(text, length, "{\"type\":\"delivered\"")) {
+        if (state->end[side].owed)
+            state->end[side].owed--;
+        else if (state->pair->steps[state->step].side == side)
             come(load, state, ACCEPTED);
     } else if (begins(text, length, "{\"type\":\"devices\"")) {
         come(load, state, ANSWERED);
-    } else if (!begins(text, length, "{\"type\":\"delivered\"") && !begins(text, length, "{\"type\":\"no-letters\"")) {
+    } else if (!begins(text, length, "{\"type\":\"no-letters\"")) {
         fail(load, REFUSED, text, length);
     }
 }
