@@ -15,12 +15,13 @@ CONTRACT = """
     ContactCard ContactError Contacts DeviceChange DeviceError Direction EndReason Ended EntrenousError FileSource
     Finding FindingCode FindingLevel FirstMedia IcePolicy IdentityChanged KeyChanged KeystoreError
     LocalProtocolError MediaConfig MediaError MediaFileError MediaProblem MicrophoneSource MissedCall Node
-    NodeConfig Notice NullSink PathChanged PeerMedia Picture Processing Profile Quality Reconnecting Recorder
-    Rekeyed RemoteProtocolError RequestRefused Samples ScreenSource SendingEnded ServerBack ServerError ServerLost
-    ServerUnreachable Side Sink SoundBlock SoundCard SoundCheck SoundDevice SoundFinding Source SpeakerSink Stage
-    Strangers StreamKind Switch TeeSink TestCardSource Timeouts ToneSource TransportError VerificationError
-    VideoSource VideoStats WordsKnown WrongPassphrase asset_path check_sound delete_account examine list_cameras
-    list_sound_devices main_finding missing_processing register
+    NodeConfig Notice NullSink OwnDevice OwnDeviceAdded OwnDeviceGone OwnDeviceLoggedIn PathChanged PeerMedia
+    Picture Processing Profile Quality Reconnecting Recorder Rekeyed RemoteProtocolError RequestRefused Samples
+    ScreenSource SendingEnded ServerBack ServerError ServerLost ServerUnreachable Side Sink SoundBlock SoundCard
+    SoundCheck SoundDevice SoundFinding Source SpeakerSink Stage Strangers StreamKind Switch TeeSink TestCardSource
+    Timeouts ToneSource TransportError VerificationError VideoSource VideoStats WordsKnown WrongPassphrase
+    asset_path check_sound delete_account examine list_cameras list_sound_devices main_finding missing_processing
+    register
 """
 
 

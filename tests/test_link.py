@@ -30,6 +30,7 @@ from entrenous_wire.messages import (
     Hello,
     Kind,
     Letter,
+    LoggedIn,
     Published,
     RegistrationPolicy,
     Send,
@@ -62,6 +63,9 @@ class User:
 
     def letters_read(self) -> None:
         self.letters_were_read.set()
+
+    def other_logged_in(self, login: LoggedIn) -> None:
+        self.told.put_nowait(login)
 
     def link_up(self) -> None:
         self.told.put_nowait("up")

@@ -85,6 +85,15 @@ def check_login(login: Login, account: Account, *, server: str, nonce: bytes, no
         raise Refused(ErrorCode.BAD_SIGNATURE, str(error)) from None
 
 
+def has_device(account: Account, certificate: DeviceCertificate) -> bool:
+    """Whether a device is stored, with the key that this certificate names."""
+    return any(
+        known.device == certificate.device_id
+        and DeviceCertificate.parse(known.certificate).device_key == certificate.device_key
+        for known in account.devices
+    )
+
+
 def check_registration(
     message: Register, *, server: str, nonce: bytes, now: float
 ) -> tuple[DeviceCertificate, tuple[bytes, ...]]:
@@ -238,6 +247,21 @@ def reachable_devices(account: Account, now: float) -> list[DeviceEntry]:
     """
     entries = (_reachable(account.identity_key, device, now) for device in account.devices)
     return [entry for entry in entries if entry is not None]
+
+
+def unreachable_devices(account: Account, reachable: Sequence[DeviceEntry], now: float) -> list[bytes]:
+    """The certificates that hold of the devices that `reachable_devices` has left out."""
+    told = {entry.certificate for entry in reachable}
+    left_out = (device.certificate for device in account.devices if device.certificate not in told)
+    return [certificate for certificate in left_out if _holds(account.identity_key, certificate, now)]
+
+
+def _holds(identity_key: bytes, certificate: bytes, now: float) -> bool:
+    try:
+        DeviceCertificate.parse(certificate).verify(identity_key, now)
+    except CertificateError:
+        return False
+    return True
 
 
 def _reachable(identity_key: bytes, device: StoredDevice, now: float) -> DeviceEntry | None:

@@ -40,6 +40,7 @@ from .auth import (
     Refused,
     check_login,
     check_registration,
+    has_device,
     hash_invite,
     hash_token,
     known_account,
@@ -53,6 +54,7 @@ from .counters import Counters
 from .housekeeping import Housekeeping
 from .letters import Letters
 from .limits import TokenBucket
+from .logins import Logins
 from .mailbox import DeviceKey, Mailbox
 from .outputs import CloseCode, Continuation, Outbox
 from .router import Router
@@ -114,6 +116,8 @@ class Lobby:
         self._connections: dict[int, Connection] = {}
         self._sessions: dict[bytes, Mailbox] = {}  # hash of the session token → mailbox
         self._accounts = Accounts(settings.bounds)
+        self.logins = Logins(outbox, router, self._accounts)
+        """Tells devices of the logins of others."""
         self._registrations = TokenBucket(settings.bounds.registration_rate, now)
         self._deadlines: Timers[int] = Timers()
 
@@ -285,11 +289,12 @@ class Lobby:
         def account_read(result: StoreResult | Failed, now: float) -> None:
             account = known_account(result)
             certificate = check_login(message, account, server=self._settings.name, nonce=nonce, now=now)
+            new = not has_device(account, certificate)
 
             def device_stored(result: StoreResult | Failed, now: float) -> None:
                 refuse_device(expect(result, DeviceOutcome))
                 self._counters.logins += 1
-                self._let_in(here, certificate, now)
+                self._let_in(here, certificate, now, new=new)
 
             device, raw, not_after = certificate.device_id, certificate.raw, certificate.not_after
             if any(known.certificate == raw for known in account.devices):
@@ -326,7 +331,7 @@ class Lobby:
         def registered(result: StoreResult | Failed, now: float) -> None:
             refuse_registration(expect(result, RegisterOutcome))
             self._counters.registrations += 1
-            self._let_in(here, certificate, now)
+            self._let_in(here, certificate, now, new=True)
 
         self._start_checking(here, message.username)
         self.execute(here, message, request, registered)
@@ -352,7 +357,7 @@ class Lobby:
         here.stage, here.claims = Stage.CHECKING, username
         self._deadlines.cancel(here.number)
 
-    def _let_in(self, here: Connection, certificate: DeviceCertificate, now: float) -> None:
+    def _let_in(self, here: Connection, certificate: DeviceCertificate, now: float, *, new: bool) -> None:
         key = DeviceKey(certificate.address.user, certificate.device_id)
         known = self._router.find(key)
         if known is not None:
@@ -365,6 +370,7 @@ class Lobby:
         mailbox.device_key = certificate.device_key
         self._sessions[mailbox.session] = mailbox
         self._make_ready(here, mailbox, token, resumed=False, now=now)
+        self.logins.announce(key, new=new, now=now)
         self._catch_up(here, mailbox, now)
 
     def _make_ready(self, here: Connection, mailbox: Mailbox, token: bytes, *, resumed: bool, now: float) -> None:

@@ -125,6 +125,7 @@ class Source(Enum):
     LINE_WRITER = "line_writer"
     LISTENERS = "listeners"
     LOBBY = "lobby"
+    LOGINS = "logins"
     LOGS = "logs"
     MAILBOX = "mailbox"
     MESSAGES = "messages"

@@ -30,6 +30,7 @@ from .auth import (
     reachable_devices,
     refuse_failure,
     refuse_prekeys,
+    unreachable_devices,
 )
 from .connection import Connection
 from .deletions import Deletions
@@ -130,11 +131,14 @@ class Services:
 
         def account_read(result: StoreResult | Failed, now: float) -> None:
             account = known_account(result)
+            reachable = reachable_devices(account, now)
+            own = here.owner().key.username == username
             devices = Devices(
                 request=message.request,
                 address=message.address,
                 identity_key=account.identity_key,
-                devices=reachable_devices(account, now),
+                devices=reachable,
+                unreachable=unreachable_devices(account, reachable, now) if own else [],
             )
             self._outbox.transmit(here.number, devices)
 

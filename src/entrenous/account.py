@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from entrenous_wire.addresses import Address, canonical_host
 from entrenous_wire.login import registration_proof
-from entrenous_wire.messages import Deliver, ErrorCode, Hello, Letter, Register, Send
+from entrenous_wire.messages import Deliver, ErrorCode, Hello, Letter, LoggedIn, Register, Send
 
 from .config import NodeConfig
 from .crypto.keystore import FileKeystore, InMemoryKeystore, Keystore
@@ -36,6 +36,9 @@ class Nobody:
 
     def letters_read(self) -> None:
         """There are none."""
+
+    def other_logged_in(self, login: LoggedIn) -> None:
+        """Whoever takes calls tells the person of it."""
 
     def message_failed(self, message: Send) -> None:
         """Nothing was sent."""

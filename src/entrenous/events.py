@@ -190,6 +190,49 @@ class MissedCall:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnDeviceAdded:
+    """Another device belongs to this account: its owner has added it, or somebody else who has the identity key.
+
+    No server can make that up, since the identity key certifies each device. It is told until somebody has read it.
+
+    Args:
+        device: its id, 16 hexadecimal digits.
+        seen_at: when this device first saw it, in Unix seconds.
+        again: it belonged to the account before, and was gone.
+    """
+
+    device: str
+    seen_at: float
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDeviceGone:
+    """A device does not belong to this account any more, by the word of the server; told until it was read.
+
+    Args:
+        device: its id.
+        seen_at: when this device first missed it, in Unix seconds.
+    """
+
+    device: str
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDeviceLoggedIn:
+    """Another device of this account, a known one, has logged in while this one is connected.
+
+    Args:
+        device: its id.
+        logged_in_at: Unix seconds of a whole minute, by the server's clock.
+    """
+
+    device: str
+    logged_in_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLost:
     """The connection to the signaling server is gone; live calls go on, and it is tried again."""
 
@@ -201,4 +244,4 @@ class ServerBack:
     """The connection to the signaling server stands again."""
 
 
-Notice = KeyChanged | MissedCall | ServerLost | ServerBack
+Notice = KeyChanged | MissedCall | OwnDeviceAdded | OwnDeviceGone | OwnDeviceLoggedIn | ServerLost | ServerBack

@@ -41,6 +41,9 @@ from .events import (
     MediaProblem,
     MissedCall,
     Notice,
+    OwnDeviceAdded,
+    OwnDeviceGone,
+    OwnDeviceLoggedIn,
     PathChanged,
     PeerMedia,
     Reconnecting,
@@ -79,7 +82,7 @@ from .media.sources import (
 from .media.stats import AudioStats, CallStats, VideoStats
 from .media.streams import AudioSource, Picture, Sink, SoundBlock, Source, StreamKind, VideoSource
 from .node import Node
-from .profile import Contact, Contacts, Profile
+from .profile import Contact, Contacts, OwnDevice, Profile
 from .protocol.causes import Cause, Side
 from .protocol.deadlines import Timeouts
 from .protocol.states import CallState, EndReason, Stage
@@ -136,6 +139,10 @@ __all__ = [
     "NodeConfig",
     "Notice",
     "NullSink",
+    "OwnDevice",
+    "OwnDeviceAdded",
+    "OwnDeviceGone",
+    "OwnDeviceLoggedIn",
     "PathChanged",
     "PeerMedia",
     "Picture",

@@ -20,7 +20,7 @@ import aiohttp
 
 from entrenous_wire import codec, limits
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deleted, Deliver, Devices, FromNode, Kind, Letter, Send, Turn
+from entrenous_wire.messages import Deleted, Deliver, Devices, FromNode, Kind, Letter, LoggedIn, Send, Turn
 
 from .config import NodeConfig
 from .errors import ServerUnreachable
@@ -68,6 +68,9 @@ class LinkUser(Protocol):
 
     def letters_read(self) -> None:
         """All that was stored for this device is taken."""
+
+    def other_logged_in(self, login: LoggedIn) -> None:
+        """Another device of the account has logged in, by the word of the server."""
 
     def link_up(self) -> None:
         """The session with the server stands (again)."""
@@ -308,6 +311,8 @@ class Link:
                 self._told.append(lambda: self._user.letter_arrived(output.letter))
             case told.NothingStored():
                 self._told.append(self._user.letters_read)
+            case told.OtherLoggedIn():
+                self._told.append(lambda: self._user.other_logged_in(output.login))
             case told.SendDelivered():
                 self._settle(output.id)
             case told.SendFailed():

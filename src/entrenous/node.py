@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from entrenous_wire.addresses import Address
 from entrenous_wire.limits import CALL_ID_BYTES
-from entrenous_wire.messages import Deliver, Kind, Letter, Send
+from entrenous_wire.messages import Deliver, Devices, Kind, Letter, LoggedIn, Send
 
 from .account import credentials_of, delete_over, open_profile, register
 from .call import Call
@@ -36,12 +36,13 @@ from .errors import (
     ServerUnreachable,
     VerificationError,
 )
-from .events import MissedCall, Notice, ServerBack, ServerLost
+from .events import MissedCall, Notice, OwnDeviceAdded, OwnDeviceGone, ServerBack, ServerLost
 from .letterbox import Letterbox
 from .link import Link
 from .media.engine import MediaEngine, MediaSettings
 from .media.streams import Sink, Source
 from .network_watch import NetworkWatch
+from .own_devices import OwnDevices
 from .policies import early_leg
 from .profile import Contacts, Profile, parse_address
 from .protocol import inputs, outputs
@@ -135,9 +136,11 @@ class Node:
         self._desk = DeskRunner(Desk(self.me, self._timeouts), self._carry_out)
         self._directory = Directory(self.profile, self._tell)
         self._letterbox = Letterbox(self.profile, self._directory, self.config.strangers, self._tell)
+        self._own_devices = OwnDevices(self.profile, self._fetch_own_devices, self._tell)
         self.profile.ensure_usable()
         self.profile.refresh()
         self._letterbox.tell_untold()
+        self._own_devices.tell_untold()
         await asyncio.gather(asyncio.to_thread(self.engine.load), self._log_in())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
         self._network.start()
@@ -223,8 +226,11 @@ class Node:
             try:
                 yield notice
             finally:
-                if isinstance(notice, MissedCall):
-                    self._letterbox.told(notice)
+                match notice:
+                    case MissedCall():
+                        self._letterbox.told(notice)
+                    case OwnDeviceAdded() | OwnDeviceGone():
+                        self._own_devices.told(notice)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run something of the owner's beside the node, until the node closes; a failing one takes nobody down."""
@@ -389,10 +395,16 @@ class Node:
         self._letters_read = True
         self._letterbox.all_taken()
 
+    def other_logged_in(self, login: LoggedIn) -> None:
+        """Another device of this account has logged in, as the server says."""
+        if self._own_devices.logged_in(login, time.monotonic()):
+            self.spawn(self._own_devices.look())
+
     def link_up(self) -> None:
         """The session stands."""
         self.report(inputs.SignalingRestored())
         self.spawn(self._relays.look())
+        self.spawn(self._own_devices.look())
         if self._away:
             self._away = False
             self._tell(ServerBack())
@@ -465,8 +477,13 @@ class Node:
             raise LocalProtocolError("The node is not running.")
         return self._link
 
+    async def _fetch_own_devices(self) -> Devices:
+        return await self._running_link().fetch_devices(self.address)
+
     def _look_after_keys(self) -> None:
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
+        if not self._away:
+            self.spawn(self._own_devices.look())
         if self._letters_read:
             self._letterbox.all_taken()
         if self._running_desk().live is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,19 @@ class Contact:
     fingerprint: str | None
     verified: bool
     changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDevice:
+    """Another device of one's own account.
+
+    Args:
+        device: its id, 16 hexadecimal digits.
+        seen_at: when this device first saw it, in Unix seconds.
+    """
+
+    device: str
+    seen_at: float
 
 
 class Profile:
@@ -176,6 +189,19 @@ class Profile:
     def told(self, address: Address, at: float) -> None:
         """The person was told that `address` called at `at`; who called is forgotten."""
         self._change(lambda stored: stored.having_told(address, at))
+
+    @property
+    def other_devices(self) -> tuple[OwnDevice, ...]:
+        """The other devices of the account, as this one saw them last."""
+        return tuple(OwnDevice(known.device_id, known.since) for known in self._stored.devices if not known.gone)
+
+    def note_devices(self, found: Set[tuple[str, bytes]], now: float) -> None:
+        """Remember which devices the account has; see `crypto.profile.Profile.with_devices`."""
+        self._change(lambda stored: stored.with_devices(found, now))
+
+    def told_device(self, device_id: str, *, gone: bool) -> None:
+        """The person was told that another device of the account is there, or gone."""
+        self._change(lambda stored: stored.having_told_device(device_id, gone=gone))
 
     def pin(self, address: Address, identity_key: bytes) -> None:
         """Take the identity key that a server or a ring showed for a contact, if it is the pinned one or the first.

@@ -38,6 +38,11 @@ Storing, for a device that may be offline for long; the server says nobody who s
 A stored message is delivered until it is taken or has expired; the receiver drops repeats by id. It is in no order
 with the messages of calls.
 
+Logging in, seen by the other devices of the account that have a session; one that was not connected compares what
+`devices` says of its own account with what it has seen before, whenever it comes back::
+
+    server → node      logged-in {device, at, new}     a device has logged in afresh, which resuming is not
+
 Deleting the account, its devices, prekeys and stored messages, signed by the identity key (see
 `login.deletion_proof`)::
 
@@ -78,6 +83,7 @@ Username = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9._-]{1,64}\Z")]
 DeviceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 InviteCode = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+UnixMinute = Annotated[int, msgspec.Meta(ge=0, le=2**53, multiple_of=60)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 TakenIds = Annotated[list[MessageId], msgspec.Meta(min_length=1, max_length=limits.MAX_TAKEN)]
 
@@ -307,12 +313,17 @@ class DeviceEntry(msgspec.Struct, frozen=True):
 
 
 class Devices(Message, frozen=True, kw_only=True, tag="devices"):
-    """Answer to FetchDevices; the caller verifies every byte of it against what it pinned."""
+    """Answer to FetchDevices; the caller verifies every byte of it against what it pinned.
+
+    Whoever asks for their own account is told of its `unreachable` devices too: certificates that hold, of devices
+    that have published no prekey, or none for long. Nobody can ring them, but they can log in, and ring others.
+    """
 
     request: RequestId
     address: AddressText
     identity_key: Ed25519Key
     devices: Annotated[list[DeviceEntry], msgspec.Meta(max_length=limits.MAX_DEVICES)]
+    unreachable: Annotated[list[Certificate], msgspec.Meta(max_length=limits.MAX_DEVICES)] = []
 
 
 class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
@@ -364,6 +375,18 @@ class NoLetters(Message, frozen=True, kw_only=True, tag="no-letters"):
     """Nothing more is stored for this device, and all that was is taken; said once after each login and resume."""
 
 
+class LoggedIn(Message, frozen=True, kw_only=True, tag="logged-in"):
+    """Another device of the account has logged in afresh.
+
+    `at` are Unix seconds, of a whole minute; `new` says that the server had not stored this device, or not with this
+    key. It is the word of the server alone: the certificates are in `Devices`.
+    """
+
+    device: DeviceId
+    at: UnixMinute
+    new: bool
+
+
 class Deleted(Message, frozen=True, kw_only=True, tag="deleted"):
     """Nothing of the account is left; the connection is closed after this."""
 
@@ -398,5 +421,17 @@ FromNode = (
     Login | Register | Resume | Leave | Publish | FetchDevices | Send | Ack | Live | Taken | DeleteAccount | TurnRequest
 )
 FromServer = (
-    Hello | Welcome | Published | Devices | Accepted | Delivered | Deliver | Letter | NoLetters | Deleted | Turn | Error
+    Hello
+    | Welcome
+    | Published
+    | Devices
+    | Accepted
+    | Delivered
+    | Deliver
+    | Letter
+    | NoLetters
+    | LoggedIn
+    | Deleted
+    | Turn
+    | Error
 )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from entrenous import Profile
 from entrenous.cli.exits import ExitCode
 from world.serverproc import ServerProcess
 
@@ -54,6 +56,20 @@ def test_the_account_is_deleted_after_its_address_was_repeated(entrenous: Callab
             assert "Deleted" in entrenous("whoami", "--profile", profile).out
         finally:
             runner.run(server.stop())
+
+
+def test_the_devices_of_the_account_are_shown(entrenous: Callable, profile: Path) -> None:
+    this = entrenous("whoami", "--json", "--profile", profile).object["device"]
+    account = Profile.open(profile, os.environ["ENTRENOUS_PASSPHRASE"])
+    account.note_devices({("d7f3000000000001", b"k" * 32), (this, account.stored.device.public_key)}, 60.0)
+    shown = entrenous("account", "devices", "--profile", profile)
+    assert shown.code == ExitCode.OK
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["Device", this, "d7f3000000000001"]
+    assert entrenous("account", "devices", "--json", "--profile", profile).object == {
+        "address": "bob@127.0.0.1:9",
+        "device": this,
+        "others": [{"device": "d7f3000000000001", "seen_at": 60.0}],
+    }
 
 
 def test_the_passphrase_is_changed(entrenous: Callable, profile: Path, tmp_path: Path) -> None:

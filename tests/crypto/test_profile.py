@@ -10,6 +10,7 @@ from entrenous.crypto.card import ContactCard
 from entrenous.crypto.contacts import Contact
 from entrenous.crypto.identity import CERTIFICATE_SECONDS, RENEW_SECONDS, verify_certificate
 from entrenous.crypto.prekeys import ROTATE_SECONDS
+from entrenous.crypto.profile import MAX_KNOWN_DEVICES
 from entrenous.errors import IdentityChanged, KeystoreError
 from entrenous_wire.addresses import Address
 from entrenous_wire.login import verify_prekeys
@@ -113,3 +114,18 @@ def test_who_is_meant_is_one_device_of_one_account_under_one_identity_key() -> N
     assert not alice.are_meant_by(BOB_AT, ALICE.device_id, key)
     assert not alice.are_meant_by(address, BOB.device_id, key)
     assert not alice.are_meant_by(address, ALICE.device_id, BOB.identity.public_key)
+
+
+def test_the_devices_that_are_remembered_are_bounded_and_those_that_are_there_stay() -> None:
+    seen = ALICE.with_devices({("aa" * 8, b"k" * 32), (ALICE.device_id, ALICE.device.public_key)}, 1.0)
+    assert [device.device_id for device in seen.devices] == ["aa" * 8]
+    assert seen.with_devices({("aa" * 8, b"k" * 32)}, 2.0) is seen
+    for number in range(2 * MAX_KNOWN_DEVICES):
+        seen = seen.with_devices({("aa" * 8, b"k" * 32), (number.to_bytes(8, "big").hex(), b"k" * 32)}, 2.0 + number)
+    assert len(seen.devices) == MAX_KNOWN_DEVICES
+    assert [device.device_id for device in seen.devices if not device.gone] == ["aa" * 8, f"{number:016x}"]
+    assert seen.devices[0].since == 1.0
+
+
+def test_a_deleted_account_remembers_no_devices() -> None:
+    assert ALICE.with_devices({("aa" * 8, b"k" * 32)}, 1.0).as_deleted().devices == ()

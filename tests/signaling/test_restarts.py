@@ -16,7 +16,7 @@ from entrenous.account import credentials_of
 from entrenous.link import Link
 from entrenous_signaling.store.database import Databases, read_open_rows, read_records
 from entrenous_wire.limits import SUBPROTOCOL
-from entrenous_wire.messages import Deliver, Kind, Letter, Send
+from entrenous_wire.messages import Deliver, Kind, Letter, LoggedIn, Send
 from world.nodes import PATIENCE, config
 from world.serverproc import ServerProcess, running_server
 from world.wirenode import Account, Wire, connected
@@ -80,6 +80,9 @@ class Talker:
 
     def letters_read(self) -> None:
         self.changed.set()
+
+    def other_logged_in(self, login: LoggedIn) -> None:
+        raise AssertionError("no account here has two devices")
 
     def link_up(self) -> None:
         self.changed.set()

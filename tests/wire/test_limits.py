@@ -20,7 +20,13 @@ def test_the_largest_of_every_message_fits_a_frame() -> None:
         ),
         Letter(id=token, body=body),
         Taken(ids=[token] * limits.MAX_TAKEN),
-        Devices(request=2**53, address=address, identity_key=bytes(32), devices=[entry] * limits.MAX_DEVICES),
+        Devices(
+            request=2**53,
+            address=address,
+            identity_key=bytes(32),
+            devices=[entry] * limits.MAX_DEVICES,
+            unreachable=[certificate] * limits.MAX_DEVICES,
+        ),
         Live(calls=[call] * limits.MAX_LIVE_CALLS),
         Register(
             username="a" * 64,

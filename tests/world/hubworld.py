@@ -10,7 +10,7 @@ from entrenous_signaling.hub import Hub
 from entrenous_signaling.outputs import Close, Execute, Output, Publish, Transmit
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import StoreMessage, StoreRequest
-from entrenous_wire.messages import Error, ErrorCode, FromNode, FromServer, Hello, NoLetters, Welcome
+from entrenous_wire.messages import Error, ErrorCode, FromNode, FromServer, Hello, LoggedIn, NoLetters, Welcome
 
 from .memorystore import MemoryStore
 from .wirenode import Account
@@ -30,6 +30,8 @@ class HubNode:
         self.closed: int | None = None
         self.read_all = 0
         """How often it was told that nothing is stored for it; kept apart, since it comes after every login."""
+        self.logins: list[LoggedIn] = []
+        """Which other devices of its account have logged in; kept apart, since that comes at any time."""
 
     def say(self, *messages: FromNode) -> HubNode:
         """Say messages, one after the other."""
@@ -87,6 +89,8 @@ class HubWorld:
                     assert self.nodes[number].closed is None
                     if isinstance(message, NoLetters):
                         self.nodes[number].read_all += 1
+                    elif isinstance(message, LoggedIn):
+                        self.nodes[number].logins.append(message)
                     else:
                         self.nodes[number].heard.append(message)
                 case Close(number, code):

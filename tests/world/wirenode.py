@@ -23,6 +23,7 @@ from entrenous_wire.messages import (
     FromServer,
     Hello,
     Kind,
+    LoggedIn,
     Login,
     Message,
     NoLetters,
@@ -137,9 +138,12 @@ class Wire:
         await self.socket.send_str(encode(message))
 
     async def hear(self, kind: type[Answer]) -> Answer:
-        """The next message, which must be of that kind; that nothing is stored is only heard when it is asked for."""
+        """The next message, which must be of that kind.
+
+        That nothing is stored, and that another device has logged in, is only heard when it is asked for.
+        """
         message = await self._next()
-        while isinstance(message, NoLetters) and kind is not NoLetters:
+        while isinstance(message, NoLetters | LoggedIn) and not isinstance(message, kind):
             message = await self._next()
         assert isinstance(message, kind), message
         return message

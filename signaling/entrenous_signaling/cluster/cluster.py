@@ -18,6 +18,7 @@ from .envelopes import (
     MAX_PRESENT,
     AnyEnvelope,
     Bell,
+    CameIn,
     Expelled,
     Forward,
     Gone,
@@ -101,6 +102,10 @@ class Cluster:
         """An account was deleted."""
         self.directory.remove_account(username)
         self.peers.send_all(Expelled(username))
+
+    def logged_in(self, key: DeviceKey, at: int, *, new: bool) -> None:
+        """A device has logged in afresh here: others of its account may be at other nodes."""
+        self.peers.send_all(CameIn(*key, at, new))
 
     # --- messages ---
 

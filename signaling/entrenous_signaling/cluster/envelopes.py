@@ -24,6 +24,7 @@ from entrenous_wire.messages import (
     Ed25519Key,
     Kind,
     MessageId,
+    UnixMinute,
     Username,
 )
 
@@ -184,7 +185,16 @@ class Leaving(Envelope, frozen=True, gc=False, tag=9):
     """The sender goes down on purpose: what was forwarded to it and is not settled has to go elsewhere."""
 
 
-AnyEnvelope = Here | Gone | Forward | Settled | Moved | NotHere | Bell | Expelled | Leaving
+class CameIn(Envelope, frozen=True, gc=False, tag=10):
+    """A device has logged in afresh at the sender: as `LoggedIn`, for the others of its account."""
+
+    username: Username
+    device: DeviceId
+    at: UnixMinute
+    new: bool
+
+
+AnyEnvelope = Here | Gone | Forward | Settled | Moved | NotHere | Bell | Expelled | Leaving | CameIn
 
 _Decoded = TypeVar("_Decoded")
 _encoder = msgspec.msgpack.Encoder()

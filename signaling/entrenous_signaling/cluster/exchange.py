@@ -17,6 +17,7 @@ from .elsewhere import Elsewhere
 from .envelopes import (
     AnyEnvelope,
     Bell,
+    CameIn,
     Expelled,
     Forward,
     Gone,
@@ -145,6 +146,8 @@ class Exchange:
             case Expelled(username):
                 self._lobby.expel(username, now)
                 self._cluster.directory.remove_account(username)
+            case CameIn(username, device, at, new):
+                self._lobby.logins.tell(DeviceKey(username, device), at, new=new)
             case Leaving():
                 self._carry_out(self._cluster.peers.leave(node), now)
             case _:

@@ -9,6 +9,7 @@ import click
 
 from entrenous import Address, KeystoreError, delete_account, register
 
+from .notices import moment
 from .options import (
     NODE_FILE,
     address_argument,
@@ -115,13 +116,42 @@ def whoami_command(output: Output, qr: bool, profile: Path, passphrase_file: Pat
 
 @click.group("account")
 def account_group() -> None:
-    """Change the passphrase of your account, or delete it.
+    """Show the devices of your account, change its passphrase, or delete it.
 
     \b
     Examples:
+      entrenous account devices
       entrenous account passphrase
       entrenous account delete
     """
+
+
+@account_group.command("devices")
+@profile_option
+@passphrase_option
+@json_option
+@click.pass_obj
+def devices_command(output: Output, profile: Path, passphrase_file: Path | None) -> None:
+    """Show which devices your account has, as this one saw them last.
+
+    While it is connected, this device is told whenever another one logs in, and whenever it connects it looks who has
+    come and who has gone meanwhile; `entrenous answer` and `entrenous call` tell you. Only who has the identity key
+    of your account can add a device to it.
+
+    So if there is a device here that is not yours, or one of yours logged in when you did not use it, somebody has
+    your keys and can call others in your name. Nothing can take that back: delete the account with `entrenous account
+    delete`, register anew, and hand your contacts the new card by another way.
+
+    \b
+    Examples:
+      entrenous account devices
+      entrenous account devices --json
+    """
+    _, account = open_account(profile, passphrase_file)
+    others = sorted(account.other_devices, key=lambda device: device.seen_at)
+    rows = [(other.device, f"seen since {moment(other.seen_at)}") for other in others]
+    output.table(("Device", ""), [(account.device, "this device"), *rows])
+    output.json({"address": account.address, "device": account.device, "others": others})
 
 
 @account_group.command("delete")

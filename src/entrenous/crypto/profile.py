@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -32,6 +32,9 @@ MAX_SEEN: Final = 1024
 MAX_UNTOLD: Final = 512
 """Missed calls that nobody was told of yet."""
 
+MAX_KNOWN_DEVICES: Final = 64
+"""Other devices of the account that are remembered, those that have gone among them."""
+
 
 class UntoldCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A missed call of which the person was not told yet.
@@ -49,6 +52,26 @@ class UntoldCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         """Without the caller."""
         return "UntoldCall()"
+
+
+class KnownDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another device of the account, as this one has seen it.
+
+    Args:
+        device_id: 16 hexadecimal digits.
+        device_key: its Ed25519 key, 32 bytes; one that shows another key is another device.
+        since: Unix seconds at which it was first seen to be there, or to be gone.
+        gone: the server does not name it any more.
+        again: it was there before, and was gone.
+        told: the person knows that it is there, or that it is gone.
+    """
+
+    device_id: str
+    device_key: bytes
+    since: float
+    gone: bool = False
+    again: bool = False
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -96,6 +119,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         deleted: whether the account was deleted at its server: nobody can log in with it any more.
         seen: ids of messages that were taken and of calls that rang here, oldest first, so that each is told once.
         untold: missed calls that the person is still to be told of, oldest first.
+        devices: the other devices of the account that were ever seen, in the order in which they came.
     """
 
     address: str
@@ -109,6 +133,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deleted: bool = False
     seen: tuple[bytes, ...] = ()
     untold: tuple[UntoldCall, ...] = ()
+    devices: tuple[KnownDevice, ...] = ()
 
     def __repr__(self) -> str:
         """Without keys and contacts."""
@@ -194,7 +219,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def as_deleted(self) -> Profile:
         """The same profile after its account was deleted: nothing is kept that was of use with the server alone."""
-        return msgspec.structs.replace(self, deleted=True, prekeys=(), seen=(), untold=())
+        return msgspec.structs.replace(self, deleted=True, prekeys=(), seen=(), untold=(), devices=())
 
     def without_expired_prekeys(self, now: float) -> Profile:
         """The same profile after everything stored for it was taken; itself when no prekey has expired."""
@@ -213,6 +238,32 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The same profile after the person was told that `address` called at `at`; who called is forgotten."""
         kept = tuple(call for call in self.untold if (call.address, call.at) != (str(address), at))
         return msgspec.structs.replace(self, untold=kept)
+
+    def with_devices(self, found: Set[tuple[str, bytes]], now: float) -> Profile:
+        """The same profile when these are the devices of the account; itself when nothing has changed.
+
+        Args:
+            found: id and key of each device that the identity key certifies, this one among them or not.
+            now: Unix seconds.
+        """
+        known = {(device.device_id, device.device_key) for device in self.devices}
+        seen = [_seen(device, (device.device_id, device.device_key) in found, now) for device in self.devices]
+        new = sorted(found - known - {(self.device_id, self.device.public_key)})
+        devices = (*seen, *(KnownDevice(device_id, key, now) for device_id, key in new))
+        surplus = max(0, len(devices) - MAX_KNOWN_DEVICES)
+        dropped = [device for device in devices if device.gone][:surplus]
+        kept = tuple(device for device in devices if device not in dropped)
+        return self if kept == self.devices else msgspec.structs.replace(self, devices=kept)
+
+    def having_told_device(self, device_id: str, *, gone: bool) -> Profile:
+        """The same profile after the person was told that a device is there, or gone."""
+        told = tuple(
+            msgspec.structs.replace(device, told=True)
+            if (device.device_id, device.gone) == (device_id, gone)
+            else device
+            for device in self.devices
+        )
+        return msgspec.structs.replace(self, devices=told)
 
     def _certificate(self) -> DeviceCertificate:
         try:
@@ -249,3 +300,10 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self
         verified = held is not None and held.verified
         return self.with_contact(address, Contact.from_key(identity_key, verified=verified))
+
+
+def _seen(device: KnownDevice, is_there: bool, now: float) -> KnownDevice:
+    """A known device after a look at who is there."""
+    if device.gone is not is_there:
+        return device
+    return msgspec.structs.replace(device, since=now, gone=not is_there, again=is_there, told=False)

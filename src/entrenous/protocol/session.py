@@ -33,6 +33,7 @@ from entrenous_wire.messages import (
     Hello,
     Leave,
     Letter,
+    LoggedIn,
     NoLetters,
     Publish,
     Published,
@@ -54,6 +55,7 @@ from .session_outputs import (
     CloseTransport,
     GaveUp,
     OpenTransport,
+    OtherLoggedIn,
     RequestAnswered,
     RequestFailed,
     SendFailed,
@@ -278,6 +280,8 @@ class Session:
                 self._mail.take(message)
             case Devices() | Published() | Turn() if self._phase is Phase.UP:
                 self._answered(message)
+            case LoggedIn() if self._phase is Phase.UP:
+                self._outputs.append(OtherLoggedIn(message))
             case Deleted() if self._phase is Phase.UP:
                 if self._answered(message):
                     self._give_up(ErrorCode.UNKNOWN_USER, "The account was deleted.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from entrenous_wire.messages import Deleted, Deliver, Devices, ErrorCode, FromNode, Letter, Published, Turn
+from entrenous_wire.messages import Deleted, Deliver, Devices, ErrorCode, FromNode, Letter, LoggedIn, Published, Turn
 
 Answer = Devices | Published | Turn | Deleted
 """What the server answers to a request."""
@@ -53,6 +53,13 @@ class LetterArrived:
 @dataclass(frozen=True, slots=True)
 class NothingStored:
     """All that was stored for this device is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLoggedIn:
+    """Another device of the account has logged in, by the word of the server."""
+
+    login: LoggedIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,7 @@ SessionOutput = (
     | Arrived
     | LetterArrived
     | NothingStored
+    | OtherLoggedIn
     | SendDelivered
     | SendFailed
     | RequestAnswered

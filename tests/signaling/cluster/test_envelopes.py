@@ -18,6 +18,7 @@ from entrenous_signaling.cluster.envelopes import (
     VERSION,
     AnyEnvelope,
     Bell,
+    CameIn,
     EnvelopeError,
     Expelled,
     Forward,
@@ -74,6 +75,7 @@ ENVELOPES: st.SearchStrategy[AnyEnvelope] = st.one_of(
     st.builds(Bell, NAMES, DEVICES),
     st.builds(Expelled, NAMES),
     st.just(Leaving()),
+    st.builds(CameIn, NAMES, DEVICES, st.integers(0, 2**40).map(lambda minute: 60 * minute), st.booleans()),
 )
 
 
