@@ -81,7 +81,7 @@ class Edge:
         self._next_number = 1
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
-        self._is_timer_stale = False
+        self._is_turn_ending = False
         self._was_degraded = False
         self._was_full = False
         self._nodes = 0
@@ -281,9 +281,16 @@ class Edge:
                 self._carry_out(output)
             except Exception as error:  # and so do the other outputs: each store request is owed its answer
                 log_internal_error(error)
-        if not self._is_timer_stale:  # once a turn of the loop, however much has come in it
-            self._is_timer_stale = True
-            self._loop.call_soon(self._set_timer)
+        if not self._is_turn_ending:
+            self._is_turn_ending = True
+            self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        """What is done once a turn of the loop, however much has come in it."""
+        if self._courier is not None:
+            self._put(self._hub.flush)
+        self._is_turn_ending = False
+        self._set_timer()
 
     def _carry_out(self, output: Output) -> None:
         match output:
@@ -304,7 +311,6 @@ class Edge:
                 assert_never(output)
 
     def _set_timer(self) -> None:
-        self._is_timer_stale = False
         due = self._hub.next_deadline()
         if due == self._timer_at:
             return

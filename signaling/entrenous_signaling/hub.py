@@ -8,11 +8,12 @@
     stored, store_failed  (answers to Execute)               ├─> list of Transmit, Close, Execute, Publish
     tick                  (when next_deadline has come)      │
     bus_received, bus_connected, bus_lost                    │
+    flush                 (after all that came together)     │
     stop                                                     ┘
 
 `now` is Unix seconds and never runs backwards. The caller numbers the connections, carries out the outputs of an
-input in their order before it hands in the next, and answers each Execute exactly once. Nothing that a node says
-makes any of this raise.
+input in their order before it hands in the next, and answers each Execute exactly once. Before it waits for more to
+come, it calls `flush`. Nothing that a node says makes any of this raise.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Hub:
             origin: what may still come from its network address, where that is limited.
         """
         self._lobby.greet(connection, origin, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def frame_received(self, connection: int, frame: str | bytes, now: float) -> list[Output]:
         """A text frame has come."""
@@ -168,7 +169,7 @@ class Hub:
                 if here.bucket.take(now) > 0.0:
                     here.refusals += 1
                 self._close_offender(here, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def message_received(self, connection: int, message: FromNode, now: float) -> list[Output]:
         """A message has come."""
@@ -180,7 +181,7 @@ class Hub:
             except Refused as refusal:
                 self._lobby.refuse(here, refusal, now, message)
             self._close_offender(here, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def ping_received(self, connection: int, now: float) -> list[Output]:
         """A ping has come, which costs what a message does; the shell answers it if the connection is still there."""
@@ -188,27 +189,27 @@ class Hub:
         if here is not None:
             here.refusals = here.refusals + 1 if here.bucket.take(now) > 0.0 else 0
             self._close_offender(here, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def disconnected(self, connection: int, now: float) -> list[Output]:
         """A connection is gone; its session may be resumed."""
         here = self._lobby.find(connection)
         if here is not None:
             self._lobby.drop(here, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def stored(self, ticket: int, result: StoreResult, now: float) -> list[Output]:
         """A store request was carried out."""
         self._store_failing = False
         self._outbox.resolve(ticket, result, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def store_failed(self, ticket: int, now: float) -> list[Output]:
         """A store request could not be carried out, and nothing of it happened."""
         self._store_failing = True
         self.counters.store_failures += 1
         self._outbox.resolve(ticket, Failed.FAILED, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def tick(self, now: float) -> list[Output]:
         """Do what is due."""
@@ -220,7 +221,7 @@ class Hub:
         self._deletions.tick(now)
         if self._exchange is not None:
             self._exchange.tick(now)
-        return self._take(now)
+        return self._outbox.take()
 
     def remove_account(
         self, username: str, then: Callable[[Removed | Failed | None, int], None], now: float
@@ -238,7 +239,7 @@ class Hub:
             then(result if isinstance(result, Removed | Failed) else None, sessions)
 
         self._outbox.execute(RemoveAccount(username), removed)
-        return self._take(now)
+        return self._outbox.take()
 
     def stop(self, now: float) -> list[Output]:
         """The server goes down on purpose: note the calls that go on, and send everybody away to come back."""
@@ -246,27 +247,28 @@ class Hub:
         self._lobby.close_all(CloseCode.RESTART, now)
         if self._exchange is not None:
             self._exchange.stop(now)
-        return self._take(now)
+        return self._outbox.take()
 
     def bus_received(self, payload: bytes, now: float) -> list[Output]:
         """Another node has said something; what is wrong with it is counted and dropped."""
         if self._exchange is not None:
             self._exchange.receive(payload, now)
-        return self._take(now)
+        return self._outbox.take()
 
     def bus_connected(self, now: float) -> list[Output]:
         """The bus is there (again); before the first time it counts as lost."""
         if self._exchange is not None:
             self._exchange.connected(now)
-        return self._take(now)
+        return self._outbox.take()
 
     def bus_lost(self, now: float) -> list[Output]:
         """The bus is gone: devices of other nodes cannot be reached."""
         if self._exchange is not None:
             self._exchange.disconnected(now)
-        return self._take(now)
+        return self._outbox.take()
 
-    def _take(self, now: float) -> list[Output]:
+    def flush(self, now: float) -> list[Output]:
+        """Say to the other nodes what there is to say since the last time, all of it to one of them together."""
         if self._exchange is not None:
             self._exchange.flush(now)
         return self._outbox.take()

@@ -10,6 +10,8 @@ import pytest
 
 from entrenous_signaling import sockets
 from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS
+from entrenous_signaling.clock import SteadyClock
+from entrenous_signaling.cluster.envelopes import VERSION, Frame, pack_frame
 from entrenous_signaling.edge import Edge
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.limits import Bounds, Rate
@@ -143,8 +145,10 @@ class Neighbour:
     def __init__(self) -> None:
         self.edge: Edge | None = None
         self.heard = asyncio.Event()
+        self.published: list[tuple[bytes | None, bytes]] = []
 
     def publish(self, node: bytes | None, payload: bytes) -> None:
+        self.published.append((node, payload))
         if self.edge is not None:
             asyncio.get_running_loop().call_soon(self._hand_over, self.edge, payload)
 
@@ -178,3 +182,20 @@ async def test_what_the_hub_publishes_reaches_the_other_nodes_and_what_they_say_
         one.edge.bus_lost()
         assert one.hub.cluster_state.connected is False
     assert [str(record.msg) for record in caplog.records if "nodes" in str(record.msg)] == ["nodes nodes=1"]
+
+
+async def test_what_comes_in_one_turn_of_the_loop_is_said_to_the_other_nodes_together(tmp_path: Path) -> None:
+    courier = Neighbour()
+    other = pack_frame(Frame(VERSION, b"another!", SteadyClock().now()))
+    async with edge_world(tmp_path, node=bytes(8), courier=courier) as world, world.connected() as bob:
+        await bob.register(BOB)
+        world.edge.bus_connected()
+        await asyncio.sleep(0)
+        courier.published.clear()
+        world.edge.bus_received(other)
+        for _ in range(3):
+            world.edge.bus_received(b"what no node says")
+        assert courier.published == []
+        await asyncio.sleep(0)
+        ((node, _),) = courier.published
+        assert node == b"another!"

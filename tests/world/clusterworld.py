@@ -142,6 +142,7 @@ class SimNode(SimServer):
         self.name = b""
         self.on_the_bus = True
         self._cluster = cluster
+        self._is_turn_ending = False
         super().__init__(clock, draw)
         self.store = cluster.store
         self.closed, self.durations, self.discarded = cluster.closed, cluster.durations, cluster.discarded
@@ -189,6 +190,18 @@ class SimNode(SimServer):
 
     def _settings(self) -> HubSettings:
         return HubSettings(name=SERVER, message_key=bytes(32), node=self.name)
+
+    def _arm(self) -> None:
+        """Once a turn, however much comes in it, speak to the other nodes and set the timer."""
+        if not self._is_turn_ending:
+            self._is_turn_ending = True
+            self._clock.after(0.0, self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._is_turn_ending = False
+        if self._hub is not None:
+            self._carry_out(self._hub.flush(self._clock.now))
+        super()._arm()
 
     def _publish(self, node: bytes | None, payload: bytes) -> None:
         if self.on_the_bus:

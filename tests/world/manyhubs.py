@@ -42,6 +42,7 @@ class OneOfMany(HubWorld):
     def run(self, outputs: list[Output]) -> None:
         """Carry outputs out, and what follows from them at all hubs."""
         super().run(outputs)
+        super().run(self.hub.flush(self.now))
         self._hubs.carry()
 
     def resume(self, welcome: Welcome, last_seq: int = 0) -> HubNode:

@@ -95,6 +95,10 @@ class SimServer:
             self._run(self._hub.disconnected(number, self._clock.now))
 
     def _run(self, outputs: list[Output]) -> None:
+        self._carry_out(outputs)
+        self._arm()
+
+    def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:
             match output:
                 case Transmit(number, message):
@@ -107,7 +111,6 @@ class SimServer:
                     self._clock.after(STORE_SECONDS, self._job(ticket, request))
                 case Publish(node, payload):
                     self._publish(node, payload)
-        self._arm()
 
     def _publish(self, node: bytes | None, payload: bytes) -> None:
         raise AssertionError("a server that is alone publishes nothing")

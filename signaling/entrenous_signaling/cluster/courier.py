@@ -1,32 +1,16 @@
-"""Between the hub and the bus: what is said to a node in one turn of the loop goes into one sealed parcel.
+"""Between the hub and the bus: what is said to a node is sealed, and what is heard from one is opened.
 
-A parcel costs its system calls, its way through the bus and its seal however small it is, so that under load many
-payloads share that. When little is said a parcel has one payload, and is not held back.
-
-::
-
-    parcel = MessagePack [payload, …], sealed for its subject (see `seal`)
+A parcel is a payload, sealed for its subject (see `seal`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Final
-
-import msgspec
 
 from entrenous_signaling.meters import Meters, ParcelStep
 
 from .bus import LARGEST_PAYLOAD, Bus, ClusterError, subject_of
 from .seal import Seal
-
-_FULL: Final = LARGEST_PAYLOAD
-"""Bytes of payloads after which the next one begins another parcel."""
-
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(list[bytes]).decode
 
 
 class Courier:
@@ -46,8 +30,6 @@ class Courier:
         self._prefix = prefix
         self._node = node
         self._meters = meters
-        self._loop = asyncio.get_running_loop()
-        self._waiting: dict[bytes | None, list[bytes]] = {}
         self._received: Callable[[bytes], None] = _nobody_yet
 
     @property
@@ -81,44 +63,25 @@ class Courier:
         """
         if len(payload) > LARGEST_PAYLOAD:
             raise ValueError("a payload that no bus carries")
-        if not self._waiting:
-            self._loop.call_soon(self._send)
-        self._waiting.setdefault(node, []).append(payload)
-
-    async def close(self) -> None:
-        """Send what waits, as far as that takes no time, and let go of the bus."""
-        self._send()
-        await self._bus.close()
-
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for node, payloads in waiting.items():
-            subject = subject_of(self._prefix, node)
-            begin = size = 0
-            for end, payload in enumerate(payloads):
-                if size and size + len(payload) > _FULL:
-                    self._send_parcel(subject, payloads[begin:end])
-                    begin, size = end, 0
-                size += len(payload)
-            self._send_parcel(subject, payloads[begin:])
-
-    def _send_parcel(self, subject: str, payloads: list[bytes]) -> None:
         step = ParcelStep.DROPPED
         if self._bus.is_connected:
-            parcel = self._seal.seal(subject, _encode(payloads))
-            if self._bus.publish(subject, parcel):
+            subject = subject_of(self._prefix, node)
+            if self._bus.publish(subject, self._seal.seal(subject, payload)):
                 step = ParcelStep.SENT
         self._meters.parcels[step] += 1
 
+    async def close(self) -> None:
+        """Let go of the bus."""
+        await self._bus.close()
+
     def _arrived(self, subject: str, sealed: bytes) -> None:
         try:
-            payloads = _decode(self._seal.open(subject, sealed))
-        except (ClusterError, msgspec.DecodeError):
+            payload = self._seal.open(subject, sealed)
+        except ClusterError:
             self._meters.parcels[ParcelStep.REFUSED] += 1
             return
         self._meters.parcels[ParcelStep.RECEIVED] += 1
-        for payload in payloads:
-            self._received(payload)
+        self._received(payload)
 
 
 def _nobody_yet(payload: bytes) -> None:

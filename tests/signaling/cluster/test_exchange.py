@@ -7,7 +7,7 @@ from dataclasses import replace
 from entrenous_signaling.cluster.envelopes import VERSION, Frame, NotHere, Settled, as_raw, pack, pack_frame
 from entrenous_signaling.cluster.lane import ROOM_ENVELOPES
 from entrenous_signaling.cluster.peers import LOST_SECONDS
-from entrenous_signaling.outputs import CloseCode
+from entrenous_signaling.outputs import CloseCode, Publish
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
 from entrenous_wire.messages import (
     Accepted,
@@ -71,6 +71,19 @@ def test_a_message_to_another_node_is_delivered_and_acknowledged() -> None:
     assert [hub.hub.queued for hub in hubs.hubs] == [0, 0, 0]
     counters = [hub.hub.counters for hub in hubs.hubs]
     assert (counters[0].routed[Kind.RING], counters[1].delivered, counters[0].delivered) == (1, 1, 0)
+
+
+def test_all_that_is_said_in_one_turn_is_one_packet_for_each_node() -> None:
+    hubs, alice, bob = three()
+    first, second = hubs.hubs[:2]
+    for number in range(1, 21):
+        outputs = first.hub.message_received(alice.number, ALICE.send(number, BOB), hubs.now)
+        assert not any(isinstance(output, Publish) for output in outputs)
+    (output,) = first.hub.flush(hubs.now)
+    assert isinstance(output, Publish)
+    assert output.node == second.name
+    second.run(second.hub.bus_received(output.payload, hubs.now))
+    assert ids(bob) == list(range(1, 21))
 
 
 def test_who_is_nowhere_is_offline_at_once() -> None:

@@ -122,4 +122,4 @@ FAULTS = [hand_on_what_comes_early, say_nothing_again, open_records_of_calls_tha
 def test_a_fault_is_found(fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
     fault(monkeypatch)
     with pytest.raises(AssertionError, match="replay with"):
-        simulate(3, 120, STORM, GALE, FOUL)
+        simulate(5, 120, STORM, GALE, FOUL)
