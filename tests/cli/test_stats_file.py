@@ -21,7 +21,12 @@ def second(number: int, *, concealed: int = 0, late: int = 0, freezes: int = 0, 
         path="direct",
         round_trip_ms=20.0 + number,
         audio=AudioStats(
-            missed=late, left_out=late, played=50 * number - concealed, concealed=concealed, receive_bitrate=32_000
+            missed=late,
+            left_out=late,
+            played=50 * number - concealed,
+            concealed=concealed,
+            held_up_ms=40.0 * late,
+            receive_bitrate=32_000,
         ),
         video=VideoStats(freezes=freezes, frames_per_second=30.0),
         quality=None if mos is None else Quality(90.0, mos),
@@ -109,6 +114,7 @@ def test_the_summary_names_the_worst_second() -> None:
     assert figures["concealed_percent"].worst == 10.0
     assert figures["concealed_percent"].mean == 5.0
     assert (figures["late_source_percent"].mean, figures["late_source_percent"].worst) == (10.0, 20.0)
+    assert (figures["held_up_percent"].mean, figures["held_up_percent"].worst) == (10.0, 20.0)
     assert figures["freezes_per_minute"].worst == 60.0
     assert figures["frames_per_second"].worst == 30.0
 

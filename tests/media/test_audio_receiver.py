@@ -94,6 +94,19 @@ def test_a_turn_that_is_late_lets_in_what_waits_in_the_socket_before_it_plays() 
     assert len(bench.heard) == 1
 
 
+def test_the_time_for_which_the_process_was_held_up_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, now = SoundBench(), 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    bench.receiver._turn = now
+    held_up = []
+    for pause in (0.0, 0.019, 0.3, 0.0, 0.9):
+        now = max(now, bench.receiver._turn) + pause
+        while bench.receiver._have_turn() <= now:
+            pass
+        held_up.append(bench.receiver.held_up_seconds)
+    assert held_up == pytest.approx([0.0, 0.0, 0.3, 0.3, 1.2])
+
+
 def test_a_repetition_is_no_rejection() -> None:
     bench = SoundBench()
     payload = bench.sealer.seal(bench.encode(0))

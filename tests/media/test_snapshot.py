@@ -48,6 +48,16 @@ def test_a_session_that_has_not_begun_has_zeros() -> None:
     assert (stats.audio, stats.video, stats.path, stats.round_trip_ms) == (AudioStats(), VideoStats(), None, None)
 
 
+@dataclass
+class Buffer:
+    counters: PlayoutCounters
+    delay: float = 0.04
+    wanted_delay: float = 0.05
+
+    def __len__(self) -> int:
+        return 38
+
+
 def picture_sender() -> SimpleNamespace:
     return SimpleNamespace(
         frames=8,
@@ -98,9 +108,10 @@ def full_session() -> Session:
         audio_receiver=SimpleNamespace(
             rejected=2,
             reception=SimpleNamespace(received=3, loss=0.25, jitter=0.033),
-            buffer=SimpleNamespace(counters=counters, delay=0.04, wanted_delay=0.05),
+            buffer=Buffer(counters),
             received_rate=meter(200),
             concealed_rate=meter(2),
+            held_up_seconds=0.037,
         ),
         video_sender=picture_sender(),
         video_receiver=picture_receiver(),
@@ -124,6 +135,8 @@ def test_every_figure_of_sound_comes_from_its_counter() -> None:
         recovered=10,
         late=7,
         discarded=34,
+        waiting=38,
+        held_up_ms=37.0,
         buffer_ms=40.0,
         wanted_buffer_ms=50.0,
         jitter_ms=33.0,

@@ -118,6 +118,9 @@ def summarise(rows: Sequence[CallStats]) -> dict[str, Figure]:
                 for n in _steps(rows, lambda row: row.audio.missed + row.audio.left_out)
             ),
         ),
+        "held_up_percent": _figure(
+            "This machine too busy, %", (n / 10 for n in _steps(rows, lambda row: row.audio.held_up_ms))
+        ),
         "loss_percent": _figure("Lost packets of sound, %", (100 * row.audio.loss for row in rows)),
         "queue_ms": _figure("Queues on the way, ms", (row.queue_ms for row in rows)),
         "audio_kbits": _figure("Sound received, kbit/s", (row.audio.receive_bitrate / 1000 for row in rows), True),
@@ -134,7 +137,7 @@ def _blocks(row: CallStats) -> int:
     return row.audio.played + row.audio.recovered + row.audio.concealed
 
 
-def _steps(rows: Sequence[CallStats], count: Callable[[CallStats], int]) -> list[float]:
+def _steps(rows: Sequence[CallStats], count: Callable[[CallStats], float]) -> list[float]:
     """By how much a count rose each second."""
     return [
         (count(after) - count(before)) / (after.seconds - before.seconds)

@@ -71,6 +71,8 @@ class AudioReceiver:
         self.received_rate = RateMeter()
         self.concealed_rate = RateMeter(CONCEALMENT_WINDOW)
         """Concealed blocks a second."""
+        self.held_up_seconds = 0.0
+        """By which turns came more than a block late, together: so long was this process kept from the processor."""
         self._opener = opener
         self._playout = Playout(self.buffer, decoder)
         self._clock = clock
@@ -83,6 +85,8 @@ class AudioReceiver:
         self._turn = 0.0
         """When the next block is to be heard."""
         self._gave_way = False
+        self._late = 0.0
+        """Seconds by which the last turn was, as far as the next one has to make it good."""
 
     @property
     def undecodable(self) -> int:
@@ -138,8 +142,12 @@ class AudioReceiver:
             self._gave_way = True  # the loop was held up: packets that wait in the socket are read first
             return self._turn
         self._gave_way = False
+        if late > BLOCK_SECONDS:
+            self.held_up_seconds += max(0.0, late - max(0.0, self._late - BLOCK_SECONDS))
+        self._late = late
         if late > MAX_LAG:
             self._turn += late  # the process slept: what was to be heard meanwhile is past
+            self._late = 0.0
         self.play_one(self._turn)
         self._turn += BLOCK_SECONDS
         return self._turn

@@ -108,6 +108,8 @@ def _audio(session: Measured, now: float) -> AudioStats:
             "recovered": counters.recovered + counters.copies_played,
             "late": counters.late,
             "discarded": counters.discarded,
+            "waiting": len(buffer),
+            "held_up_ms": _milliseconds(receiver.held_up_seconds),
             "buffer_ms": _milliseconds(buffer.delay),
             "wanted_buffer_ms": _milliseconds(buffer.wanted_delay),
             "jitter_ms": _milliseconds(reception.jitter),

@@ -27,6 +27,8 @@ class AudioStats:
         recovered: blocks taken from the error correction or the copy inside a later packet.
         late: packets that came after their turn.
         discarded: packets that were here and were left out to wait less, or for want of room.
+        waiting: packets that are here and have not had their turn.
+        held_up_ms: by which this process came more than a block late to its turns, together: the machine is too busy.
         buffer_ms: how long sound waits to be played, beyond the fastest way.
         wanted_buffer_ms: the same as the buffer steers towards.
         jitter_ms: variation of the arrivals (RFC 3550 §6.4.1).
@@ -52,6 +54,8 @@ class AudioStats:
     recovered: int = 0
     late: int = 0
     discarded: int = 0
+    waiting: int = 0
+    held_up_ms: float = 0.0
     buffer_ms: float = 0.0
     wanted_buffer_ms: float = 0.0
     jitter_ms: float = 0.0
