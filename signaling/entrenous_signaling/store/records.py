@@ -3,6 +3,10 @@
 Of a call that is over, the hash of its token stays for some minutes, for what is said again after a crash: whoever
 opens a record inserts it first and looks for the hash afterwards. The insert waits for whoever is closing the same
 record at that moment, and the look that follows sees what that one has committed: so no call is recorded twice.
+
+Processes that share a database would wait for each other in a circle if each held what the next one wants. So each of
+these opens first, then holds records that are there, then remembers hashes, each in the order of their bytes; and no
+transaction carries out two of them.
 """
 
 from __future__ import annotations
@@ -17,6 +21,9 @@ from . import schema
 from .requests import ClaimRecord, Closed, CloseRecord, DiscardRecord, Done, OpenRecord, RecordState, TouchRecords
 from .sets import Columns, execute_set
 
+RecordRequest = OpenRecord | ClaimRecord | TouchRecords | CloseRecord | DiscardRecord
+"""What concerns the call records; all the others concern the accounts."""
+
 _ROWS_A_STEP: Final = 200
 
 _TOKEN: Final[Columns] = (("token", "bytea"),)
@@ -28,11 +35,18 @@ _OPEN: Final = """
 """
 _FIND: Final = "WITH {wanted} SELECT token, seen FROM wanted JOIN open_record USING (token)"
 _TOUCH: Final = """
-    WITH {wanted} UPDATE open_record SET seen = wanted.seen FROM wanted
-    WHERE open_record.token = wanted.token AND open_record.seen < wanted.seen
+    WITH {wanted}, held AS (
+        SELECT open_record.token AS token, wanted.now AS now FROM wanted JOIN open_record USING (token)
+        ORDER BY open_record.token {locked}
+    )
+    UPDATE open_record SET seen = now FROM held WHERE open_record.token = held.token AND seen < now
 """
 _DELETE: Final = """
-    WITH {wanted} DELETE FROM open_record WHERE token IN (SELECT token FROM wanted) RETURNING token, start, seen
+    WITH {wanted}, held AS (
+        SELECT open_record.token AS token FROM wanted JOIN open_record USING (token)
+        ORDER BY open_record.token {locked}
+    )
+    DELETE FROM open_record WHERE token IN (SELECT token FROM held) RETURNING token, start, seen
 """
 _APPEND: Final = """
     WITH {wanted} INSERT INTO call_record (start, duration) SELECT start, duration FROM wanted WHERE {real}
@@ -51,7 +65,7 @@ def open_records(connection: Connection, requests: Sequence[OpenRecord]) -> list
     tokens = {_hash(token): token for token in starts}
     ended = execute_set(connection, _FIND_ENDED, _HASH, [(found,) for found in tokens])
     over = {tokens[bytes(found)] for (found,) in ended}
-    execute_set(connection, _DELETE, _TOKEN, [(token,) for token in over])
+    execute_set(connection, _DELETE, _TOKEN, [(token,) for token in sorted(over)])
     return [RecordState.OVER if request.token in over else RecordState.OPEN for request in requests]
 
 
@@ -83,7 +97,7 @@ def discard_records(connection: Connection, requests: Sequence[DiscardRecord]) -
     """
     ended = {request.token: request.at for request in requests}
     execute_set(connection, _OPEN, _TOKEN_AND_START, sorted(ended.items()))
-    execute_set(connection, _DELETE, _TOKEN, [(token,) for token in ended])
+    execute_set(connection, _DELETE, _TOKEN, [(token,) for token in sorted(ended)])
     _remember(connection, list(ended.items()))
     return [Done.DONE] * len(requests)
 
@@ -112,7 +126,7 @@ def _touch(connection: Connection, rows: Iterable[tuple[bytes, int]]) -> None:
     latest: dict[bytes, int] = {}
     for token, seen in rows:
         latest[token] = max(seen, latest.get(token, seen))
-    execute_set(connection, _TOUCH, (*_TOKEN, ("seen", "bigint")), sorted(latest.items()))
+    execute_set(connection, _TOUCH, (*_TOKEN, ("now", "bigint")), sorted(latest.items()))
 
 
 def _close(connection: Connection, requests: Mapping[bytes, CloseRecord]) -> dict[bytes, int]:
@@ -120,7 +134,7 @@ def _close(connection: Connection, requests: Mapping[bytes, CloseRecord]) -> dic
     durations: dict[bytes, int] = {}
     records: list[tuple[int, int]] = []
     ended: list[tuple[bytes, int]] = []
-    for token, start, seen in execute_set(connection, _DELETE, _TOKEN, [(token,) for token in requests]):
+    for token, start, seen in execute_set(connection, _DELETE, _TOKEN, [(token,) for token in sorted(requests)]):
         request = requests[bytes(token)]
         end = seen if seen < request.fresh_since else request.at
         durations[request.token] = max(0, end - start)

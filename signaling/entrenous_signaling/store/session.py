@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlch
 
 from .backend import Backend, Part, Result
 from .requests import BatchRequest, Failed, StoreRequest, StoreResult
+from .stages import stages
 from .statements import carry_out
 
 Request = tuple[int, StoreRequest]
@@ -45,17 +46,32 @@ class Session:
         """Carry out a batch in one transaction; whatever one request does, the others and the thread go on.
 
         When the database cannot be reached, is locked or full, all of them have failed. When it refuses something,
-        the batch is halved until what it refuses is alone.
+        the batch is halved until what it refuses is alone. Call records that several processes share take a
+        transaction for each kind of request; `records` says why.
         """
+        if self._part is not Part.USAGE or self._engine.dialect.name != "postgresql":
+            return self._answer(batch)[0]
+        answers: dict[int, StoreResult | Failed] = {ticket: Failed.FAILED for ticket, _ in batch}
+        for positions in stages([request for _, request in batch]):
+            some, at_hand = self._answer([batch[position] for position in positions])
+            answers.update(some)
+            if not at_hand:
+                break  # or all would wait for it once more
+        return list(answers.items())
+
+    def _answer(self, batch: Sequence[BatchItem]) -> tuple[list[Answer], bool]:
+        """Carry out a batch, and say whether the database was at hand."""
         requests = [request for _, request in batch]
         try:
             results = self._try(requests)
         except Exception as error:
-            if len(batch) == 1 or _is_away(error):
-                return [(ticket, Failed.FAILED) for ticket, _ in batch]
+            away = _is_away(error)
+            if len(batch) == 1 or away:
+                return [(ticket, Failed.FAILED) for ticket, _ in batch], not away
             middle = len(batch) // 2
-            return self.answer(batch[:middle]) + self.answer(batch[middle:])
-        return [(ticket, result) for (ticket, _), result in zip(batch, results, strict=True)]
+            (first, one), (second, other) = self._answer(batch[:middle]), self._answer(batch[middle:])
+            return first + second, one and other
+        return [(ticket, result) for (ticket, _), result in zip(batch, results, strict=True)], True
 
     def transact(self, work: Callable[[Connection], Result]) -> Result:
         """Do some work in a transaction, all of it or nothing.

@@ -3,7 +3,8 @@
 A statement joins the table `wanted`, whose rows come with it: `WITH {wanted} DELETE …`. SQLite takes them as VALUES,
 each value a parameter of its own; PostgreSQL as one array a column. For SQLite they are filled up with rows of NULL to
 a power of two, so that few different texts are prepared: a join finds none of those, and what inserts says
-`WHERE {real}`.
+`WHERE {real}`. In PostgreSQL, which other processes use too, a subquery that ends with `{locked}` locks the rows that
+it finds, in its order.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def execute_set(
 
     Args:
         connection: within a transaction.
-        statement: with `{wanted}`, and `{real}` where it inserts.
+        statement: with `{wanted}`, `{real}` where it inserts, and `{locked}` after the ORDER BY of a subquery.
         columns: of `wanted`.
         rows: what it holds.
 
@@ -58,11 +59,12 @@ def _for_values(statement: str, columns: Columns, size: int) -> str:
     names = ", ".join(name for name, _ in columns)
     row = f"({', '.join('?' * (len(columns) + 1))})"
     wanted = f"wanted(real, {names}) AS (VALUES {', '.join([row] * size)})"
-    return statement.format(wanted=wanted, real="wanted.real")
+    return statement.format(wanted=wanted, real="wanted.real", locked="")
 
 
 @lru_cache(maxsize=1024)
 def _for_arrays(statement: str, columns: Columns) -> str:
     names = ", ".join(name for name, _ in columns)
     arrays = ", ".join(f"%b::{kind}[]" for _, kind in columns)
-    return statement.format(wanted=f"wanted({names}) AS (SELECT * FROM unnest({arrays}))", real="TRUE")  # noqa: S608 - of constants
+    wanted = f"wanted({names}) AS (SELECT * FROM unnest({arrays}))"  # noqa: S608 - of constants
+    return statement.format(wanted=wanted, real="TRUE", locked="FOR UPDATE")

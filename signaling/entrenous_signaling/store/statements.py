@@ -47,8 +47,6 @@ from .stages import stages
 
 ReadRequest = ReadAccount | ReadMessages | CountAccounts
 """What is read in a thread of its own."""
-UsageRequest = OpenRecord | ClaimRecord | TouchRecords | CloseRecord | DiscardRecord
-"""What concerns the call records; all the others concern the accounts."""
 
 _NAME: Final[Columns] = (("username", "text"),)
 _MARK: Final = """

@@ -24,9 +24,10 @@ from typing import IO, Final
 from .backend import Backend, Part
 from .database import Databases, StoreError, migrate
 from .expiry import expire, sweep
+from .records import RecordRequest
 from .requests import Closed, Done, Expire, Failed, StoreRequest, SweepRecords
 from .session import Answer, BatchItem, Request, Session
-from .statements import ReadRequest, UsageRequest
+from .statements import ReadRequest
 
 LOCK_NAME: Final = "server.lock"
 """The file in the data directory that a running server has locked."""
@@ -148,7 +149,7 @@ class _Writer:
                 self._chores.append((ticket, expire(self._accounts, self._usage, request)))
             elif isinstance(request, SweepRecords):
                 self._chores.append((ticket, sweep(self._usage, request)))
-            elif isinstance(request, UsageRequest):
+            elif isinstance(request, RecordRequest):
                 usage.append((ticket, request))
             else:
                 accounts.append((ticket, request))

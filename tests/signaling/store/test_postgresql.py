@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.condition import indiscretions
 from entrenous_signaling.store.database import Databases, StoreError, count, migrate, read_open_rows
-from entrenous_signaling.store.records import discard_records
+from entrenous_signaling.store.records import (
+    RecordRequest,
+    close_stale_records,
+    discard_records,
+    forget_ended_calls,
+    touch_records,
+)
 from entrenous_signaling.store.requests import (
     Account,
+    ClaimRecord,
+    Closed,
+    CloseRecord,
     DeviceOutcome,
     DiscardRecord,
     Done,
@@ -34,7 +46,9 @@ from entrenous_signaling.store.requests import (
     StoredMessages,
     StoreMessage,
     StoreRequest,
+    TouchRecords,
 )
+from entrenous_signaling.store.session import Session
 from lab.postgres import Cluster, running_cluster
 from world.storeworld import WAIT_SECONDS, RunningStore, registration, running
 
@@ -72,11 +86,12 @@ def until_it_is_back(store: RunningStore, request: StoreRequest) -> object:
     return result
 
 
-def until_somebody_waits_for_a_lock(cluster: Cluster) -> None:
+def until_so_many_wait_for_a_lock(cluster: Cluster, count: int = 1) -> None:
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     until = time.monotonic() + WAIT_SECONDS
-    while cluster.execute("postgres", waiting) == [(0,)]:
+    while int(cluster.execute("postgres", waiting)[0][0]) < count:
         assert time.monotonic() < until
+        time.sleep(0.01)  # PostgreSQL tells nobody
 
 
 def test_every_connection_flushes_waits_for_seconds_and_sees_its_schema(shared: Databases) -> None:
@@ -197,7 +212,7 @@ def test_a_name_that_another_server_is_just_registering_is_taken(shared: Databas
     with running(shared) as store, psycopg.connect(shared.url) as other:
         other.execute("INSERT INTO accounts.account VALUES ('bob', 'another key', 1)")
         ticket = store.submit(registration())
-        until_somebody_waits_for_a_lock(cluster)
+        until_so_many_wait_for_a_lock(cluster)
         other.commit()
         assert store.wait(ticket) is RegisterOutcome.NAME_TAKEN
 
@@ -208,7 +223,7 @@ def test_an_account_that_another_server_is_just_removing_gets_no_device(shared: 
         assert store.do(registration()) is RegisterOutcome.REGISTERED
         other.execute("DELETE FROM accounts.account")
         ticket = store.submit(StoreDevice("bob", b"key", "d2", b"cert", 1000, 20))
-        until_somebody_waits_for_a_lock(cluster)
+        until_so_many_wait_for_a_lock(cluster)
         other.commit()
         assert store.wait(ticket) is DeviceOutcome.NO_ACCOUNT
 
@@ -222,9 +237,70 @@ def test_a_call_of_which_another_server_is_just_saying_that_it_is_over_has_no_re
         with other.begin():
             assert discard_records(other, [DiscardRecord(b"a", 107)]) == [Done.DONE]
             ticket = store.submit(OpenRecord(b"a", 100))
-            until_somebody_waits_for_a_lock(cluster)
+            until_so_many_wait_for_a_lock(cluster)
         assert store.wait(ticket) is RecordState.OVER
     assert read_open_rows(shared) == []
+
+
+@pytest.fixture
+def sessions(shared: Databases, cluster: Cluster, patience: None) -> Iterator[tuple[Session, ...]]:
+    """Three processes that write records; afterwards none of them was in a circle of such as wait for each other."""
+    migrate(shared)
+    opened = tuple(Session(shared.backend(), Part.USAGE, writes=True) for _ in range(3))
+    before = cluster.log.stat().st_size
+    yield opened
+    for session in opened:
+        session.close()
+    assert b"deadlock" not in cluster.log.read_bytes()[before:]
+
+
+def results(session: Session, *requests: RecordRequest) -> list[object]:
+    return [result for _, result in session.answer(list(enumerate(requests)))]
+
+
+def test_batches_about_the_same_records_wait_for_each_other_in_no_circle(
+    sessions: tuple[Session, ...], cluster: Cluster
+) -> None:
+    first, second, third = sessions
+    results(first, *(OpenRecord(token, 100) for token in (b"a", b"b", b"z")))
+    with ThreadPoolExecutor(2) as pool:
+
+        def hold_z(connection: Connection) -> tuple[Future[list[object]], Future[list[object]]]:
+            touch_records(connection, [TouchRecords(((b"z", 101),))])
+            batch = TouchRecords(((b"b", 110),)), CloseRecord(b"z", 120), ClaimRecord(b"a", 110, 0)
+            one = pool.submit(results, first, *batch)
+            until_so_many_wait_for_a_lock(cluster, 1)
+            other = pool.submit(results, second, TouchRecords(((b"a", 105),)), CloseRecord(b"b", 130))
+            with contextlib.suppress(TimeoutError):
+                other.result(0.5)  # it waits for the first, or not at all
+            return one, other
+
+        one, other = third.transact(hold_z)
+        assert one.result(WAIT_SECONDS) == [Done.DONE, Closed((20,)), RecordState.OPEN]
+        assert other.result(WAIT_SECONDS) == [Done.DONE, Closed((30,))]
+
+
+def test_nor_do_many_batches_whatever_is_in_them(sessions: tuple[Session, ...]) -> None:
+    tokens = [b"%02d" % number for number in range(40)]
+
+    def work(session: Session) -> bool:
+        draw = random.Random(sessions.index(session))
+        for _ in range(40):
+            touched = tuple((token, draw.randrange(100, 200)) for token in draw.sample(tokens, 20))
+            requests: list[RecordRequest] = [TouchRecords(touched)]
+            requests += [OpenRecord(token, 100) for token in draw.sample(tokens, 8)]
+            requests += [CloseRecord(token, 200) for token in draw.sample(tokens, 8)]
+            requests += [ClaimRecord(token, 150, 100) for token in draw.sample(tokens, 8)]
+            requests += [DiscardRecord(token, 100) for token in draw.sample(tokens, 2)]
+            draw.shuffle(requests)
+            if Failed.FAILED in results(session, *requests):
+                return False
+            session.transact(lambda connection: close_stale_records(connection, draw.randrange(300)))
+            session.transact(lambda connection: forget_ended_calls(connection, 10**6))
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(work, sessions)) == [True] * 3
 
 
 def test_whatever_the_database_is_set_to_each_statement_sees_what_was_committed(

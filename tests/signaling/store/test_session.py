@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from entrenous_signaling.store import sqlite
 from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, migrate, read_open_rows
-from entrenous_signaling.store.requests import Failed, OpenRecord, RecordState, TouchRecords
-from entrenous_signaling.store.session import Session
+from entrenous_signaling.store.requests import Closed, CloseRecord, Failed, OpenRecord, RecordState, TouchRecords
+from entrenous_signaling.store.session import BatchItem, Session
 
 
 @pytest.fixture
@@ -61,6 +61,31 @@ def test_a_locked_file_fails_the_whole_batch_at_once(tmp_path: Path, monkeypatch
     assert len(tries) == 1
     lock.close()
     session.close()
+
+
+def test_a_database_that_is_away_is_waited_for_once_however_many_kinds_of_requests_there_are(
+    usage: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Callable[..., object]] = []
+
+    def away(work: Callable[..., object]) -> None:
+        tries.append(work)
+        raise OperationalError("statement", {}, Exception())
+
+    monkeypatch.setattr(usage, "transact", away)
+    batch: list[BatchItem] = [(1, OpenRecord(b"a", 1)), (2, TouchRecords(((b"a", 1),))), (3, CloseRecord(b"a", 2))]
+    assert usage.answer(batch) == [(ticket, Failed.FAILED) for ticket in (1, 2, 3)]
+    assert len(tries) == 1
+    usage.close()
+
+
+def test_answers_come_in_the_order_of_the_requests(usage: Session) -> None:
+    batch: list[BatchItem] = []
+    for ticket, token in ((1, b"a"), (3, b"b")):
+        batch += [(ticket, OpenRecord(token, 1)), (ticket + 1, CloseRecord(token, 1 + ticket))]
+    opened = RecordState.OPEN
+    assert usage.answer(batch) == [(1, opened), (2, Closed((1,))), (3, opened), (4, Closed((3,)))]
+    usage.close()
 
 
 def test_nothing_is_left_in_the_journal_after_folding_unless_somebody_reads(tmp_path: Path) -> None:
