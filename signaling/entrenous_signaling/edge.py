@@ -293,11 +293,12 @@ class Edge:
         self._set_timer()
 
     def _carry_out(self, output: Output) -> None:
+        if isinstance(output, Transmit):  # as nearly all are: a pattern takes longer
+            recipient = self._sockets.get(output.connection)
+            if recipient is not None:
+                recipient.send(encode_bytes(output.message))
+            return
         match output:
-            case Transmit(number, message):
-                there = self._sockets.get(number)
-                if there is not None:
-                    there.send(encode_bytes(message))
             case Close(number, code):
                 there = self._sockets.pop(number, None)
                 if there is not None:
