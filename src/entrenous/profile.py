@@ -126,6 +126,25 @@ class Profile:
         """What the call handshake needs."""
         return self._stored.credentials()
 
+    def make_another_device(self, directory: Path | None, passphrase: str | None) -> Profile:
+        """Make a profile of another device of this account: who has it can call and be called, and make more of them.
+
+        The device belongs to the account from its first login on. It has the contacts of now, and those that the two
+        get later are their own.
+
+        Args:
+            directory: where to keep it; None keeps it in memory only.
+            passphrase: what encrypts it on disk; not used in memory.
+
+        Raises:
+            KeystoreError: the account was deleted, there is a profile in the directory already, it cannot be written,
+                or there is no passphrase.
+        """
+        self.ensure_usable()
+        keystore: Keystore = InMemoryKeystore() if directory is None else FileKeystore(directory, passphrase or "")
+        keystore.create(self._stored.for_another_device(time.time(), os.urandom))
+        return Profile(keystore, directory=directory)
+
     def refresh(self) -> bool:
         """Rotate prekeys and renew the certificate where due; True when there is something new to publish."""
         before = self._stored

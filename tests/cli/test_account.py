@@ -72,6 +72,21 @@ def test_the_devices_of_the_account_are_shown(entrenous: Callable, profile: Path
     }
 
 
+def test_a_device_is_added(entrenous: Callable, profile: Path, tmp_path: Path) -> None:
+    contacts = ("contacts", "add", "alice@127.0.0.1:9", "--profile")
+    assert entrenous(*contacts, profile).code == ExitCode.OK
+    added = entrenous("account", "add-device", tmp_path / "phone", "--json", "--profile", profile)
+    assert added.code == ExitCode.OK
+    this, phone = (entrenous("whoami", "--json", "--profile", at).object for at in (profile, tmp_path / "phone"))
+    assert phone["device"] == added.object["device"] != this["device"]
+    for name in ("address", "card", "server"):
+        assert phone[name] == this[name]
+    assert entrenous(*contacts, tmp_path / "phone").code != ExitCode.OK, "she is there already"
+    again = entrenous("account", "add-device", tmp_path / "phone", "--profile", profile)
+    assert again.code == ExitCode.NO_ACCOUNT
+    assert "already" in again.err
+
+
 def test_the_passphrase_is_changed(entrenous: Callable, profile: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     new.write_text("another five words in a row\n")

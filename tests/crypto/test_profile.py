@@ -129,3 +129,18 @@ def test_the_devices_that_are_remembered_are_bounded_and_those_that_are_there_st
 
 def test_a_deleted_account_remembers_no_devices() -> None:
     assert ALICE.with_devices({("aa" * 8, b"k" * 32)}, 1.0).as_deleted().devices == ()
+
+
+def test_another_device_has_keys_of_its_own_the_same_contacts_and_knows_of_this_one() -> None:
+    known = ALICE.pinned(BOB_AT, BOB.identity.public_key).having_seen(b"i" * 16)
+    known = known.with_devices({("aa" * 8, b"k" * 32), ("bb" * 8, b"k" * 32)}, 1.0)
+    known = known.having_told_device("aa" * 8, gone=False)
+    phone = known.for_another_device(NOW, seeded("phone"))
+    phone.check()
+    assert (phone.address, phone.identity_seed, phone.contacts) == (ALICE.address, ALICE.identity_seed, known.contacts)
+    assert phone.device_id != ALICE.device_id
+    assert phone.device_seed != ALICE.device_seed
+    assert phone.published_prekeys(NOW) != ALICE.published_prekeys(NOW)
+    assert phone.seen == ()
+    assert [device.device_id for device in phone.devices] == [ALICE.device_id, "aa" * 8], "nobody was told of the other"
+    assert phone.with_devices({(ALICE.device_id, ALICE.device.public_key), ("aa" * 8, b"k" * 32)}, 2.0) is phone

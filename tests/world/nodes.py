@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
-
-import msgspec
 
 from entrenous import (
     Call,
@@ -24,10 +20,6 @@ from entrenous import (
     Timeouts,
     ToneSource,
 )
-from entrenous.crypto.identity import AccountIdentity, DeviceIdentity
-from entrenous.crypto.keystore import InMemoryKeystore
-from entrenous.crypto.prekeys import rotate
-from entrenous_wire.addresses import Address
 
 from .serverproc import ServerProcess
 
@@ -58,23 +50,8 @@ async def two_nodes(
 
 
 def second_device(node: Node) -> Profile:
-    """Another device of the same account, as one would have it by restoring the identity elsewhere."""
-    stored = node.profile.stored
-    seed, now = os.urandom(32), time.time()
-    device, device_id = DeviceIdentity(seed), os.urandom(8).hex()
-    address = Address.parse(stored.address)
-    certificate = AccountIdentity(stored.identity_seed).certify(address, device_id, device.public_key, now)
-    keystore = InMemoryKeystore()
-    keystore.create(
-        msgspec.structs.replace(
-            stored,
-            device_seed=seed,
-            device_id=device_id,
-            certificate=certificate.raw,
-            prekeys=rotate((), device, now, os.urandom),
-        )
-    )
-    return Profile(keystore)
+    """Another device of the same account, in memory."""
+    return node.profile.make_another_device(None, None)
 
 
 async def ringing(node: Node) -> Call:

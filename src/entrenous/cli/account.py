@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from entrenous import Address, KeystoreError, delete_account, register
+from entrenous import Address, KeystoreError, Profile, delete_account, register
 
 from .notices import moment
 from .options import (
     NODE_FILE,
     address_argument,
     json_option,
+    load_config,
     new_config,
     passphrase_option,
     profile_option,
@@ -116,11 +117,12 @@ def whoami_command(output: Output, qr: bool, profile: Path, passphrase_file: Pat
 
 @click.group("account")
 def account_group() -> None:
-    """Show the devices of your account, change its passphrase, or delete it.
+    """Show or add devices of your account, change its passphrase, or delete it.
 
     \b
     Examples:
       entrenous account devices
+      entrenous account add-device /media/stick/phone
       entrenous account passphrase
       entrenous account delete
     """
@@ -152,6 +154,33 @@ def devices_command(output: Output, profile: Path, passphrase_file: Path | None)
     rows = [(other.device, f"seen since {moment(other.seen_at)}") for other in others]
     output.table(("Device", ""), [(account.device, "this device"), *rows])
     output.json({"address": account.address, "device": account.device, "others": others})
+
+
+@account_group.command("add-device")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@profile_option
+@passphrase_option
+@json_option
+@click.pass_obj
+def add_device_command(output: Output, folder: Path, profile: Path, passphrase_file: Path | None) -> None:
+    """Make a profile for another device of your account in FOLDER.
+
+    Carry the folder to the other machine by a way that nobody can look into, name it there with --profile, and leave
+    no copy behind. It opens with the passphrase of this profile. Whoever calls you rings both devices from then on.
+
+    \b
+    Examples:
+      entrenous account add-device /media/stick/phone
+      entrenous answer --profile ~/phone          (on the other machine)
+    """
+    config = load_config(profile)
+    passphrase = read_passphrase(passphrase_file)
+    account = Profile.open(profile, passphrase)
+    added = account.make_another_device(folder, passphrase)
+    save_config(config, folder)
+    output.line(f"The device {added.device} of {account.address} is in {folder}.")
+    output.line("This device tells you when it logs in for the first time.")
+    output.json({"address": account.address, "device": added.device, "profile": folder})
 
 
 @account_group.command("delete")

@@ -161,6 +161,29 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             prekeys=prekey_rules.rotate((), device, now, entropy),
         )
 
+    def for_another_device(self, now: float, entropy: Entropy) -> Profile:
+        """A profile of another device of the same account, with the same contacts and with keys of its own.
+
+        Each of the two knows of the other: the new one at once, this one when it comes to the server.
+
+        Args:
+            now: Unix seconds.
+            entropy: where the keys come from.
+        """
+        seed, device_id = entropy(SEED_BYTES), new_device_id(entropy)
+        device = DeviceIdentity(seed)
+        this = KnownDevice(self.device_id, self.device.public_key, now, told=True)
+        return msgspec.structs.replace(
+            self,
+            device_seed=seed,
+            device_id=device_id,
+            certificate=self.identity.certify(Address.parse(self.address), device_id, device.public_key, now).raw,
+            prekeys=prekey_rules.rotate((), device, now, entropy),
+            seen=(),
+            untold=(),
+            devices=(this, *(known for known in self.devices if known.told and not known.gone)),
+        )
+
     def check(self) -> None:
         """Make sure that the parts belong together; raises KeystoreError."""
         try:
