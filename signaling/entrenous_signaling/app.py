@@ -53,6 +53,9 @@ from .store.writer import Store
 from .store_access import StoreAccess
 from .visitors import Visitors
 
+STATUS_SECONDS: Final = 1.0
+"""How long `status` waits for the database."""
+
 _GC_THRESHOLDS: Final = (10_000, 4, 200)
 """A pass over the youngest looks at 10,000 objects, one over the younger at 50,000. A session is up to a hundred
 objects, so that a million are new when 10,000 nodes come back at once: the younger ones must not become as many, or one
@@ -239,8 +242,10 @@ class Server:
         """Call records that are open."""
         return 0 if self._hub is None else self._hub.open_records
 
-    def status(self) -> Status:
-        """The numbers of the server."""
+    async def status(self) -> Status:
+        """The numbers of the server; of a database that does not answer at once those of the last minute."""
+        with contextlib.suppress(TimeoutError):
+            await self._count(STATUS_SECONDS)
         hub, edge, totals = self._started_hub(), self._started_edge(), self._totals
         cluster = hub.cluster_state
         return Status(
@@ -291,10 +296,7 @@ class Server:
         """Each minute: count what is in the database, and look whether there is another certificate."""
         while True:
             try:
-                async with asyncio.timeout(CHECK_SECONDS):
-                    totals = await self._access.ask(CountAccounts())
-                if isinstance(totals, AccountTotals):
-                    self._totals = totals
+                await self._count(CHECK_SECONDS)
                 if self._certificate is not None and self._certificate.has_changed:
                     self.reload()
             except TimeoutError:
@@ -302,6 +304,13 @@ class Server:
             except Exception as error:  # one minute goes wrong, the next is tried
                 log_internal_error(error)
             await asyncio.sleep(CHECK_SECONDS)
+
+    async def _count(self, seconds: float) -> None:
+        """Count what is in the database, within so many seconds; raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            totals = await self._access.ask(CountAccounts())
+        if isinstance(totals, AccountTotals):
+            self._totals = totals
 
     def _beat(self) -> None:
         if self._handshakes is not None:

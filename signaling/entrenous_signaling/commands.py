@@ -25,7 +25,7 @@ from .store.requests import Failed, Removed
 class Commanded(Protocol):
     """What is used of the server."""
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         """Its numbers."""
 
     def begin_drain(self) -> DrainBegun:
@@ -56,7 +56,7 @@ class Commands:
         """
         match request:
             case GetStatus():
-                return self._server.status()
+                return await self._server.status()
             case RemoveAccountNow(username=username):
                 return await self._remove(username)
             case BeginDrain():

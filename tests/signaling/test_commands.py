@@ -44,7 +44,7 @@ class Server:
     broken: bool = False
     drains: int = 0
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         return STATUS
 
     def begin_drain(self) -> DrainBegun:

@@ -1,9 +1,11 @@
-"""The Grafana dashboard asks for metrics that there are, by labels that they have."""
+"""The Grafana dashboard and the alerts ask for metrics that there are, by labels that they have."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ import pytest
 
 from entrenous_signaling.metrics import METRICS, Shape
 
-FILE = Path(__file__).parent.parent.parent / "signaling" / "grafana-dashboard.json"
-DASHBOARD: dict[str, Any] = json.loads(FILE.read_text())
+FOLDER = Path(__file__).parents[2] / "signaling"
+DASHBOARD: dict[str, Any] = json.loads((FOLDER / "grafana-dashboard.json").read_text())
+ALERTS = FOLDER / "prometheus-alerts.yaml"
+OF_PROMETHEUS = {"instance", "job"}
+"""Labels that say which server."""
 
 ENDINGS = {
     Shape.GAUGE: ("",),
@@ -60,6 +65,31 @@ def test_every_metric_is_shown() -> None:
         if not any(f"{name}{ending}" in shown for ending in ENDINGS[published.shape])
     ]
     assert missing == []
+
+
+def test_all_servers_are_those_of_this_kind() -> None:
+    """Other programs on the same Prometheus have `process_` metrics too."""
+    (servers,) = (variable for variable in DASHBOARD["templating"]["list"] if variable["name"] == "instance")
+    assert servers["includeAll"]
+    assert "allValue" not in servers, "without it, all of those that the query finds are meant"
+    (name,) = asked_for(servers["query"]["query"])
+    assert name.startswith("entrenous_")
+    assert name in SERIES
+
+
+@pytest.mark.parametrize("expression", re.findall(r"^ +expr: (.*)$", ALERTS.read_text(), re.MULTILINE))
+def test_an_alert_asks_for_what_there_is(expression: str) -> None:
+    (name,) = asked_for(expression)
+    assert name in SERIES, f"there is no {name}"
+    labels = {label.strip() for group in re.findall(r"(?:by|on) \(([^)]*)\)", expression) for label in group.split(",")}
+    chosen = set(re.findall(r"[{,](\w+)=", expression))
+    assert labels | chosen <= SERIES[name] | OF_PROMETHEUS
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_prometheus_understands_the_alerts() -> None:
+    done = subprocess.run(["promtool", "check", "rules", ALERTS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_panels_lie_beside_each_other() -> None:

@@ -54,9 +54,9 @@ async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
                 "sessions": 1,
                 "connections": 1,
                 "open_calls": 0,
-                "accounts": 0,
-                "devices": 0,
-                "stored_messages": 0,  # as counted at the start
+                "accounts": 1,
+                "devices": 1,
+                "stored_messages": 0,
                 "degraded": False,
                 "draining": False,
                 "nodes": None,

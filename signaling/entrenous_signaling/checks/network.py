@@ -41,6 +41,17 @@ def check_ports(config: ServerConfig, *, running: bool) -> Iterator[Finding]:
                 yield error(key, str(problem), f"See who has it: ss -Hlntp 'sport = :{at.port}'")
         else:
             yield ok(key, f"{at} is free.")
+    if config.admin_listen and _is_open(Listen.parse(config.admin_listen)):
+        yield warning(
+            "admin_listen",
+            f"Whoever reaches this machine at {config.admin_listen} may read its metrics.",
+            "Name a private address, or let a firewall keep others away.",
+        )
+
+
+def _is_open(at: Listen) -> bool:
+    """Whether the world may reach what listens there."""
+    return at.address is not None and (at.address.is_unspecified or at.address.is_global)
 
 
 def check_name(config: ServerConfig) -> Finding:

@@ -39,3 +39,16 @@ def test_a_name_leads_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
     assert check_name(ServerConfig(name="calls.example.org")).level is Level.ERROR
+
+
+@pytest.mark.parametrize(
+    ("place", "is_open"),
+    [
+        *((place, False) for place in ("127.0.0.1:0", "localhost:0", "10.0.0.1:9443", "[fd00::1]:9443")),
+        *((place, True) for place in ("0.0.0.0:0", "[::]:0", "1.1.1.1:9443", "[2a00::1]:9443")),
+    ],
+)
+def test_metrics_for_the_world_are_a_warning(place: str, is_open: bool) -> None:
+    config = ServerConfig(listen="127.0.0.1:0", admin_listen=place)
+    found = [finding.text for finding in check_ports(config, running=True) if finding.level is Level.WARNING]
+    assert [f"reaches this machine at {place}" in text for text in found] == [True] * is_open
