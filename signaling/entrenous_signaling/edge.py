@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
-from typing import Final, Protocol, assert_never
+from typing import Final, Protocol, assert_never, cast
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from entrenous_wire.codec import WireError, encode_bytes
-from entrenous_wire.limits import HEARTBEAT_SECONDS, MAX_FRAME_BYTES, SUBPROTOCOL
+from entrenous_wire.limits import SUBPROTOCOL
 from entrenous_wire.messages import ErrorCode
 
 from .addresses import Origin
@@ -26,13 +26,12 @@ from .hub import Hub
 from .logs import Event, Field, log, log_internal_error
 from .meters import Meters, UpgradeRefusal
 from .outputs import Close, CloseCode, Execute, Output, Publish, Transmit
-from .sockets import CLOSE_SECONDS, Departures, NodeSocket
+from .sockets import Departures, NodeSocket
 from .store.requests import Failed, Removed
 from .store.session import Answer
 from .store_access import StoreAccess
-
-_LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
-"""Frames up to here get a typed error; above it aiohttp closes the connection by itself, with code 1009."""
+from .upgrade import NoUpgrade, accept_key, answer, offers
+from .visitors import HandedOver, Visitor
 
 _SETTLE_SECONDS: Final = 1.0
 """How long the answers of the store are waited for, before who waits for them is sent away."""
@@ -85,7 +84,9 @@ class Edge:
         self._was_degraded = False
         self._was_full = False
         self._nodes = 0
-        self._closing: dict[asyncio.Task[None], NodeSocket] = {}
+        self._leaving: dict[int, NodeSocket] = {}
+        self._all_left = asyncio.Event()
+        self._all_left.set()
 
     @property
     def connections(self) -> int:
@@ -130,55 +131,67 @@ class Edge:
         return await answer
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One WebSocket from its handshake to its end."""
+        """Make a request a WebSocket, of which aiohttp knows nothing more."""
         forwarded_for = request.headers.getall("X-Forwarded-For", ())
         try:
             origin = self._admission.admit(request.remote or "", forwarded_for, len(self._sockets), self._clock.now())
         except TurnedAway as turned_away:
             return self._refuse(turned_away)
         try:
-            return await self._serve(request, origin)
-        finally:
+            accept = accept_key(request.headers)
+            handed_over = cast(Visitor, request.protocol).hand_over()
+        except (NoUpgrade, ConnectionError) as error:
             if origin is not None:
                 origin.disconnect()
+            raise web.HTTPBadRequest from error
+        self._open(handed_over, accept, offers(request.headers, SUBPROTOCOL), origin)
+        return _Upgraded()
 
-    async def _serve(self, request: web.Request, origin: Origin | None) -> web.StreamResponse:
-        response = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,),
-            heartbeat=HEARTBEAT_SECONDS,
-            compress=False,  # compression beside secrets leaks them, and sealed bodies do not shrink
-            max_msg_size=_LARGEST_READ,
-            writer_limit=2**62,  # never wait for a reader: see NodeSocket
-            autoping=False,  # aiohttp's own answers to pings would fill the buffer of a node that never reads
-            decode_text=False,
-            timeout=CLOSE_SECONDS,
-        )
-        await response.prepare(request)
-        if response.ws_protocol != SUBPROTOCOL or request.transport is None:
-            await response.close(code=CloseCode.POLICY, message=b"entrenous.v1 is the subprotocol")
-            return response
-        self._was_full = False
+    def _open(self, handed_over: HandedOver, accept: str, is_spoken: bool, origin: Origin | None) -> None:
+        """Answer the handshake and let the connection in."""
+        transport, early, left = handed_over
         number = self._next_number
         self._next_number += 1
-        self._sockets[number] = NodeSocket(response, request.transport, self._meters, self._departures)
-        try:
-            self._put(partial(self._hub.connected, origin=origin), number)
-            async for message in response:
-                if message.type is WSMsgType.TEXT:
-                    self._put(self._hub.frame_received, number, message.data)
-                elif message.type is WSMsgType.BINARY:
-                    error = WireError(ErrorCode.MALFORMED, "Messages are text frames.")
-                    self._put(self._hub.bad_frame_received, number, error)
-                elif message.type is WSMsgType.PING:
-                    self._put(self._hub.ping_received, number)
-                    if (here := self._sockets.get(number)) is not None:
-                        here.pong(message.data)
-                del message  # or what was said last would be known for as long as nothing else is said
-        finally:
-            self._sockets.pop(number, None)
+
+        def lost() -> None:
+            left()
+            if origin is not None:
+                origin.disconnect()
+            self._lost(number)
+
+        socket = NodeSocket(number, transport, self, lost, self._meters, self._departures, self._loop.call_later)
+        transport.set_protocol(socket)
+        transport.write(answer(accept, SUBPROTOCOL if is_spoken else None))
+        if not is_spoken:
+            self._say_goodbye(number, socket, CloseCode.POLICY, b"entrenous.v1 is the subprotocol")
+            return
+        self._was_full = False
+        self._sockets[number] = socket
+        self._put(partial(self._hub.connected, origin=origin), number)
+        if early:
+            socket.data_received(early)
+
+    def text_received(self, number: int, text: bytes) -> None:
+        """A node has said something."""
+        self._put(self._hub.frame_received, number, text)
+
+    def binary_received(self, number: int) -> None:
+        """A node has said something that is no message."""
+        error = WireError(ErrorCode.MALFORMED, "Messages are text frames.")
+        self._put(self._hub.bad_frame_received, number, error)
+
+    def ping_received(self, number: int) -> None:
+        """A node wants an answer, which costs what a message does."""
+        self._put(self._hub.ping_received, number)
+
+    def _lost(self, number: int) -> None:
+        """A connection is gone."""
+        if self._sockets.pop(number, None) is not None:
             self._put(self._hub.disconnected, number)
-            _let_go(response)
-        return response
+        else:
+            self._leaving.pop(number, None)
+            if not self._leaving:
+                self._all_left.set()
 
     def store_answered(self, answers: Sequence[Answer]) -> None:
         """What the store's threads call."""
@@ -209,7 +222,7 @@ class Edge:
         for number in list(islice(self._sockets, count)):
             there = self._sockets.pop(number)
             self._put(self._hub.disconnected, number)
-            self._say_goodbye(there, CloseCode.RESTART)
+            self._say_goodbye(number, there, CloseCode.RESTART)
 
     def note_nodes(self) -> None:
         """Log it when other nodes of the cluster were met or lost since the last time."""
@@ -229,12 +242,11 @@ class Edge:
         self._put(self._hub.stop)
         if self._timer is not None:
             self._timer.cancel()
-        if self._closing:
-            await asyncio.wait(self._closing)
+        await self._all_left.wait()
 
     def abort(self) -> None:
         """Cut every connection; `close` does not have to wait for any then."""
-        for there in (*self._sockets.values(), *self._closing.values()):
+        for there in (*self._sockets.values(), *self._leaving.values()):
             there.abort()
 
     def _refuse(self, turned_away: TurnedAway) -> web.Response:
@@ -254,10 +266,10 @@ class Edge:
         headers = {"Retry-After": str(turned_away.retry_after)}
         return web.json_response({"error": turned_away.reason.value}, status=status, headers=headers)
 
-    def _say_goodbye(self, there: NodeSocket, code: CloseCode) -> None:
-        task = self._loop.create_task(there.close(code))
-        self._closing[task] = there
-        task.add_done_callback(self._closing.pop)
+    def _say_goodbye(self, number: int, there: NodeSocket, code: CloseCode, reason: bytes = b"") -> None:
+        self._leaving[number] = there
+        self._all_left.clear()
+        there.close(code, reason)
 
     def _take_answers(self, answers: Sequence[Answer]) -> None:
         for ticket, result in self._store.settle(answers):
@@ -302,7 +314,7 @@ class Edge:
             case Close(number, code):
                 there = self._sockets.pop(number, None)
                 if there is not None:
-                    self._say_goodbye(there, code)
+                    self._say_goodbye(number, there, code)
             case Execute(ticket, request):
                 self._store.submit(ticket, request)
             case Publish(node, payload):
@@ -326,8 +338,16 @@ class Edge:
         self._put(self._hub.tick)
 
 
-def _let_go(response: web.WebSocketResponse) -> None:
-    """Cut the way from the error that a connection ended with, over the frames that it came through, back to it."""
-    error = response.exception()
-    if error is not None:
-        error.__traceback__ = error.__context__ = None
+class _Upgraded(web.StreamResponse):
+    """What a handler returns that has handed the connection over: there is nobody to write to."""
+
+    @property
+    def prepared(self) -> bool:
+        """Whether nothing may be changed any more."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing."""

@@ -1,17 +1,17 @@
-"""One WebSocket of a node, written to without ever waiting for its reader."""
+"""One WebSocket of a node: what comes is handed on at once, what goes is written without waiting for its reader."""
 
 from __future__ import annotations
 
 import asyncio
-import struct
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final, Protocol
 
-from aiohttp import web
+from entrenous_wire.limits import HEARTBEAT_SECONDS, MAX_FRAME_BYTES
 
+from .frames import FrameError, FrameReader, Opcode, answer_to_close, close_frame, control_frame, text_frame
 from .logs import Event, log
 from .meters import Meters
-from .outputs import CloseCode
 
 SLOW_READER_BYTES: Final = 256 * 1024
 """What may lie in the buffer of one connection before it is cut."""
@@ -19,20 +19,17 @@ SLOW_READER_BYTES: Final = 256 * 1024
 CLOSE_SECONDS: Final = 2.0
 """How long the other end may take to take what lies in the buffer, and to answer a goodbye."""
 
-_FINAL_TEXT: Final = 0x81
-_ONE_BYTE: Final = 125
-_TWO_BYTES: Final = 0xFFFF
-_LENGTH_IN_TWO_BYTES: Final = 126
-_LENGTH_IN_EIGHT_BYTES: Final = 127
-_SHORT: Final = struct.Struct("!BB")
-_MEDIUM: Final = struct.Struct("!BBH")
-_LONG: Final = struct.Struct("!BBQ")
+CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
+
+LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
+"""Messages up to here get a typed error when they are too large; above it the connection is closed, with code 1009."""
 
 
 class Departures:
     """Lets what is said on a connection in one turn of the loop leave together.
 
-    Each message that is routed is three frames. If each left alone, the system calls for that would be what costs most.
+    Each message that is routed is several frames. If each left alone, the system calls for that would be what costs
+    most.
 
     Args:
         call_soon: calls something in the loop's next turn.
@@ -54,36 +51,82 @@ class Departures:
             socket.depart()
 
 
-class NodeSocket:
-    """A WebSocket that was opened.
+class Ears(Protocol):
+    """Who hears what a node says; each call may close the socket."""
+
+    def text_received(self, number: int, text: bytes) -> None:
+        """A text message has come."""
+
+    def binary_received(self, number: int) -> None:
+        """A binary message has come."""
+
+    def ping_received(self, number: int) -> None:
+        """A ping has come, or a pong that answers none."""
+
+
+class _Phase(Enum):
+    OPEN = auto()
+    LEAVING = auto()
+    """We said goodbye, and what comes before the answer is not looked at."""
+    ENDED = auto()
+    """Both have said goodbye, or it is gone: what lies in the buffer may still leave."""
+
+
+class NodeSocket(asyncio.Protocol):
+    """A WebSocket that was opened, as the protocol of its transport.
 
     Args:
-        response: the WebSocket, with a writer's limit out of reach.
-        transport: under it.
+        number: of the connection.
+        transport: of the connection, which gets this as its protocol.
+        ears: who hears what comes.
+        lost: called when the connection is gone, the last thing that it calls.
         meters: where cuts are counted.
         departures: when what is said leaves.
+        call_later: calls something after so many seconds.
     """
 
-    __slots__ = ("_departures", "_meters", "_response", "_transport", "_unsent")
+    __slots__ = (
+        "_call_later",
+        "_departures",
+        "_ears",
+        "_has_asked",
+        "_has_heard",
+        "_lost",
+        "_meters",
+        "_number",
+        "_phase",
+        "_reader",
+        "_timer",
+        "_transport",
+        "_unsent",
+    )
 
     def __init__(
         self,
-        response: web.WebSocketResponse[Any],
+        number: int,
         transport: asyncio.Transport,
+        ears: Ears,
+        lost: Callable[[], None],
         meters: Meters,
         departures: Departures,
+        call_later: CallLater,
     ) -> None:
-        self._response = response
+        self._number = number
         self._transport = transport
+        self._ears = ears
+        self._lost = lost
         self._meters = meters
         self._departures = departures
+        self._reader = FrameReader(LARGEST_READ)
         self._unsent: list[bytes] = []
+        self._phase = _Phase.OPEN
+        self._has_heard = True
+        self._has_asked = False
+        self._call_later = call_later
+        self._timer = call_later(HEARTBEAT_SECONDS / 2, self._beat)
 
     def send(self, text: bytes) -> None:
         """Let a text frame leave in the next turn of the loop.
-
-        It does not go through aiohttp's `send_str`, which takes a coroutine and looks at compression for each frame:
-        nothing is compressed here, and aiohttp too hands each of its frames to the transport as a whole.
 
         Args:
             text: in UTF-8.
@@ -95,62 +138,90 @@ class NodeSocket:
     def depart(self) -> None:
         """Write what was said into the transport's buffer; cut the connection when too much lies there."""
         frames, self._unsent = self._unsent, []
-        if frames and self._is_open():
-            self._transport.write(b"".join(frames))
-            self._bound()
+        if frames and self._phase is _Phase.OPEN:
+            self._write(b"".join(frames))
 
-    def pong(self, payload: bytes) -> None:
-        """Answer a ping, bounded in the same way."""
-        if self._is_open():
-            _finish_now(self._response.pong(payload))
-            self._bound()
+    def close(self, code: int, reason: bytes = b"") -> None:
+        """Say goodbye behind what was said, and cut the connection when the other end does not answer in time."""
+        if self._phase is _Phase.OPEN:
+            self.depart()
+            self._phase = _Phase.LEAVING
+            self._write(close_frame(code, reason))
+            self._leave()
 
     def abort(self) -> None:
         """Cut the connection without a word."""
         self._transport.abort()
 
-    async def close(self, code: CloseCode) -> None:
-        """Say goodbye behind what was said, and cut the connection when the other end does not answer in time."""
-        self.depart()
+    def data_received(self, data: bytes) -> None:
+        """Hand on what has come."""
+        self._has_heard = True
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._response.close(code=code)
-        except (TimeoutError, ConnectionError):
+            for opcode, payload in self._reader.read(data):
+                if opcode is Opcode.TEXT and self._phase is _Phase.OPEN:
+                    self._ears.text_received(self._number, payload)
+                else:
+                    self._take(opcode, payload)
+                if self._phase is _Phase.ENDED:
+                    break
+        except FrameError as error:
+            self.close(error.fault)
+            self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._phase = _Phase.ENDED
+        self._timer.cancel()
+        self._unsent.clear()
+        self._reader = FrameReader(0)  # or what had come of a message would be known as long as somebody knows us
+        self._lost()
+
+    def _take(self, opcode: Opcode, payload: bytes) -> None:
+        match opcode:
+            case Opcode.CLOSE:
+                if self._phase is _Phase.OPEN:
+                    self.depart()
+                    self._write(answer_to_close(payload))
+                    self._leave()
+                self._end()
+            case _ if self._phase is not _Phase.OPEN:
+                pass
+            case Opcode.BINARY:
+                self._ears.binary_received(self._number)
+            case Opcode.PING:
+                self._ears.ping_received(self._number)
+                if self._phase is _Phase.OPEN:
+                    self._write(control_frame(Opcode.PONG, payload))
+            case Opcode.PONG if self._has_asked:
+                self._has_asked = False
+            case Opcode.PONG:
+                self._ears.ping_received(self._number)
+
+    def _beat(self) -> None:
+        """Twice in HEARTBEAT_SECONDS: ask who is silent, and cut off who does not answer."""
+        if self._has_heard:
+            self._has_heard = self._has_asked = False
+        elif self._has_asked:
             self._transport.abort()
+            return
+        else:
+            self._has_asked = True
+            self._write(control_frame(Opcode.PING))
+        self._timer = self._call_later(HEARTBEAT_SECONDS / 2, self._beat)
 
-    def _is_open(self) -> bool:
-        return not (self._response.closed or self._transport.is_closing())
+    def _leave(self) -> None:
+        """It has so long to be gone."""
+        self._timer.cancel()
+        self._timer = self._call_later(CLOSE_SECONDS, self._transport.abort)
 
-    def _bound(self) -> None:
-        if self._transport.get_write_buffer_size() > SLOW_READER_BYTES:
-            self._meters.cuts += 1
-            log(Event.SLOW_READER)
-            self._transport.abort()
+    def _end(self) -> None:
+        self._phase = _Phase.ENDED
+        self._transport.close()
 
-
-def text_frame(payload: bytes) -> bytes:
-    """A whole text frame as a server sends it: unmasked (RFC 6455 5.2)."""
-    size = len(payload)
-    if size <= _ONE_BYTE:
-        return _SHORT.pack(_FINAL_TEXT, size) + payload
-    if size <= _TWO_BYTES:
-        return _MEDIUM.pack(_FINAL_TEXT, _LENGTH_IN_TWO_BYTES, size) + payload
-    return _LONG.pack(_FINAL_TEXT, _LENGTH_IN_EIGHT_BYTES, size) + payload
-
-
-def _finish_now(sending: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that has nothing to wait for.
-
-    With the writer's limit out of reach aiohttp's `pong` is such: it writes the frame and returns.
-
-    Raises:
-        RuntimeError: it waited for something.
-    """
-    try:
-        sending.send(None)
-    except StopIteration:
-        return
-    except ConnectionError:  # the connection went down under us; its handler is about to notice
-        return
-    sending.close()
-    raise RuntimeError("aiohttp waited while sending a frame")
+    def _write(self, frames: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frames)
+            if self._transport.get_write_buffer_size() > SLOW_READER_BYTES:
+                self._meters.cuts += 1
+                log(Event.SLOW_READER)
+                self._transport.abort()

@@ -7,7 +7,9 @@ when the handshake is over, which `Server` bounds in time.
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, cast
 
 from aiohttp import web
 
@@ -40,7 +42,7 @@ class Visitors:
 
     def __call__(self) -> asyncio.BaseProtocol:
         """The protocol of one connection."""
-        return _Visitor(self, self._server, self._idle_seconds)
+        return Visitor(self, self._server, self._idle_seconds)
 
     def enter(self, peer: str) -> Origin | None:
         """Count a connection that was opened; raises TurnedAway when it is to be cut off."""
@@ -59,8 +61,28 @@ class Visitors:
             origin.close_socket()
 
 
-class _Visitor(web.RequestHandler):
-    """aiohttp's protocol, which is told of the connection only when it may stay."""
+class HandedOver(NamedTuple):
+    """A connection that aiohttp has let go of.
+
+    Args:
+        transport: what it leads to.
+        early: what came behind the request.
+        left: to be called when it is gone.
+    """
+
+    transport: asyncio.Transport
+    early: bytes
+    left: Callable[[], None]
+
+
+class Visitor(web.RequestHandler):
+    """aiohttp's protocol, which is told of the connection only when it may stay.
+
+    Args:
+        visitors: who counts it.
+        server: what handles requests.
+        idle_seconds: how long a request may take to come.
+    """
 
     __slots__ = ("_entered", "_origin", "_visitors")
 
@@ -92,11 +114,24 @@ class _Visitor(web.RequestHandler):
             self._entered = False
             self._visitors.leave(self._origin)
             super().connection_lost(exc)
-            # It leads to the WebSocket, which leads back here: neither would go before a pass of the garbage collector
-            # over everything, and that is hours away.
-            self._data_received_cb = None
 
     def data_received(self, data: bytes) -> None:
         """What comes before it is cut off is not looked at."""
         if self._entered:
             super().data_received(data)
+
+    def hand_over(self) -> HandedOver:
+        """Let go of the connection, which gets another protocol at once; for the handler of the request.
+
+        To aiohttp it is as if the connection was lost: it keeps nothing of it, and writes no response.
+
+        Raises:
+            ConnectionError: it is lost.
+        """
+        transport, self.transport = self.transport, None  # aiohttp closes what it has
+        if not self._entered or transport is None:
+            raise ConnectionResetError
+        self._entered = False
+        early, self._message_tail = self._message_tail, b""
+        super().connection_lost(None)
+        return HandedOver(transport, early, partial(self._visitors.leave, self._origin))

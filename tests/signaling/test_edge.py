@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gc
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from entrenous_signaling import sockets
 from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS
@@ -18,10 +21,11 @@ from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import UpgradeRefusal
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.store.requests import Removed
+from entrenous_signaling.visitors import Visitor
 from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
 from entrenous_wire.messages import Accepted, Deliver, Kind, Welcome
 from world.edgeworld import SERVER, EdgeWorld, edge_world
-from world.wirenode import Account
+from world.wirenode import WAIT_SECONDS, Account
 
 RETRY = RETRY_SECONDS + (SPREAD_SECONDS + 1) // 2
 """What the edge's world draws in the middle."""
@@ -111,6 +115,30 @@ async def test_without_the_subprotocol_nobody_is_let_in_and_nothing_is_compresse
             f"ws://edge{SIGNAL_PATH}", protocols=(SUBPROTOCOL,), compress=15
         ) as compressing:
             assert compressing.compress == 0
+
+
+async def test_what_is_no_handshake_is_refused_and_takes_nobody_s_place(tmp_path: Path) -> None:
+    async with edge_world(tmp_path, bounds=Bounds(address_connections=1)) as world:
+        for _ in range(3):
+            assert await world.get(SIGNAL_PATH) == (400, '{"error": "bad-request"}')
+        assert world.edge.connections == 0
+        async with world.connected():
+            assert world.edge.connections == 1
+
+
+async def test_what_is_said_with_the_request_is_heard_and_of_the_request_nothing_is_kept(tmp_path: Path) -> None:
+    async with edge_world(tmp_path) as world:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "edge"))
+        headers = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        headers += f"Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\nSec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}"
+        ping = b"\x89\x82" + bytes(4) + b"hi"
+        writer.write(f"GET {SIGNAL_PATH} HTTP/1.1\r\nHost: edge\r\n{headers}\r\n\r\n".encode() + ping)
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            await reader.readuntil(b"\x8a\x02hi")
+        assert not [known for known in gc.get_objects() if isinstance(known, Visitor | web.Request)]
+        writer.close()
+        await world.emptied()
 
 
 async def test_a_mistake_inside_hurts_one_input_only(

@@ -1,4 +1,4 @@
-"""Sockets that are written to without waiting."""
+"""Sockets that hand on what comes and are written to without waiting."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from entrenous_signaling.frames import Opcode, close_frame, control_frame, text_frame
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.outputs import CloseCode
-from entrenous_signaling.sockets import SLOW_READER_BYTES, Departures, NodeSocket, text_frame
+from entrenous_signaling.sockets import CLOSE_SECONDS, LARGEST_READ, SLOW_READER_BYTES, Departures, NodeSocket
+from entrenous_wire.limits import HEARTBEAT_SECONDS
 from world.edgeworld import edge_world
+
+PING = control_frame(Opcode.PING)
 
 
 async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -36,48 +40,49 @@ class Transport:
     def __init__(self) -> None:
         self.size = 0
         self.writes: list[bytes] = []
-        self.aborted = False
+        self.closed = self.aborted = False
 
     def get_write_buffer_size(self) -> int:
         return self.size
 
     def is_closing(self) -> bool:
-        return self.aborted
+        return self.closed or self.aborted
 
     def write(self, data: bytes) -> None:
         self.size += len(data)
         self.writes.append(data)
 
+    def close(self) -> None:
+        self.closed = True
+
     def abort(self) -> None:
         self.aborted = True
 
 
-class Response:
-    """A WebSocket whose pongs and closes end as the test says."""
+class Timer:
+    """A call that is due."""
 
-    def __init__(self, transport: Transport, fails: type[Exception] | None = None, waits: bool = False) -> None:
-        self.transport, self.fails, self.waits = transport, fails, waits
-        self.closed = False
+    def __init__(self, at: float, callback: Callable[[], None]) -> None:
+        self.at, self.callback, self.cancelled = at, callback, False
 
-    async def pong(self, payload: bytes) -> None:
-        if self.fails is not None:
-            raise self.fails
-        if self.waits:
-            await asyncio.sleep(0)
-
-    async def close(self, code: int) -> None:
-        if self.fails is not None:
-            raise self.fails
+    def cancel(self) -> None:
+        self.cancelled = True
 
 
 class Turns:
-    """A loop whose turns the test makes."""
+    """A loop whose turns and time the test makes."""
 
     def __init__(self) -> None:
+        self.now = 0.0
         self._due: list[Callable[[], None]] = []
+        self._timers: list[Timer] = []
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._due.append(callback)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self._timers.append(timer := Timer(self.now + seconds, callback))
+        return timer  # type: ignore[return-value]  # what is used of it
 
     def turn(self) -> int:
         """Do what is due; how much it was."""
@@ -86,80 +91,211 @@ class Turns:
             callback()
         return len(due)
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        while due := [timer for timer in self.timers if timer.at <= end]:
+            first = min(due, key=lambda timer: timer.at)
+            self._timers.remove(first)
+            self.now = first.at
+            first.callback()
+        self.now = end
 
-def node_socket(
-    fails: type[Exception] | None = None, waits: bool = False, turns: Turns | None = None
-) -> tuple[NodeSocket, Transport, Meters]:
-    transport, meters = Transport(), Meters()
-    departures = Departures((turns or Turns()).call_soon)
-    made = NodeSocket(Response(transport, fails, waits), transport, meters, departures)  # type: ignore[arg-type]
-    return made, transport, meters
+    @property
+    def timers(self) -> list[Timer]:
+        return [timer for timer in self._timers if not timer.cancelled]
+
+
+class End:
+    """A socket, what is around it, and what was heard."""
+
+    def __init__(self, turns: Turns | None = None, departures: Departures | None = None) -> None:
+        self.turns = turns or Turns()
+        self.transport, self.meters = Transport(), Meters()
+        self.heard: list[object] = []
+        self.answer: Callable[[], None] = lambda: None
+        self.socket = NodeSocket(
+            7,
+            self.transport,  # type: ignore[arg-type]  # what is used of it
+            self,
+            lambda: self.heard.append("lost"),
+            self.meters,
+            departures or Departures(self.turns.call_soon),
+            self.turns.call_later,
+        )
+
+    def text_received(self, number: int, text: bytes) -> None:
+        self._hear(number, text)
+
+    def binary_received(self, number: int) -> None:
+        self._hear(number, "binary")
+
+    def ping_received(self, number: int) -> None:
+        self._hear(number, "ping")
+
+    def _hear(self, number: int, what: object) -> None:
+        assert number == 7
+        self.heard.append(what)
+        self.answer()
+
+    def hear(self, *frames: bytes) -> None:
+        self.socket.data_received(b"".join(frames))
+
+
+def from_node(opcode: Opcode, payload: bytes = b"") -> bytes:
+    """A frame of a node, under the mask 0."""
+    assert len(payload) <= 125
+    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+def said(text: bytes) -> bytes:
+    return from_node(Opcode.TEXT, text)
+
+
+# --- what goes ---
 
 
 def test_what_is_said_in_a_turn_leaves_together_and_in_order() -> None:
     turns = Turns()
     departures = Departures(turns.call_soon)
-    ends = [Transport(), Transport()]
-    one, other = (NodeSocket(Response(end), end, Meters(), departures) for end in ends)  # type: ignore[arg-type]
-    one.send(b"a")
-    other.send(b"b")
-    one.send(b"c")
-    assert [end.writes for end in ends] == [[], []]
+    one, other = End(turns, departures), End(turns, departures)
+    one.socket.send(b"a")
+    other.socket.send(b"b")
+    one.socket.send(b"c")
+    assert one.transport.writes == other.transport.writes == []
     assert turns.turn() == 1
-    assert [end.writes for end in ends] == [[b"\x81\x01a\x81\x01c"], [b"\x81\x01b"]]
-    one.send(b"d")
+    assert (one.transport.writes, other.transport.writes) == ([b"\x81\x01a\x81\x01c"], [b"\x81\x01b"])
+    one.socket.send(b"d")
     assert (turns.turn(), turns.turn()) == (1, 0)
-    assert ends[0].writes[1:] == [b"\x81\x01d"]
-
-
-async def test_what_was_said_goes_before_a_goodbye_and_nothing_behind_it() -> None:
-    turns = Turns()
-    socket, transport, _ = node_socket(turns=turns)
-    socket.send(b"a")
-    await socket.close(CloseCode.RESTART)
-    assert transport.writes == [b"\x81\x01a"]
-    transport.abort()
-    socket.send(b"b")
-    turns.turn()
-    assert transport.writes == [b"\x81\x01a"]
+    assert one.transport.writes[1:] == [b"\x81\x01d"]
 
 
 def test_a_connection_is_cut_above_the_bound_and_not_at_it() -> None:
-    turns = Turns()
-    socket, transport, meters = node_socket(turns=turns)
-    socket.send(b"x" * (SLOW_READER_BYTES - 10))  # and ten bytes in front of it
-    turns.turn()
-    assert not transport.aborted
-    socket.send(b"x")
-    turns.turn()
-    assert transport.aborted
-    socket.send(b"x")
-    turns.turn()
-    assert (meters.cuts, transport.size) == (1, SLOW_READER_BYTES + 3)
+    end = End()
+    end.socket.send(b"x" * (SLOW_READER_BYTES - 10))  # and ten bytes in front of it
+    end.turns.turn()
+    assert not end.transport.aborted
+    end.socket.send(b"x")
+    end.turns.turn()
+    assert end.transport.aborted
+    end.socket.send(b"x")
+    end.turns.turn()
+    assert (end.meters.cuts, end.transport.size) == (1, SLOW_READER_BYTES + 3)
 
 
-def test_a_connection_that_goes_down_under_a_pong_is_no_mistake_but_waiting_is() -> None:
-    node_socket(fails=ConnectionResetError)[0].pong(b"x")
-    with pytest.raises(RuntimeError, match="waited"):
-        node_socket(waits=True)[0].pong(b"x")
+# --- what comes ---
+
+
+def test_what_a_node_says_is_heard_at_once_and_a_ping_is_answered() -> None:
+    end = End()
+    end.hear(said(b"a"), from_node(Opcode.BINARY, b"?"), from_node(Opcode.PING, b"p"), said(b"b"))
+    assert end.heard == [b"a", "binary", "ping", b"b"]
+    assert end.transport.writes == [control_frame(Opcode.PONG, b"p")]
+
+
+def test_pongs_that_nobody_asked_for_cost_what_pings_do() -> None:
+    end = End()
+    end.turns.wait(HEARTBEAT_SECONDS)
+    assert end.transport.writes == [PING]
+    end.hear(3 * from_node(Opcode.PONG))
+    assert end.heard == ["ping", "ping"]
+    assert end.transport.writes == [PING]
+
+
+def test_what_comes_behind_what_closed_it_is_not_heard_and_not_answered() -> None:
+    end = End()
+    end.answer = lambda: end.socket.close(CloseCode.POLICY)
+    end.hear(from_node(Opcode.PING), said(b"a"), from_node(Opcode.BINARY), from_node(Opcode.PING))
+    assert end.heard == ["ping"]
+    assert end.transport.writes == [close_frame(1008)]
 
 
 @pytest.mark.parametrize(
-    ("size", "header"),
+    ("frame", "code"),
     [
-        (0, "8100"),
-        (125, "817d"),
-        (126, "817e007e"),
-        (65_535, "817effff"),
-        (65_536, "817f0000000000010000"),
+        (b"\x83\x80" + bytes(4), 1002),
+        (b"\x81\x01a" + bytes(4), 1002),
+        (b"\x81\xff" + LARGEST_READ.to_bytes(8, "big") + bytes(4), None),
+        (b"\x81\xff" + (LARGEST_READ + 1).to_bytes(8, "big") + bytes(4), 1009),
     ],
 )
-def test_frames_of_every_length_have_the_header_of_rfc_6455(size: int, header: str) -> None:
-    assert text_frame(b"x" * size) == bytes.fromhex(header) + b"x" * size
+def test_what_is_no_frame_ends_it_behind_what_came_and_was_said_before(frame: bytes, code: int | None) -> None:
+    end = End()
+    end.answer = lambda: end.socket.send(b"b")
+    end.hear(said(b"a"), frame)
+    assert end.heard == [b"a"]
+    assert end.transport.writes == ([] if code is None else [text_frame(b"b"), close_frame(code)])
+    assert end.transport.closed is (code is not None)
 
 
-@pytest.mark.parametrize("fails", [ConnectionResetError, TimeoutError])
-async def test_a_goodbye_that_cannot_be_said_cuts_the_connection(fails: type[Exception]) -> None:
-    socket, transport, _ = node_socket(fails=fails)
-    await socket.close(CloseCode.RESTART)
-    assert transport.aborted
+# --- goodbyes ---
+
+
+def test_our_goodbye_goes_behind_what_was_said_and_nothing_behind_it() -> None:
+    end = End()
+    end.socket.send(b"a")
+    end.socket.close(CloseCode.RESTART, b"why")
+    end.socket.close(CloseCode.POLICY)
+    end.socket.send(b"b")
+    end.turns.turn()
+    assert end.transport.writes == [text_frame(b"a"), close_frame(1012, b"why")]
+    end.hear(said(b"c"))
+    assert not end.transport.closed
+    end.hear(from_node(Opcode.CLOSE, b"\x03\xf4"), said(b"d"))
+    assert end.transport.closed
+    assert len(end.transport.writes) == 2
+    end.socket.connection_lost(None)
+    assert end.heard == ["lost"]
+    assert end.turns.timers == []
+
+
+def test_a_goodbye_that_is_not_answered_in_time_cuts_the_connection() -> None:
+    end = End()
+    end.socket.close(CloseCode.RESTART)
+    end.turns.wait(CLOSE_SECONDS - 0.1)
+    assert not end.transport.aborted
+    end.turns.wait(0.1)
+    assert end.transport.aborted
+
+
+def test_their_goodbye_is_answered_behind_what_was_said_and_ends_it_in_time() -> None:
+    end = End()
+    end.socket.send(b"a")
+    end.hear(from_node(Opcode.CLOSE, b"\x03\xe9bye"), said(b"b"))
+    assert end.heard == []
+    assert end.transport.writes == [text_frame(b"a"), close_frame(1001)]
+    assert end.transport.closed
+    end.socket.close(CloseCode.RESTART)
+    assert len(end.transport.writes) == 2
+    end.turns.wait(CLOSE_SECONDS)
+    assert end.transport.aborted, "what lies in the buffer is not taken"
+
+
+# --- silence ---
+
+
+def test_who_is_silent_is_asked_and_found_within_one_and_a_half_heartbeats() -> None:
+    for last in (0.0, HEARTBEAT_SECONDS / 3, HEARTBEAT_SECONDS / 2 + 0.1):
+        end = End()
+        end.turns.wait(last)
+        end.hear(said(b"a"))
+        end.turns.wait(HEARTBEAT_SECONDS - 0.1)
+        assert not end.transport.aborted
+        end.turns.wait(HEARTBEAT_SECONDS / 2 + 0.1)
+        assert end.transport.aborted
+        assert end.transport.writes == [PING]
+        assert end.turns.timers == []
+
+
+def test_who_answers_or_says_something_stays() -> None:
+    end = End()
+    for _ in range(5):
+        end.turns.wait(HEARTBEAT_SECONDS)
+        end.hear(from_node(Opcode.PONG))
+    assert end.transport.writes == 5 * [PING]
+    assert end.heard == []
+    for _ in range(10):
+        end.turns.wait(HEARTBEAT_SECONDS / 2 - 0.1)
+        end.hear(said(b"a"))
+    assert end.transport.writes == 5 * [PING]
+    assert not end.transport.aborted

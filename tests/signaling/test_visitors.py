@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
+import pytest
 from aiohttp import web
 
 from entrenous_signaling.addresses import KEY_BYTES, SPARE_SOCKETS
@@ -15,7 +17,7 @@ from entrenous_signaling.clock import SteadyClock
 from entrenous_signaling.limits import Bounds
 from entrenous_signaling.meters import Meters, UpgradeRefusal
 from entrenous_signaling.proxies import TrustedProxies
-from entrenous_signaling.visitors import Visitors
+from entrenous_signaling.visitors import Visitor, Visitors
 from world.wirenode import WAIT_SECONDS
 
 MOST = 3 + SPARE_SOCKETS
@@ -49,13 +51,35 @@ class Door:
                 await asyncio.sleep(0)
 
 
+class Taker(asyncio.Protocol):
+    """The next protocol of a connection: says what it hears once more."""
+
+    def __init__(self, transport: asyncio.Transport, left: Callable[[], None]) -> None:
+        self._transport, self._left = transport, left
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._left()
+
+
 @asynccontextmanager
 async def door() -> AsyncIterator[Door]:
     async def page(request: web.Request) -> web.Response:
         return web.Response(text="here")
 
+    async def take_over(request: web.Request) -> web.Response:
+        transport, early, left = cast(Visitor, request.protocol).hand_over()
+        transport.set_protocol(Taker(transport, left))
+        transport.write(b"taken " + early)
+        with pytest.raises(ConnectionError):
+            cast(Visitor, request.protocol).hand_over()
+        return web.Response(text="to nobody")
+
     app = web.Application()
     app.router.add_get("/", page)
+    app.router.add_get("/take", take_over)
     runner = web.AppRunner(app, shutdown_timeout=1.0)
     await runner.setup()
     assert runner.server is not None
@@ -95,3 +119,20 @@ async def test_each_visitor_is_counted_until_it_is_gone() -> None:
             assert (await there.ask(1)).endswith(b"here")
         await there.emptied()
         assert there.meters.upgrades_refused.total() == 0
+
+
+async def test_a_connection_that_is_handed_over_is_counted_until_it_is_gone_and_aiohttp_knows_nothing_of_it() -> None:
+    async with door() as there:
+        reader, writer = await there.come(1)
+        writer.write(b"GET /take HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly")
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await reader.readexactly(11) == b"taken early"
+            writer.write(b"a")
+            assert await reader.readexactly(1) == b"a"
+        assert there.visitors._open == 1
+        assert there.visitors._server.connections == []
+        writer.write_eof()
+        async with asyncio.timeout(WAIT_SECONDS):
+            assert await reader.read() == b"", "no response"
+        writer.close()
+        await there.emptied()

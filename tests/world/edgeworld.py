@@ -25,6 +25,7 @@ from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.database import Databases
 from entrenous_signaling.store.writer import Store
 from entrenous_signaling.store_access import StoreAccess
+from entrenous_signaling.visitors import Visitors
 from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
 from entrenous_wire.messages import Hello, RegistrationPolicy
 
@@ -99,12 +100,15 @@ async def edge_world(
     app.add_subapp("/admin", pages.admin())
     runner = web.AppRunner(app)
     await runner.setup()
+    assert runner.server is not None
+    visitors = Visitors(admission, clock, meters, runner.server, 60.0)
     # Not TCP: floods both ways bring its windows to a standstill for minutes before the server's own bound is reached.
-    await web.UnixSite(runner, str(folder / "edge")).start()
+    listener = await asyncio.get_running_loop().create_unix_server(visitors, str(folder / "edge"))
     try:
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "edge"))) as http:
             yield EdgeWorld(edge, hub, access, meters, http)
     finally:
+        listener.close()
         await edge.close()
         await runner.cleanup()
         store.close()
