@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, assert_never
 
+from .clock_watch import ClockWatch
 from .mailbox import DeviceKey
 from .outputs import Continuation, Outbox
 from .store.requests import (
@@ -90,6 +91,7 @@ class CallRows:
         grace_seconds: how long a row stays that nobody touches.
         now: Unix seconds.
         shared: whether other nodes keep rows in the same database.
+        clock: whether this node's agrees with theirs.
     """
 
     def __init__(
@@ -101,12 +103,14 @@ class CallRows:
         grace_seconds: float,
         now: float,
         shared: bool,
+        clock: ClockWatch,
     ) -> None:
         self._outbox = outbox
         self._tell = tell
         self._swept = swept
         self._grace = max(grace_seconds, 3 * TOUCH_SECONDS)  # or what is alive would be swept up between two touches
         self._shared = shared
+        self._clock = clock
         self._ends: dict[bytes, _End] = {}
         self._last_end = now
         self._works_since: float | None = now
@@ -224,10 +228,11 @@ class CallRows:
         """Sweep up what nobody has kept alive for the grace, wherever it was opened, and forget what is long over.
 
         Only when the store has worked for as long: before that, others could not keep theirs alive, or their devices
-        had no time to come back and claim them. Until then nothing is old enough, and the answer tells if it works.
+        had no time to come back and claim them. And only while the clock agrees with that of the others, whose times it
+        compares. Until then nothing is old enough, and the answer tells if the store works.
         """
         self._sweep_at = None
-        steady = self._works_since is not None and now - self._works_since >= self._grace
+        steady = self._works_since is not None and now - self._works_since >= self._grace and self._clock.agrees
         seen_before = self.fresh_since(now) if steady else 0
 
         def swept(result: StoreResult | Failed, now: float) -> None:

@@ -28,6 +28,7 @@ from entrenous_wire.messages import ErrorCode
 
 from .auth import Refused
 from .call_rows import TOUCH_SECONDS, CallRows, Kept, Tell, Waiter
+from .clock_watch import ClockWatch
 from .counters import Counters
 from .ended_calls import EndedCalls
 from .mailbox import DeviceKey
@@ -92,7 +93,11 @@ class CallRecords:
         self._ended = EndedCalls(ENDED_REMEMBERED)
         self._let_go = EndedCalls(ENDED_REMEMBERED)
         self._timers: Timers[_NotClaimed | _Touch] = Timers()
-        self._rows = CallRows(outbox, tell, self._swept, grace_seconds=grace_seconds, now=now, shared=shared)
+        self.clock = ClockWatch(outbox, now, shared=shared)
+        """Whether this node sweeps up what others have left."""
+        self._rows = CallRows(
+            outbox, tell, self._swept, grace_seconds=grace_seconds, now=now, shared=shared, clock=self.clock
+        )
 
     @property
     def open_count(self) -> int:
@@ -300,7 +305,7 @@ class CallRecords:
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        return earliest(self._timers.next(), self._rows.next_deadline())
+        return earliest(self._timers.next(), self._rows.next_deadline(), self.clock.next_deadline())
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -314,6 +319,7 @@ class CallRecords:
                 case _:
                     assert_never(deadline)
         self._rows.tick(now)
+        self.clock.tick(now)
 
     def _token(self, call: bytes) -> bytes:
         return hmac.digest(self._key, b"call record" + call, "sha256")[:RECORD_TOKEN_BYTES]

@@ -82,6 +82,7 @@ class Edge:
         self._timer_at: float | None = None
         self._is_turn_ending = False
         self._was_degraded = False
+        self._clock_differed = False
         self._was_full = False
         self._nodes = 0
         self._leaving: dict[int, NodeSocket] = {}
@@ -106,7 +107,8 @@ class Edge:
     @property
     def is_ready(self) -> bool:
         """Whether a node that comes now is let in and served."""
-        return self._admission.has_place(len(self._sockets)) and self.is_healthy and not self.is_cut_off
+        fit = self.is_healthy and not self.is_cut_off and not self._hub.clock.differs
+        return fit and self._admission.has_place(len(self._sockets))
 
     @property
     def is_cut_off(self) -> bool:
@@ -280,6 +282,13 @@ class Edge:
         if self._hub.degraded is not self._was_degraded:
             self._was_degraded = self._hub.degraded
             log(Event.STORE_FAILING if self._was_degraded else Event.STORE_WORKING)
+        clock = self._hub.clock
+        if clock.differs is not self._clock_differed:
+            self._clock_differed = clock.differs
+            if clock.differs:
+                log(Event.CLOCK_DIFFERS, {Field.SECONDS: round(clock.ahead)})
+            else:
+                log(Event.CLOCK_AGREES)
 
     def _put(self, enter: Callable[..., list[Output]], *arguments: object) -> None:
         """Hand one input to the hub and carry out what it asks; a mistake in it must not end the server."""

@@ -43,6 +43,7 @@ from entrenous_wire.messages import (
 from .accounts import AccountLimits
 from .addresses import Origin
 from .auth import Refused
+from .clock_watch import ClockWatch
 from .cluster.cluster import Cluster
 from .cluster.exchange import Exchange
 from .cluster.state import ClusterState
@@ -128,6 +129,11 @@ class Hub:
     def open_records(self) -> int:
         """Call records that are open, and of which a device is here."""
         return self._router.calls.open_count
+
+    @property
+    def clock(self) -> ClockWatch:
+        """Whether this node's clock is that of its cluster."""
+        return self._router.calls.clock
 
     @property
     def cluster_state(self) -> ClusterState | None:

@@ -59,6 +59,10 @@ class Event(Enum):
     """The bus is not reached: what is for other nodes is refused for now. See NATS and the network."""
     BUS_REFUSED = ("bus-refused", logging.ERROR)
     """What answers for the bus does not let this node in, or is not who it should be: `check` says why."""
+    CLOCK_DIFFERS = ("clock-differs", logging.ERROR)
+    """This node's clock is so many seconds ahead of the database's, or behind it where the number is negative: it takes
+    no newcomers, and leaves it to other nodes to close records that nobody keeps alive. Set the clock, and restart."""
+    CLOCK_AGREES = ("clock-agrees", logging.INFO)
     NODES = ("nodes", logging.INFO)
     """So many other nodes of the cluster are heard now."""
     SLOW_READER = ("slow-reader", logging.INFO)
@@ -93,6 +97,7 @@ class Source(Enum):
     CALLS = "calls"
     CERTIFICATES = "certificates"
     CLOCK = "clock"
+    CLOCK_WATCH = "clock_watch"
     CLUSTER = "cluster"
     COMMANDS = "commands"
     CONDITION = "condition"
@@ -199,6 +204,8 @@ LOGGED: Final[Mapping[Event, tuple[Field, ...]]] = {
     Event.BUS_CONNECTED: (),
     Event.BUS_LOST: (),
     Event.BUS_REFUSED: (),
+    Event.CLOCK_DIFFERS: (Field.SECONDS,),
+    Event.CLOCK_AGREES: (),
     Event.NODES: (Field.NODES,),
     Event.SLOW_READER: (),
     Event.INTERNAL_ERROR: (Field.SOURCE, Field.LINE),

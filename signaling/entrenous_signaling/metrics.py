@@ -88,6 +88,9 @@ METRICS: Final[Mapping[str, Published]] = {
     ),
     "entrenous_slow_readers": Published(Shape.COUNTER, "Connections that were cut since their node did not read."),
     "entrenous_cut_off": Published(Shape.GAUGE, "1 while the bus to the other nodes of the cluster is not reached."),
+    "entrenous_clock_ahead_seconds": Published(
+        Shape.GAUGE, "By how much the clock was ahead of the database's at the last look; negative if it was behind."
+    ),
     "entrenous_nodes": Published(Shape.GAUGE, "Other nodes of the cluster that are heard."),
     "entrenous_sessions_elsewhere": Published(Shape.GAUGE, "Sessions that other nodes of the cluster have."),
     "entrenous_nodes_lost": Published(Shape.COUNTER, "How often another node fell silent, or gave this one up."),
@@ -202,6 +205,7 @@ class ServerCollector(Collector):
         yield _labelled("entrenous_upgrades_refused", meters.upgrades_refused)
         yield _counter("entrenous_slow_readers", meters.cuts)
         yield _gauge("entrenous_cut_off", not cluster.connected)
+        yield _gauge("entrenous_clock_ahead_seconds", hub.clock.ahead)
         yield _gauge("entrenous_nodes", cluster.nodes)
         yield _gauge("entrenous_sessions_elsewhere", cluster.sessions)
         yield _counter("entrenous_nodes_lost", cluster.lost_nodes)

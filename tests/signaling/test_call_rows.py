@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS, CallRows, Kept, Waiter
+from entrenous_signaling.clock_watch import ClockWatch
 from entrenous_signaling.mailbox import DeviceKey
 from entrenous_signaling.outputs import Execute, Outbox
 from entrenous_signaling.store.requests import (
@@ -34,6 +35,7 @@ class Bench:
     """The rows of one node, with a store that answers each request with what is next."""
 
     shared: bool = False
+    unsure: bool = False
     grace: float = GRACE
     now: float = START
     told: list[Kept] = field(default_factory=list)
@@ -48,6 +50,7 @@ class Bench:
             grace_seconds=self.grace,
             now=self.now,
             shared=self.shared,
+            clock=ClockWatch(Outbox(), self.now, shared=self.unsure),
         )
 
     def answer(self, *results: StoreResult | Failed) -> list[StoreRequest]:
@@ -144,6 +147,13 @@ def test_whoever_shares_the_database_sweeps_for_the_others_again_and_again() -> 
     assert bench.advance_to_deadline() == GRACE + TOUCH_SECONDS
     assert bench.answer(Closed(())) == [sweep(TOUCH_SECONDS, GRACE + TOUCH_SECONDS)]
     assert bench.swept == [START, START + TOUCH_SECONDS]
+
+
+def test_whoever_does_not_know_whether_its_clock_is_that_of_the_others_sweeps_nothing() -> None:
+    bench = Bench(shared=True, unsure=True)
+    while bench.advance_to_deadline() < 2 * GRACE:
+        assert bench.answer(Closed(())) == [SweepRecords(0, 0)]
+    assert bench.swept == []
 
 
 def test_after_a_failure_nothing_is_swept_up_until_the_store_has_worked_for_the_grace() -> None:

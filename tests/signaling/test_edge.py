@@ -167,6 +167,17 @@ async def test_an_account_that_the_operator_removes_is_sent_away(tmp_path: Path)
         assert await world.edge.remove_account(BOB.username) == (None, 0)
 
 
+async def test_that_the_clock_is_not_that_of_the_others_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with edge_world(tmp_path) as world:
+        for ahead in (0.0, -40.4, -41.0, 0.0):
+            world.hub.clock.ahead = ahead
+            await world.edge.remove_account("nobody")
+    assert [str(record.msg) for record in caplog.records] == ["clock-differs seconds=-40", "clock-agrees"]
+
+
 class Neighbour:
     """Hands what one edge publishes to another."""
 

@@ -72,6 +72,8 @@ PUBLISHED = {
     "bus-connected": (),
     "bus-lost": (),
     "bus-refused": (),
+    "clock-differs": ("seconds",),
+    "clock-agrees": (),
     "nodes": ("nodes",),
     "slow-reader": (),
     "internal-error": ("source", "line"),

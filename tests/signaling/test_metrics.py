@@ -45,6 +45,7 @@ PUBLISHED = {
     "entrenous_logins": (),
     "entrenous_loop_lag_seconds": (),
     "entrenous_lost": (),
+    "entrenous_clock_ahead_seconds": (),
     "entrenous_nodes": (),
     "entrenous_nodes_lost": (),
     "entrenous_open_records": (),

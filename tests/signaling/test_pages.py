@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrenous_signaling.clock import SteadyClock
+from entrenous_signaling.clock_watch import AGREED_SECONDS
 from entrenous_signaling.cluster.state import ClusterState
 from entrenous_signaling.edge import CUT_OFF_SECONDS, Edge
 from entrenous_signaling.hub import Hub
@@ -51,6 +52,12 @@ async def test_without_its_store_a_server_is_neither(
             patch.setattr(part, name, property(lambda _: True))
             assert await states(world) == (DEGRADED, NOT_READY)
         assert await states(world) == (OK, READY)
+
+
+async def test_a_node_whose_clock_is_not_that_of_the_others_sends_newcomers_elsewhere(tmp_path: Path) -> None:
+    async with edge_world(tmp_path) as world:
+        world.hub.clock.ahead = -AGREED_SECONDS - 1.0
+        assert await states(world) == (OK, NOT_READY)
 
 
 @pytest.mark.parametrize(("seconds", "readiness"), [(0.0, READY), (CUT_OFF_SECONDS + 1.0, NOT_READY)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -16,6 +16,7 @@ from entrenous_signaling.store.requests import (
     Closed,
     CloseRecord,
     CountAccounts,
+    DatabaseClock,
     DeleteMessages,
     DeviceOutcome,
     DiscardRecord,
@@ -27,6 +28,7 @@ from entrenous_signaling.store.requests import (
     OpenRow,
     PrekeysOutcome,
     ReadAccount,
+    ReadClock,
     ReadMessages,
     RecordState,
     RegisterAccount,
@@ -62,6 +64,7 @@ class MemoryStore:
         weeks: the week of the last login, by username.
         messages: those that wait, by username and device, and by their numbers.
         numbers: the numbers that messages get.
+        clock: shows Unix seconds, if it has a clock of its own.
     """
 
     identities: dict[str, bytes] = field(default_factory=dict)
@@ -73,6 +76,7 @@ class MemoryStore:
     weeks: dict[str, int] = field(default_factory=dict)
     messages: dict[tuple[str, str], dict[int, StoreMessage]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    clock: Callable[[], float | None] = lambda: None
 
     def apply(self, request: StoreRequest) -> StoreResult:
         """Carry a request out; the result is what `Hub.stored` takes."""
@@ -96,6 +100,8 @@ class MemoryStore:
                     return PrekeysOutcome.OTHER_KEY
                 self.devices[username][device] = (StoredDevice(device, stored.certificate, prekeys), not_after)
                 return PrekeysOutcome.REPLACED
+            case ReadClock():
+                return DatabaseClock(self.clock())
             case MarkActive(username, week):
                 if username in self.identities:
                     self.weeks[username] = max(week, self.weeks.get(username, week))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
+from entrenous_signaling.clock_watch import AGREED_SECONDS
 from entrenous_signaling.config import ConfigError, ServerConfig
 from entrenous_signaling.store.condition import Condition, condition, indiscretions
-from entrenous_signaling.store.database import StoreError
+from entrenous_signaling.store.database import StoreError, clock
 from entrenous_signaling.store.place import databases_of
 
 from .findings import Finding, error, ok, warning
 
 _SUBJECT = "database"
+_CLOCK_SUBJECT = "database clock"
 _LOG_SUBJECT = "database log"
 
 
@@ -44,6 +46,34 @@ def check_database(config: ServerConfig) -> Finding:
             )
         case _:
             assert_never(found)
+
+
+def check_database_clock(config: ServerConfig, now: Callable[[], float]) -> Iterator[Finding]:
+    """Look whether the database's clock, which servers that share it have in common, agrees with this machine's.
+
+    Args:
+        config: a checked configuration.
+        now: tells Unix seconds.
+    """
+    if not config.database:
+        return
+    before = now()
+    try:
+        there = clock(databases_of(config))
+    except (ConfigError, StoreError):
+        return  # which `check_database` tells
+    if there is None:
+        return
+    ahead = round(max(before - there, min(now() - there, 0.0)))
+    if abs(ahead) > AGREED_SECONDS:
+        yield error(
+            _CLOCK_SUBJECT,
+            f"This machine's clock is {abs(ahead)} seconds {'ahead of' if ahead > 0 else 'behind'} the database's: "
+            f"servers that share it have to agree within {AGREED_SECONDS:.0f} seconds.",
+            "Run chrony on both, then restart the server.",
+        )
+    else:
+        yield ok(_CLOCK_SUBJECT, "The database's clock agrees with this machine's.")
 
 
 def check_database_log(config: ServerConfig) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from entrenous_signaling.control_messages import GetStatus, Status
 
 from .certificate import check_certificate
 from .cluster import check_cluster
-from .database import check_database, check_database_log
+from .database import check_database, check_database_clock, check_database_log
 from .files import check_files
 from .findings import Finding, ok, warning
 from .machine import check_clock, check_data, check_open_files
@@ -33,6 +34,7 @@ def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[
     yield from check_data(Path(config.data))
     yield check_database(config)
     yield from check_database_log(config)
+    yield from check_database_clock(config, time.time)
     yield from check_cluster(config)
     running, finding = _server(config)
     yield finding

@@ -17,14 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from . import schema
 from .backend import Backend, Part, Result, StoreError, explain
-from .requests import AccountTotals, CountAccounts, OpenRow, RemoveAccount, Removed
+from .requests import AccountTotals, CountAccounts, OpenRow, ReadClock, RemoveAccount, Removed
 from .sqlite import SqliteFiles
-from .statements import count_accounts, remove_account
+from .statements import count_accounts, read_clock, remove_account
 
 __all__ = [
     "Databases",
     "StoreError",
     "add_invites",
+    "clock",
     "count",
     "migrate",
     "migrations",
@@ -164,6 +165,19 @@ def count(databases: Databases) -> AccountTotals:
     """
     with opened(databases.backend(), Part.ACCOUNTS, writes=False) as connection:
         return count_accounts(connection, CountAccounts())
+
+
+def clock(databases: Databases) -> float | None:
+    """What the clock of the database shows, in Unix seconds; None when it has none but that of this machine.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    backend = databases.backend()
+    if not backend.exists(Part.ACCOUNTS):
+        return None
+    with opened(backend, Part.ACCOUNTS, writes=False) as connection:
+        return read_clock(connection, ReadClock()).seconds
 
 
 def remove(databases: Databases, username: str) -> Removed | None:

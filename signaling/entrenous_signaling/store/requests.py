@@ -178,6 +178,18 @@ class AccountTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadClock:
+    """Look at the clock of the database; the result is a `DatabaseClock`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseClock:
+    """What its clock showed, in Unix seconds; None when it has none but that of this machine."""
+
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreMessage:
     """Keep a sealed message for a device until that has it in hand; the result is a `MessageOutcome`.
 
@@ -412,6 +424,7 @@ BatchRequest = (
     | MarkActive
     | RemoveAccount
     | CountAccounts
+    | ReadClock
     | StoreMessage
     | ReadMessages
     | DeleteMessages
@@ -433,6 +446,7 @@ StoreResult = (
     | StoredMessages
     | Removed
     | AccountTotals
+    | DatabaseClock
     | RecordState
     | Closed
     | Done

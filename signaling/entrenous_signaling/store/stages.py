@@ -20,6 +20,7 @@ from .requests import (
     MarkActive,
     OpenRecord,
     ReadAccount,
+    ReadClock,
     ReadMessages,
     RegisterAccount,
     RemoveAccount,
@@ -60,7 +61,7 @@ def _concerns(request: BatchRequest) -> tuple[Hashable, ...]:
             return (request.username,)
         case RegisterAccount() | StoreDevice() | ReplacePrekeys() | RemoveAccount():
             return (request.username,)
-        case ReadAccount() | ReadMessages() | CountAccounts():
+        case ReadAccount() | ReadMessages() | CountAccounts() | ReadClock():
             return ()  # they only read, and are in no batch with what writes
         case OpenRecord() | ClaimRecord() | CloseRecord() | DiscardRecord():
             return (request.token,)

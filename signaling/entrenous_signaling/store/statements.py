@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Float, Table, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from entrenous_wire.certificate import CertificateError, DeviceCertificate, same_key
@@ -22,6 +22,7 @@ from .requests import (
     ClaimRecord,
     CloseRecord,
     CountAccounts,
+    DatabaseClock,
     DeleteMessages,
     DeviceOutcome,
     DiscardRecord,
@@ -30,6 +31,7 @@ from .requests import (
     OpenRecord,
     PrekeysOutcome,
     ReadAccount,
+    ReadClock,
     ReadMessages,
     RegisterAccount,
     RegisterOutcome,
@@ -45,7 +47,7 @@ from .requests import (
 from .sets import Columns, execute_set
 from .stages import stages
 
-ReadRequest = ReadAccount | ReadMessages | CountAccounts
+ReadRequest = ReadAccount | ReadMessages | CountAccounts | ReadClock
 """What is read in a thread of its own."""
 
 _NAME: Final[Columns] = (("username", "text"),)
@@ -116,6 +118,13 @@ def count_accounts(connection: Connection, request: CountAccounts) -> AccountTot
     tables = (schema.account, schema.device, schema.message)
     accounts, devices, messages = (connection.scalar(select(func.count()).select_from(table)) for table in tables)
     return AccountTotals(accounts or 0, devices or 0, messages or 0)
+
+
+def read_clock(connection: Connection, request: ReadClock) -> DatabaseClock:
+    """Look at the clock of the machine that the database is on, which is this one for SQLite."""
+    if connection.dialect.name != "postgresql":
+        return DatabaseClock(None)
+    return DatabaseClock(connection.scalar(select(func.extract("epoch", func.clock_timestamp()).cast(Float))))
 
 
 def remove_account(connection: Connection, request: RemoveAccount) -> Removed | None:
@@ -234,6 +243,7 @@ TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], S
 ALONE: Final[dict[type[BatchRequest], Callable[[Connection, Any], StoreResult]]] = {
     ReadMessages: read_messages,
     CountAccounts: count_accounts,
+    ReadClock: read_clock,
     RegisterAccount: _register,
     StoreDevice: _store_device,
     ReplacePrekeys: _publish,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from entrenous_signaling.checks import database
-from entrenous_signaling.checks.database import check_database, check_database_log
+from entrenous_signaling.checks.database import check_database, check_database_clock, check_database_log
 from entrenous_signaling.checks.findings import Level
 from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.store.condition import Condition
@@ -41,6 +41,24 @@ def test_of_the_databases_own_log_is_told_what_has_to_be_changed(monkeypatch: py
     found.clear()
     (finding,) = check_database_log(config)
     assert finding.level is Level.OK
+
+
+@pytest.mark.parametrize(("ahead", "level"), [(30, Level.OK), (31, Level.ERROR), (-30, Level.OK), (-31, Level.ERROR)])
+def test_the_clock_that_servers_have_in_common_is_compared(
+    ahead: int, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ServerConfig(database="postgresql://me@127.0.0.1/calls")
+    monkeypatch.setattr(database, "clock", lambda _: 1000.0)
+    (finding,) = check_database_clock(config, lambda: 1000.0 + ahead)
+    assert finding.level is level
+    if level is Level.ERROR:
+        assert f"31 seconds {'ahead of' if ahead > 0 else 'behind'} the database's" in finding.text
+
+
+def test_sqlite_has_no_clock_and_a_database_that_is_away_was_told_already(tmp_path: Path) -> None:
+    assert list(check_database_clock(ServerConfig(data=str(tmp_path)), lambda: 0.0)) == []
+    away = ServerConfig(database="postgresql://me@127.0.0.1:1/calls", data=str(tmp_path))
+    assert list(check_database_clock(away, lambda: 0.0)) == []
 
 
 def test_sqlite_has_no_log_and_a_database_that_is_away_was_told_already(tmp_path: Path) -> None:

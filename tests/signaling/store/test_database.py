@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from entrenous_signaling.store.database import (
     Databases,
     StoreError,
     add_invites,
+    clock,
     count,
     migrate,
     read_open_rows,
@@ -25,11 +27,13 @@ from entrenous_signaling.store.requests import (
     AccountTotals,
     Closed,
     CloseRecord,
+    DatabaseClock,
     Done,
     Expire,
     OpenRecord,
     OpenRow,
     ReadAccount,
+    ReadClock,
     RegisterOutcome,
     Removed,
     StoredDevice,
@@ -42,6 +46,16 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
     before = (tmp_path / "accounts.sqlite3").read_bytes()
     migrate(Databases(tmp_path))
     assert (tmp_path / "accounts.sqlite3").read_bytes() == before
+
+
+def test_postgresql_has_a_clock_and_sqlite_that_of_this_machine(databases: Databases) -> None:
+    assert clock(databases) is None or databases.url
+    migrate(databases)
+    before = time.time()
+    there = clock(databases)
+    with running(databases) as store:
+        assert (there is None) == (store.do(ReadClock()) == DatabaseClock(None)) == (not databases.url)
+    assert there is None or before - 1.0 <= there <= time.time() + 1.0
 
 
 def test_a_path_with_odd_characters_works(tmp_path: Path) -> None:

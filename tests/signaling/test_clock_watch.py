@@ -1,0 +1,91 @@
+"""A node whose clock is not that of its cluster leaves calls of others alone, and says so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from entrenous_signaling.clock_watch import AGREED_SECONDS, LOOK_SECONDS, ClockWatch
+from entrenous_signaling.outputs import Execute, Outbox
+from entrenous_signaling.store.requests import DatabaseClock, Failed, OpenRow, ReadClock, StoreResult
+from world.hubworld import START, HubWorld
+
+TOKEN = b"t" * 16
+
+
+class Bench:
+    """A watch whose looks take as long as the test says."""
+
+    def __init__(self, *, shared: bool = True) -> None:
+        self.outbox = Outbox()
+        self.now = START
+        self.watch = ClockWatch(self.outbox, START, shared=shared)
+
+    def look(self, result: StoreResult | Failed, took: float = 0.0) -> ClockWatch:
+        due = self.watch.next_deadline()
+        assert due is not None
+        self.now = max(self.now, due)
+        self.watch.tick(self.now)
+        (execute,) = self.outbox.take()
+        assert isinstance(execute, Execute)
+        assert execute.request == ReadClock()
+        self.now += took
+        self.outbox.resolve(execute.ticket, result, self.now)
+        return self.watch
+
+
+def test_a_node_that_is_alone_agrees_with_itself_and_asks_nobody() -> None:
+    watch = Bench(shared=False).watch
+    assert watch.agrees
+    assert watch.next_deadline() is None
+
+
+def test_until_the_first_answer_nothing_is_known() -> None:
+    bench = Bench()
+    assert bench.watch.next_deadline() == START
+    assert (bench.watch.agrees, bench.watch.differs) == (False, False)
+    watch = bench.look(Failed.FAILED)
+    assert (watch.agrees, watch.differs) == (False, False)
+    assert bench.look(DatabaseClock(START)).agrees
+    assert bench.look(Failed.FAILED).agrees
+
+
+@pytest.mark.parametrize(
+    ("ahead", "took", "told"),
+    [
+        (0.0, 0.0, 0.0),
+        (AGREED_SECONDS, 0.0, AGREED_SECONDS),
+        (AGREED_SECONDS + 1, 0.0, AGREED_SECONDS + 1),
+        (-AGREED_SECONDS - 1, 0.0, -AGREED_SECONDS - 1),
+        (100.0, 40.0, 100.0),  # it was read when it was asked at the earliest
+        (-100.0, 40.0, -60.0),  # and when it was answered at the latest
+        (-30.0, 40.0, 0.0),
+    ],
+)
+def test_clocks_are_compared_however_long_the_answer_takes(ahead: float, took: float, told: float) -> None:
+    watch = Bench().look(DatabaseClock(START - ahead), took)
+    assert watch.ahead == told
+    assert watch.differs is (abs(told) > AGREED_SECONDS)
+    assert watch.agrees is not watch.differs
+
+
+def test_it_looks_again_and_again() -> None:
+    bench = Bench()
+    assert bench.look(DatabaseClock(START - 100)).differs
+    assert bench.watch.next_deadline() == START + LOOK_SECONDS
+    assert bench.look(DatabaseClock(START + LOOK_SECONDS)).agrees
+
+
+def test_a_database_without_a_clock_of_its_own_has_this_machines() -> None:
+    assert Bench().look(DatabaseClock(None)).agrees
+
+
+@pytest.mark.parametrize("ahead", [AGREED_SECONDS - 1, AGREED_SECONDS + 1])
+def test_only_who_agrees_sweeps_up_what_others_have_left(ahead: float) -> None:
+    world = HubWorld(replace(HubWorld().settings, node=bytes(8)))
+    world.store.clock = lambda: world.now - ahead
+    world.store.open_rows[TOKEN] = OpenRow(TOKEN, int(START) - 1000, int(START) - 500)
+    world.advance(200.0)
+    assert (TOKEN in world.store.open_rows) is (ahead > AGREED_SECONDS)
+    assert world.hub.clock.ahead == ahead
