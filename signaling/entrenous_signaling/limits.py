@@ -26,10 +26,11 @@ class Rate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class TokenBucket:
     """Takes one token an event; a full bucket holds `Rate.burst` of them."""
 
-    __slots__ = ("_filled_at", "_rate", "_tokens")
+    __slots__ = ("_burst", "_filled_at", "_per_second", "_tokens")
 
     def __init__(self, rate: Rate, now: float) -> None:
-        self._rate = rate
+        self._per_second = rate.per_second
+        self._burst = rate.burst
         self._tokens = rate.burst
         self._filled_at = now
 
@@ -39,29 +40,32 @@ class TokenBucket:
         Returns:
             0.0 when it was taken; otherwise nothing was taken, and so many seconds pass until there is one.
         """
-        self._fill(now)
-        if self._tokens < 1.0:
-            return (1.0 - self._tokens) / self._rate.per_second
-        self._tokens -= 1.0
+        tokens = self._tokens  # as `_fill` does it, which would take as long again
+        if now > self._filled_at:
+            tokens += (now - self._filled_at) * self._per_second
+            self._filled_at = now
+            if tokens > self._burst:
+                tokens = self._burst
+        if tokens < 1.0:
+            self._tokens = tokens
+            return (1.0 - tokens) / self._per_second
+        self._tokens = tokens - 1.0
         return 0.0
 
     def wait(self, now: float) -> float:
         """The seconds until there is a token: 0.0 when there is one, which stays where it is."""
         self._fill(now)
-        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self._rate.per_second
+        return 0.0 if self._tokens >= 1.0 else (1.0 - self._tokens) / self._per_second
 
     def is_full(self, now: float) -> bool:
         """Whether it is like a new one."""
         self._fill(now)
-        return self._tokens >= self._rate.burst
+        return self._tokens >= self._burst
 
     def _fill(self, now: float) -> None:
-        elapsed = now - self._filled_at
-        if elapsed <= 0.0:
-            return
-        tokens = self._tokens + elapsed * self._rate.per_second
-        self._tokens = tokens if tokens < self._rate.burst else self._rate.burst
-        self._filled_at = now
+        if now > self._filled_at:
+            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
+            self._filled_at = now
 
 
 class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,8 +4,8 @@
 
     waiting ──window──> in flight ──ack──> gone, its sender is told
 
-The queue belongs to the device, not to a connection: a dropped connection puts everything that is not acknowledged
-back in front of what waits, in order. Nothing here is ever written to disk.
+The queue belongs to the device, not to a connection: when a connection drops, everything that is not acknowledged
+waits again, in order. Nothing here is ever written to disk.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from enum import Enum
-from itertools import chain
+from itertools import islice
 from typing import Final, NamedTuple
 
 from msgspec import Struct, structs
@@ -145,8 +145,8 @@ class Mailbox:
         self.ageing = False
         """Whether it is to `age` at some time."""
         self._bounds = bounds
-        self._waiting: deque[Queued] = deque()
-        self._in_flight: deque[Queued] = deque()
+        self._queue: deque[Queued] = deque()
+        self._in_flight = 0  # so many at its front
         self._in_flight_bytes = 0
         self._bytes = 0
         self._by_sender: dict[str, int] = {}
@@ -155,7 +155,7 @@ class Mailbox:
     @property
     def count(self) -> int:
         """Messages that wait for an acknowledgement."""
-        return len(self._waiting) + len(self._in_flight)
+        return len(self._queue)
 
     @property
     def is_reached(self) -> bool:
@@ -166,7 +166,7 @@ class Mailbox:
         """Whether a body of `size` bytes from `sender` fits the bounds."""
         bounds = self._bounds
         return (
-            len(self._waiting) + len(self._in_flight) < bounds.queue_messages
+            len(self._queue) < bounds.queue_messages
             and self._bytes + size <= bounds.queue_bytes
             and self._by_sender.get(sender.username, 0) < bounds.sender_messages
         )
@@ -180,54 +180,51 @@ class Mailbox:
     def put(self, item: Queued) -> None:
         """Queue a message that `has_room` allowed."""
         username = item.sender.username
-        self._waiting.append(item)
+        self._queue.append(item)
         self._bytes += len(item.message.body)
         self._by_sender[username] = self._by_sender.get(username, 0) + 1
 
     def take_for_transmission(self) -> list[Deliver]:
         """The waiting messages that the window lets out now; each counts as in flight from then on."""
         taken: list[Deliver] = []
-        waiting, in_flight = self._waiting, self._in_flight
-        while waiting:
-            message = waiting[0].message
+        queue = self._queue
+        while self._in_flight < len(queue):
+            message = queue[self._in_flight].message
             in_flight_bytes = self._in_flight_bytes + len(message.body)
-            if in_flight and in_flight_bytes > self._bounds.window_bytes:
+            if in_flight_bytes > self._bounds.window_bytes and self._in_flight:
                 break
-            in_flight.append(waiting.popleft())
+            self._in_flight += 1
             self._in_flight_bytes = in_flight_bytes
-            seq = message.seq
-            if seq > self.last_transmitted:
-                self.last_transmitted = seq
+            if message.seq > self.last_transmitted:
+                self.last_transmitted = message.seq
             taken.append(message)
         return taken
 
     def held(self) -> Iterator[Queued]:
         """Everything that waits for an acknowledgement, in order."""
-        return chain(self._in_flight, self._waiting)
+        return iter(self._queue)
 
     def is_settled_by(self, seq: int) -> bool:
         """Whether anything that waits for an acknowledgement has it by `seq`."""
-        first = self._in_flight or self._waiting
-        return bool(first) and first[0].message.seq <= seq
+        queue = self._queue
+        return bool(queue) and queue[0].message.seq <= seq
 
     def acknowledge(self, seq: int) -> list[Queued]:
         """Take out everything up to and including `seq`, whether it is in flight or was put back by `rewind`."""
-        waiting, in_flight = self._waiting, self._in_flight
+        queue = self._queue
         done = []
-        while in_flight and in_flight[0].message.seq <= seq:
-            item = in_flight.popleft()
-            self._in_flight_bytes -= len(item.message.body)
-            done.append(item)
-        while not in_flight and waiting and waiting[0].message.seq <= seq:
-            done.append(waiting.popleft())
-        for item in done:
+        while queue and queue[0].message.seq <= seq:
+            item = queue.popleft()
+            if self._in_flight:
+                self._in_flight -= 1
+                self._in_flight_bytes -= len(item.message.body)
             self._forget(item)
+            done.append(item)
         return done
 
     def rewind(self) -> None:
-        """Put what is in flight back to the front of what waits: the connection is gone."""
-        self._waiting.extendleft(reversed(self._in_flight))
-        self._in_flight.clear()
+        """Let what is in flight wait again: the connection is gone."""
+        self._in_flight = 0
         self._in_flight_bytes = 0
 
     def continue_from(self, seq: int, box: int) -> None:
@@ -236,23 +233,24 @@ class Mailbox:
         self.box = box
         self.last_transmitted = seq
         self._next_seq = seq + 1
-        for _ in range(len(self._waiting)):
-            item = self._waiting.popleft()
+        for _ in range(len(self._queue)):
+            item = self._queue.popleft()
             renumbered = structs.replace(item.message, seq=self.next_seq())
-            self._waiting.append(Queued(renumbered, item.sender, item.origin))
+            self._queue.append(Queued(renumbered, item.sender, item.origin))
 
     def drop(self, unwanted: Callable[[Queued], bool]) -> list[Queued]:
         """Take out what is not wanted any more, in flight or not; returns it."""
         dropped: list[Queued] = []
-
-        def keep(queue: deque[Queued]) -> deque[Queued]:
-            kept: deque[Queued] = deque()
-            for item in queue:
-                (dropped if unwanted(item) else kept).append(item)
-            return kept
-
-        self._in_flight, self._waiting = keep(self._in_flight), keep(self._waiting)
-        self._in_flight_bytes = sum(item.size for item in self._in_flight)
+        kept: deque[Queued] = deque()
+        in_flight = 0
+        for number, item in enumerate(self._queue):
+            if unwanted(item):
+                dropped.append(item)
+            else:
+                kept.append(item)
+                in_flight += number < self._in_flight
+        self._queue, self._in_flight = kept, in_flight
+        self._in_flight_bytes = sum(item.size for item in islice(kept, in_flight))
         for item in dropped:
             self._forget(item)
         return dropped
@@ -260,8 +258,8 @@ class Mailbox:
     def clear(self) -> list[Queued]:
         """Take everything out: the device does not come back."""
         self.rewind()
-        items = list(self._waiting)
-        self._waiting.clear()
+        items = list(self._queue)
+        self._queue.clear()
         for item in items:
             self._forget(item)
         return items
