@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from entrenous import Node, Notice, OwnDeviceAdded, OwnDeviceLoggedIn, Profile, ServerBack, ServerLost
+from lab.calls import until
 from world.nodes import PATIENCE, config, second_device
 from world.serverproc import ServerProcess
 
@@ -32,6 +35,8 @@ async def test_every_device_that_comes_to_the_account_is_told(own_server: Server
         thief = second_device(bob)
     async with Node(config(server, None), profile=thief):
         pass
+    async with Node(config(server, None), profile=profile):
+        await until(lambda: len(profile.other_devices) == 2, PATIENCE)  # seen, and read by nobody
     async with Node(config(server, None), profile=profile) as bob:
         told = await next_of(bob)
         assert isinstance(told, OwnDeviceAdded)
@@ -41,3 +46,16 @@ async def test_every_device_that_comes_to_the_account_is_told(own_server: Server
         assert isinstance(told, OwnDeviceAdded)
         assert told.device == thief.device, "and nothing of the one that made it"
     assert {device.device for device in profile.other_devices} == {phone.device, thief.device}
+
+
+async def test_what_a_server_did_not_tell_is_seen_within_the_hour(
+    own_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Node, "other_logged_in", lambda *_: None)
+    async with Node(config(own_server, "bob")) as bob:
+        await until(lambda: not bob._tasks, PATIENCE)
+        async with Node(config(own_server, None), profile=second_device(bob)) as phone:
+            bob._look_after_keys()
+            told = await next_of(bob)
+            assert isinstance(told, OwnDeviceAdded)
+            assert told.device == phone.device

@@ -14,6 +14,7 @@ from entrenous.protocol.session_outputs import (
     LetterArrived,
     NothingStored,
     OpenTransport,
+    OtherLoggedIn,
     RequestAnswered,
     RequestFailed,
     SendDelivered,
@@ -35,6 +36,7 @@ from entrenous_wire.messages import (
     Kind,
     Letter,
     Live,
+    LoggedIn,
     NoLetters,
     Publish,
     Published,
@@ -310,6 +312,13 @@ def test_letters_come_as_often_as_the_server_says_them_and_are_taken_when_they_a
     play.lose()
     play.session.taken([letter.id])
     play.expect()
+
+
+def test_a_login_of_another_device_is_told_as_often_as_the_server_says_it() -> None:
+    login = LoggedIn(device="b" * 16, at=60, new=True)
+    play = up()
+    play.hear(login, login).expect(OtherLoggedIn(login), OtherLoggedIn(login))
+    assert play.session.dropped == 0
 
 
 def test_the_wish_to_delete_the_account_is_signed_for_each_connection_and_is_the_end() -> None:
