@@ -16,6 +16,7 @@ from entrenous_signaling.store.database import Databases, read_open_rows, read_r
 from entrenous_wire.messages import Ack, Deliver, Delivered, ErrorCode, Kind, Letter, Taken
 from lab.nats import NatsServer, needs_nats, running_nats
 from lab.postgres import Cluster
+from world.canaries import Canary, search
 from world.nodeset import NAME, Nodes, running_nodes
 from world.talker import PATIENCE, Saying, Talker
 from world.wirenode import Account, Wire, connected
@@ -123,8 +124,15 @@ async def test_between_the_nodes_nothing_is_in_clear(nodes: Nodes, nats: NatsSer
         await one.say(two, Kind.ACCEPT, call, CANARY.encode()).outcome()
         await one.say(two, Kind.END, call, CANARY.encode()).outcome()
         await eve.until_heard(4 * 1024)  # the bodies, sealed
-    for canary in (CANARY.encode(), NAME.encode(), zaphod.device.encode(), call, bytes(64)):
-        assert canary not in eve.heard
+    devices = [talker.account.device for talker in (one, two)]
+    canaries = [
+        *(Canary.text("name", name) for name in (CANARY, NAME)),
+        *(Canary.text("device", device) for device in devices),
+        *(Canary.octets("device", bytes.fromhex(device)) for device in devices),
+        Canary.octets("call", call),
+    ]
+    assert search("what NATS was told", eve.heard, canaries) == []
+    assert bytes(64) not in eve.heard, "nor the padding of a body"
 
 
 class Eavesdropper:
