@@ -17,6 +17,7 @@ from .clock_watch import ClockWatch
 from .mailbox import DeviceKey
 from .outputs import Continuation, Outbox
 from .store.requests import (
+    ENDED_STEP_SECONDS,
     ClaimRecord,
     Closed,
     CloseRecord,
@@ -36,6 +37,9 @@ TOUCH_SECONDS: Final = 10.0
 
 ENDED_SECONDS: Final = 300
 """How long the database remembers that a call has ended: longer than devices go on saying an accept again."""
+
+_FORGOTTEN_SECONDS: Final = ENDED_SECONDS + ENDED_STEP_SECONDS + 1
+"""How long after the end of a call the database has nothing but its record."""
 
 _FIRST_RETRY_SECONDS: Final = 1.0
 _LAST_RETRY_SECONDS: Final = 30.0
@@ -155,7 +159,7 @@ class CallRows:
         self._ends[token] = _End(request, opening)
         self._timers.cancel(_Retry(token))
         self._last_end = max(self._last_end, now)
-        self._plan_sweep(now + ENDED_SECONDS + 1)
+        self._plan_sweep(now + _FORGOTTEN_SECONDS)
         self._say_end(token)
 
     def wait_for_end(self, token: bytes, waiter: Waiter | None) -> bool:
@@ -242,8 +246,8 @@ class CallRows:
                 self._plan_sweep(self._works_since + self._grace + 1)
             if isinstance(result, Closed) and result.durations:
                 self._last_end = now
-            if now <= self._last_end + ENDED_SECONDS:
-                self._plan_sweep(self._last_end + ENDED_SECONDS + 1)
+            if now < self._last_end + _FORGOTTEN_SECONDS:
+                self._plan_sweep(self._last_end + _FORGOTTEN_SECONDS)
             if steady and not isinstance(result, Failed):
                 self._swept(seen_before)
 

@@ -11,6 +11,7 @@ from entrenous_signaling.clock_watch import ClockWatch
 from entrenous_signaling.mailbox import DeviceKey
 from entrenous_signaling.outputs import Execute, Outbox
 from entrenous_signaling.store.requests import (
+    ENDED_STEP_SECONDS,
     ClaimRecord,
     Closed,
     CloseRecord,
@@ -132,7 +133,9 @@ def test_the_first_sweep_leaves_devices_the_grace_to_come_back() -> None:
     assert bench.advance_to_deadline() == GRACE + 1
     assert bench.answer(Closed(())) == [sweep(1.0, GRACE + 1)]
     assert bench.swept == [START + 1]
-    assert bench.advance_to_deadline() == ENDED_SECONDS + 1, "what an earlier run noted of ended calls is forgotten"
+    assert bench.advance_to_deadline() == ENDED_SECONDS + ENDED_STEP_SECONDS + 1, (
+        "what an earlier run noted of ended calls is forgotten"
+    )
     bench.answer(Closed(()))
     assert bench.rows.next_deadline() is None
 
@@ -179,7 +182,9 @@ def test_what_nobody_keeps_alive_is_swept_up_when_its_grace_is_over() -> None:
     bench.rows.expect_sweep(1_100)
     assert bench.advance_to_deadline() == 100 + 1 + GRACE
     assert bench.answer(Closed((5,))) == [sweep(101.0, 161.0)]
-    assert bench.advance_to_deadline() == 161 + ENDED_SECONDS + 1, "that they ended is forgotten in its time"
+    assert bench.advance_to_deadline() == 161 + ENDED_SECONDS + ENDED_STEP_SECONDS + 1, (
+        "that they ended is forgotten in its time"
+    )
 
 
 def test_a_claim_keeps_alive_what_is_within_the_grace() -> None:

@@ -11,7 +11,7 @@ from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS
 from entrenous_signaling.calls import CLAIM_SECONDS
 from entrenous_signaling.limits import Bounds
 from entrenous_signaling.settings import HubSettings
-from entrenous_signaling.store.requests import CloseRecord, OpenRecord
+from entrenous_signaling.store.requests import ENDED_STEP_SECONDS, CloseRecord, OpenRecord
 from entrenous_wire.limits import MAX_DEVICES
 from entrenous_wire.messages import Accepted, Ack, Deliver, Error, ErrorCode, Kind, Live, LiveCall, Resume, Welcome
 from world.hubworld import ALICE, BOB, BOB_PHONE, CALL, EVE, SERVER, HubNode, HubWorld, account
@@ -529,7 +529,7 @@ def test_that_a_call_is_over_is_forgotten_after_some_minutes() -> None:
     world.advance(ENDED_SECONDS - 1)
     assert len(world.store.ended) == 1
     world.kill_and_restart()
-    world.advance(ENDED_SECONDS + 3)
+    world.advance(ENDED_SECONDS + ENDED_STEP_SECONDS + 3)
     assert world.store.ended == {}
     assert world.hub.next_deadline() is not None, "of housekeeping"
 

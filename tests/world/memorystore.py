@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from entrenous_signaling.store.requests import (
+    ENDED_STEP_SECONDS,
     WEEK_SECONDS,
     Account,
     AccountTotals,
@@ -60,7 +62,7 @@ class MemoryStore:
         invites: hashes of unused codes.
         open_rows: open records by token.
         records: (start, duration) of the closed ones, in the order in which they were closed.
-        ended: when calls ended, by the hash of their token, as long as that is remembered.
+        ended: when calls ended, to five minutes, by the hash of their token, as long as that is remembered.
         weeks: the week of the last login, by username.
         messages: those that wait, by username and device, and by their numbers.
         numbers: the numbers that messages get.
@@ -144,7 +146,7 @@ class MemoryStore:
                 return Closed((self._close(token, row.seen if row.seen < fresh_since else at),))
             case DiscardRecord(token, at):
                 self.open_rows.pop(token, None)
-                self.ended[_hash(token)] = at
+                self._remember(token, at)
             case SweepRecords(seen_before, ended_before):
                 stale = [row for row in self.open_rows.values() if row.seen < seen_before]
                 durations = tuple(self._close(row.token, row.seen) for row in stale)
@@ -163,8 +165,11 @@ class MemoryStore:
         row = self.open_rows.pop(token)
         duration = max(0, at - row.start)
         self.records.append((row.start, duration))
-        self.ended[_hash(token)] = at
+        self._remember(token, at)
         return duration
+
+    def _remember(self, token: bytes, at: int) -> None:
+        self.ended[_hash(token)] = math.ceil(at / ENDED_STEP_SECONDS) * ENDED_STEP_SECONDS
 
     def _register(self, request: RegisterAccount) -> RegisterOutcome:
         identity = self.identities.get(request.username)

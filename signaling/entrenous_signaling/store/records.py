@@ -18,7 +18,17 @@ from typing import Final
 from sqlalchemy import Connection, delete, select
 
 from . import schema
-from .requests import ClaimRecord, Closed, CloseRecord, DiscardRecord, Done, OpenRecord, RecordState, TouchRecords
+from .requests import (
+    ENDED_STEP_SECONDS,
+    ClaimRecord,
+    Closed,
+    CloseRecord,
+    DiscardRecord,
+    Done,
+    OpenRecord,
+    RecordState,
+    TouchRecords,
+)
 from .sets import Columns, execute_set
 
 RecordRequest = OpenRecord | ClaimRecord | TouchRecords | CloseRecord | DiscardRecord
@@ -146,7 +156,7 @@ def _close(connection: Connection, requests: Mapping[bytes, CloseRecord]) -> dic
 
 
 def _remember(connection: Connection, ended: Sequence[tuple[bytes, int]]) -> None:
-    rows = sorted((_hash(token), at) for token, at in ended)
+    rows = sorted((_hash(token), -(-at // ENDED_STEP_SECONDS) * ENDED_STEP_SECONDS) for token, at in ended)
     execute_set(connection, _REMEMBER, (*_HASH, ("ended", "bigint")), rows)
 
 

@@ -15,6 +15,10 @@ from ..limits import MessageBounds
 WEEK_SECONDS: Final = 7 * 24 * 3600
 """Of when an account was last there, the week is kept (Unix seconds divided by this) and nothing finer."""
 
+ENDED_STEP_SECONDS: Final = 300
+"""When a call ended is kept beside the hash of its token rounded up to so much: to the second it would tell which
+record is that of which call."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDevice:
@@ -364,7 +368,7 @@ class SweepRecords:
 
     Args:
         seen_before: Unix seconds; open records that were last seen earlier are closed.
-        ended_before: Unix seconds; that a call is over is forgotten when it ended earlier.
+        ended_before: Unix seconds; that a call is over is forgotten when it ended earlier, to `ENDED_STEP_SECONDS`.
     """
 
     seen_before: int

@@ -16,7 +16,8 @@ usage (usage.sqlite3), which says that there were calls, and not whose::
     open_record      token · start · seen                          of a call that goes on; the token stands for its id,
                      and only with the server's own secret can it be told for which
     ended_call       hash · ended                                  of a token, for some minutes after the call has
-                     ended, so that an accept which is said again opens no second record
+                     ended (the time to five minutes, and no finer), so that an accept which is said again opens no
+                     second record
     call_record      start · duration                              of a call that has ended
     alembic_version  version_num
 

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from sqlalchemy import select
 
 from entrenous_signaling.limits import MessageBounds
+from entrenous_signaling.store import schema
+from entrenous_signaling.store.backend import Part
 from entrenous_signaling.store.database import Databases, add_invites, read_open_rows, read_records
 from entrenous_signaling.store.requests import (
     WEEK_SECONDS,
@@ -320,17 +323,31 @@ def test_a_claim_keeps_alive_what_was_seen_lately_and_an_end_dates_the_rest_back
 
 def test_a_call_that_is_over_is_not_opened_again_until_that_is_forgotten(apply: Apply) -> None:
     assert apply(OpenRecord(b"a", 100)) is RecordState.OPEN
-    assert apply(CloseRecord(b"a", 107)) == Closed((7,))
-    assert apply(DiscardRecord(b"b", 107)) is Done.DONE  # before anybody has opened it
+    assert apply(CloseRecord(b"a", 307)) == Closed((207,))
+    assert apply(DiscardRecord(b"b", 307)) is Done.DONE  # before anybody has opened it
     assert apply(OpenRecord(b"c", 100)) is RecordState.OPEN
-    assert apply(SweepRecords(101, 107)) == Closed((0,))
+    assert apply(SweepRecords(101, 307)) == Closed((0,))
     for token in (b"a", b"b"):
-        assert apply(OpenRecord(token, 110)) is RecordState.OVER
-        assert apply(ClaimRecord(token, 110, 0)) is RecordState.OVER
-    assert apply(OpenRecord(b"c", 110)) is RecordState.OPEN  # it had been over for longer than was asked for
-    assert apply(CloseRecord(b"c", 110)) == Closed((0,))
-    assert apply(SweepRecords(0, 108)) == Closed(())
-    assert apply(OpenRecord(b"a", 110)) is RecordState.OPEN
+        assert apply(OpenRecord(token, 310)) is RecordState.OVER
+        assert apply(ClaimRecord(token, 310, 0)) is RecordState.OVER
+    assert apply(OpenRecord(b"c", 310)) is RecordState.OPEN  # it had been over for longer than was asked for
+    assert apply(CloseRecord(b"c", 310)) == Closed((0,))
+    assert apply(SweepRecords(0, 600)) == Closed(())  # when they ended is remembered to five minutes
+    for token in (b"a", b"b", b"c"):
+        assert apply(OpenRecord(token, 900)) is RecordState.OVER
+    assert apply(SweepRecords(0, 601)) == Closed(())
+    for token in (b"a", b"b", b"c"):
+        assert apply(OpenRecord(token, 900)) is RecordState.OPEN
+
+
+def test_when_a_call_ended_stands_beside_its_hash_to_five_minutes_only(databases: Databases) -> None:
+    with running(databases) as store:
+        for number, end in enumerate((100, 299, 300, 301)):
+            assert store.do(OpenRecord(b"%d" % number, 90)) is RecordState.OPEN
+            assert store.do(CloseRecord(b"%d" % number, end)) == Closed((end - 90,))
+        assert store.do(DiscardRecord(b"d", 601)) is Done.DONE
+    with databases.backend().engine(Part.USAGE, writes=False).connect() as connection:
+        assert sorted(connection.scalars(select(schema.ended_call.c.ended))) == [300, 300, 300, 600, 900]
 
 
 def test_what_nobody_keeps_alive_is_swept_up_and_ends_when_it_was_last_seen(apply: Apply) -> None:
