@@ -123,6 +123,13 @@ class Elsewhere:
         for mailbox in list(self.mailboxes.values()):
             self._drop_from(mailbox, sender)
 
+    def say_anew(self, key: DeviceKey, box: int) -> None:
+        """The home of a device takes nothing more of a queue: forward what waits in it under another name."""
+        mailbox = self.mailboxes.get(key)
+        if mailbox is not None and mailbox.box == box and mailbox.connection is None:
+            mailbox.continue_from(mailbox.last_transmitted, self.next_box())
+            self.pump(mailbox)
+
     def settled(self, mailbox: Mailbox, seq: int) -> None:
         """The device has everything up to and including `seq`."""
         for item in mailbox.acknowledge(seq):

@@ -150,15 +150,21 @@ class Settled(Envelope, frozen=True, gc=False, tag=4):
 class Moved(Envelope, frozen=True, gc=False, tag=5):
     """A message was forwarded that a device of the receiver had said, and the device has its session elsewhere now.
 
-    There it says again what was not delivered, so that what it said before must not come after that.
+    There it says again what was not delivered, so that what it said before must not come after that. Nothing more of
+    the queue is taken, until what waits in it comes again under another name.
 
     Args:
         node: where it has its session.
         session: as that node has told it.
+        username, device: whom the message was for.
+        box: the queue that it came from.
     """
 
     node: NodeId
     session: Session
+    username: Username
+    device: DeviceId
+    box: Number
 
 
 class NotHere(Envelope, frozen=True, gc=False, tag=6):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
 
 from entrenous_wire.messages import Deliver
 
@@ -31,6 +31,9 @@ from .envelopes import (
 from .peers import Carried, Event, Lost, Met
 from .recheck import Recheck
 from .state import ClusterState
+
+_REFUSED: Final = 1024
+"""Queues of other nodes that are known not to be taken; the oldest of them came again long ago, or not at all."""
 
 
 class Exchange:
@@ -61,6 +64,7 @@ class Exchange:
         self._letters = letters
         self._server = server
         self._recheck = Recheck(outbox, router, lobby)
+        self._refused: dict[tuple[bytes, DeviceKey], int] = {}  # the queue of a node for a device, that was not taken
 
     @property
     def state(self) -> ClusterState:
@@ -111,6 +115,7 @@ class Exchange:
                     self._cluster.announce(node)
                     self._look_again(now)
                 case Lost(node):
+                    self._refused = {whose: box for whose, box in self._refused.items() if whose[0] != node}
                     self._cluster.directory.lose(node, now + self._elsewhere.grace)
                     self._elsewhere.strand(node, now)
                     self._look_again(now)
@@ -137,8 +142,9 @@ class Exchange:
                 mailbox = self._router.find(DeviceKey(username, device))
                 if mailbox is not None and mailbox.box == box:
                     self._elsewhere.settled(mailbox, seq)
-            case Moved(other, session):
+            case Moved(other, session, username, device, box):
                 self._silenced(other, session, now)
+                self._elsewhere.say_anew(DeviceKey(username, device), box)
             case NotHere(username, device):
                 self._not_here(node, DeviceKey(username, device), now)
             case Bell(username, device):
@@ -185,13 +191,22 @@ class Exchange:
         if mailbox is not None and mailbox.home == node:
             self._elsewhere.expect(mailbox, now)
 
-    def _is_stale(self, node: bytes, sender: DeviceKey) -> bool:
-        """Whether the device that said something there is known to be elsewhere since; that node is told then."""
+    def _is_taken(self, node: bytes, forward: Forward, receiver: DeviceKey, sender: DeviceKey) -> bool:
+        """Whether a queue goes on with this message: not where its sender is known to be elsewhere since.
+
+        The node is told then, and may know better: the device may be back. So what follows in the queue, and may be
+        its words too, must not come before that message does; all of it comes again, in another queue.
+        """
+        if self._refused.get((node, receiver)) == forward.box:
+            return False
         home = self._cluster.directory.find(sender)
         if home is None or home.node == node or home.lost_until is not None:
-            return False
-        self._cluster.tell(node, Moved(home.node, home.session))
-        return True
+            return True
+        self._cluster.tell(node, Moved(home.node, home.session, *receiver, forward.box))
+        self._refused[node, receiver] = forward.box
+        if len(self._refused) > _REFUSED:
+            del self._refused[next(iter(self._refused))]
+        return False
 
     def _forwarded(self, node: bytes, forward: Forward, now: float) -> None:
         """A message for a device of this node: it waits here, within the window of its sender's node."""
@@ -201,7 +216,7 @@ class Exchange:
             self._cluster.tell(node, NotHere(*key))
             return
         sender = DeviceKey(forward.from_username, forward.from_device)
-        if self._is_stale(node, sender):
+        if not self._is_taken(node, forward, key, sender):
             return
         record = self._router.call_messages.arrived(forward, sender, mailbox, now)
         deliver = Deliver(

@@ -167,6 +167,19 @@ def test_what_a_device_said_is_dropped_wherever_it_waits() -> None:
     assert numbers_in(bob) == [3]
 
 
+def test_a_queue_that_is_refused_is_said_anew_under_another_name_and_another_queue_is_not() -> None:
+    place = Place()
+    mailbox = place.placed(1, 2)
+    refused = mailbox.box
+    assert [message.seq for message in mailbox.take_for_transmission()] == [1, 2]
+    place.elsewhere.say_anew(BOB, refused)
+    assert (mailbox.box != refused, place.pumped) == (True, [BOB])
+    assert [(message.seq, message.id[-1]) for message in mailbox.take_for_transmission()] == [(3, 1), (4, 2)]
+    place.elsewhere.say_anew(BOB, refused)
+    place.elsewhere.say_anew(EVE, 1)
+    assert place.pumped == [BOB]
+
+
 @pytest.mark.parametrize("held", [True, False])
 def test_a_session_is_taken_over_with_what_is_held_under_new_numbers(*, held: bool) -> None:
     place = Place()

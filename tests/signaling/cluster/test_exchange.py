@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from entrenous_signaling.cluster import exchange
 from entrenous_signaling.cluster.envelopes import VERSION, Frame, NotHere, Settled, as_raw, pack, pack_frame
 from entrenous_signaling.cluster.lane import ROOM_ENVELOPES
 from entrenous_signaling.cluster.peers import LOST_SECONDS
@@ -24,7 +27,7 @@ from entrenous_wire.messages import (
     Taken,
     Welcome,
 )
-from world.hubworld import ALICE, BOB, CALL, EVE, HubNode, HubWorld, refused
+from world.hubworld import ALICE, BOB, CALL, EVE, HubNode, HubWorld, account, refused
 from world.manyhubs import ManyHubs
 
 A_LITTLE = LOST_SECONDS + 2.0
@@ -339,6 +342,57 @@ def test_two_sessions_of_a_device_at_two_nodes_that_were_parted_become_the_newer
     assert (bob.closed, later.closed) == (CloseCode.REPLACED, None)
     alice.say(ALICE.send(1, BOB))
     assert ids(later) == [1]
+
+
+def test_a_sender_that_comes_back_before_all_have_heard_that_it_went_is_heard_in_order() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    alice, welcome = first.welcomed(ALICE)
+    bob = second.register(BOB)
+    eve = first.register(EVE)
+    hubs.deaf = {(second, first), (first, third)}
+    alice.say(ALICE.send(1, BOB))
+    eve.say(EVE.send(7, BOB))
+    third.resume(welcome).hear(Welcome)
+    hubs.advance(0.05)
+    alice = first.resume(welcome)
+    alice.hear(Welcome)
+    alice.say(ALICE.send(2, BOB))
+    hubs.deaf = {(first, second)}  # which hears now what was said, and would not have been heard that it is refused
+    hubs.advance(0.5)
+    alice.say(ALICE.send(3, BOB))
+    assert bob.heard == []
+    hubs.deaf = set()
+    hubs.advance(1.0)
+    heard = [message for message in bob.hear_all() if isinstance(message, Deliver)]
+    assert [int.from_bytes(message.id, "big") for message in heard] == [1, 7, 2, 3]
+    bob.say(Ack(seq=heard[-1].seq))
+    assert [told for told in outcomes(alice) if told[0] == "delivered"] == [("delivered", n) for n in (1, 2, 3)]
+    assert [told for told in outcomes(eve) if told[0] == "delivered"] == [("delivered", 7)]
+    assert [hub.hub.queued for hub in hubs.hubs] == [0, 0, 0]
+
+
+def test_what_is_remembered_of_queues_that_were_refused_is_bounded_and_goes_with_their_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exchange, "_REFUSED", 3)
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    alice, _ = first.welcomed(ALICE)
+    bobs = [account("bob", f"{number:016x}") for number in range(5)]
+    for bob in bobs:
+        second.register(bob)
+    hubs.deaf = {(second, first), (first, third)}
+    alice.say(*(ALICE.send(number, bob) for number, bob in enumerate(bobs)))
+    third.login(ALICE)
+    hubs.deaf = {(first, second), (first, third)}
+    hubs.advance(1.0)
+    seen = second.hub._exchange
+    assert seen is not None
+    assert len(seen._refused) == 3
+    first.on_the_bus = False
+    hubs.advance(A_LITTLE)
+    assert seen._refused == {}
 
 
 def test_a_message_for_a_device_that_is_not_there_is_sent_back() -> None:
