@@ -27,7 +27,7 @@ from msgspec import structs
 
 from entrenous_wire.codec import decode_from_server, encode
 from entrenous_wire.limits import MAX_FRAME_BYTES, SIGNAL_PATH, SUBPROTOCOL
-from entrenous_wire.messages import FetchDevices, FromServer, Hello, Message, Resume
+from entrenous_wire.messages import FetchDevices, FromServer, Hello, Message, Resume, Welcome
 
 from .wirenode import Account
 
@@ -57,6 +57,7 @@ class Attacker:
         self._port = port
         self._number = number
         self._count = itertools.count()
+        self._is_member = False
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A TCP connection; raises OSError."""
@@ -111,6 +112,20 @@ class Attacker:
                 await socket.say(FetchDevices(request=number, address=f"{name}@{socket.hello.server}"))
                 await socket.write(b"\x89\xfd" + bytes(4) + bytes(125))
 
+    async def floods(self) -> None:
+        """Messages of calls to itself, as somebody who is registered, none of which it acknowledges."""
+        async with _Socket(self) as socket:
+            account = await self._enter(socket)
+            for number in itertools.count():
+                await socket.say(account.send(number, account))
+
+    async def letters(self) -> None:
+        """Messages to be stored, none of which it takes."""
+        async with _Socket(self) as socket:
+            account = await self._enter(socket)
+            for number in itertools.count():
+                await socket.say(account.message(number, account))
+
     async def silent(self) -> None:
         """Connections on which nothing is ever said."""
         await self._hold(b"")
@@ -127,6 +142,15 @@ class Attacker:
             await reader.read()
         finally:
             writer.close()
+
+    async def _enter(self, socket: _Socket) -> Account:
+        """Register the first time, and log in from then on."""
+        account = Account(f"member-{self._number}", socket.hello.server)
+        await socket.say(account.login(socket.hello) if self._is_member else account.register(socket.hello))
+        if not isinstance(await socket.hear(), Welcome):
+            raise Gone
+        self._is_member = True
+        return account
 
     async def _hold(self, said: bytes) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -150,6 +174,8 @@ MISCHIEF: Final[tuple[Callable[[Attacker], Awaitable[None]], ...]] = (
     Attacker.crumbs,
     Attacker.depths,
     Attacker.deaf,
+    Attacker.floods,
+    Attacker.letters,
     Attacker.silent,
     Attacker.slow,
     Attacker.pages,
