@@ -180,13 +180,20 @@ class Lobby:
         keys = self._accounts.devices_of(username)
         for key in keys:
             mailbox = self._router.find(key)
-            if mailbox is None:
-                continue
-            if mailbox.connection is not None:
-                self.close(self._connections[mailbox.connection], CloseCode.DELETED, now)
-            self._router.dismiss(mailbox)
-            self.forget(mailbox, now)
+            if mailbox is not None:
+                self.expel_device(mailbox, now)
         return len(keys)
+
+    def expel_device(self, mailbox: Mailbox, now: float) -> None:
+        """End the session of a device that was deleted."""
+        if mailbox.connection is not None:
+            self.close(self._connections[mailbox.connection], CloseCode.DELETED, now)
+        self._router.dismiss(mailbox)
+        self.forget(mailbox, now)
+
+    def devices_of(self, username: str) -> tuple[DeviceKey, ...]:
+        """The devices of an account that have a session here."""
+        return self._accounts.devices_of(username)
 
     def close_all(self, code: CloseCode, now: float) -> None:
         """Close every connection from our side."""

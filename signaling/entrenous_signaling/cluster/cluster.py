@@ -100,7 +100,6 @@ class Cluster:
 
     def expelled(self, username: str) -> None:
         """An account was deleted."""
-        self.directory.remove_account(username)
         self.peers.send_all(Expelled(username))
 
     def logged_in(self, key: DeviceKey, at: int, *, new: bool) -> None:

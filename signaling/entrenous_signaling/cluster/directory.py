@@ -59,6 +59,10 @@ class Directory:
         """The sessions of a node."""
         return (home.session for home in self._homes.values() if home.node == node)
 
+    def of_account(self, username: str) -> Iterator[Home]:
+        """Where the devices of an account have their sessions."""
+        return (home for key, home in self._homes.items() if key.username == username)
+
     def put(self, node: bytes, session: Session) -> bool:
         """A node says that it has a session.
 

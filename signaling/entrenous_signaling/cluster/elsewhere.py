@@ -39,6 +39,8 @@ class Elsewhere:
         pump: lets out what the window of a mailbox lets out.
         settle: takes what became of a message.
         grace: seconds for which a device is expected back.
+        adopted: told the name of an account of which a session was taken over, which its last node may have known
+            to be deleted.
     """
 
     cluster: Cluster
@@ -49,6 +51,7 @@ class Elsewhere:
     pump: Callable[[Mailbox], None]
     settle: Callable[[Queued, Delivery], None]
     grace: float
+    adopted: Callable[[str], None] | None = None
 
     def place(self, key: DeviceKey) -> Mailbox | None:
         """A mailbox for a device that has none here, if it is at another node, or was when that was lost."""
@@ -86,6 +89,8 @@ class Elsewhere:
         mailbox.session = session.hash
         mailbox.expires = session.expires
         mailbox.device_key = session.device_key
+        if self.adopted is not None:
+            self.adopted(key.username)
         return mailbox
 
     def move(self, mailbox: Mailbox, node: bytes, now: float) -> None:

@@ -182,7 +182,7 @@ class Bell(Envelope, frozen=True, gc=False, tag=7):
 
 
 class Expelled(Envelope, frozen=True, gc=False, tag=8):
-    """An account was deleted."""
+    """An account was deleted: look it up, for somebody else may have its name by now."""
 
     username: Username
 

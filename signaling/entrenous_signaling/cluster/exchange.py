@@ -63,7 +63,8 @@ class Exchange:
         self._lobby = lobby
         self._letters = letters
         self._server = server
-        self._recheck = Recheck(outbox, router, lobby)
+        self._recheck = Recheck(outbox, router, lobby, self._cluster.directory)
+        elsewhere.adopted = self._recheck.adopted
         self._refused: dict[tuple[bytes, DeviceKey], int] = {}  # the queue of a node for a device, that was not taken
 
     @property
@@ -86,6 +87,7 @@ class Exchange:
     def expelled(self, username: str) -> None:
         """An account was deleted by this node."""
         self._cluster.expelled(username)
+        self._recheck.deleted(username)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
@@ -150,8 +152,7 @@ class Exchange:
             case Bell(username, device):
                 self._letters.ring(DeviceKey(username, device))
             case Expelled(username):
-                self._lobby.expel(username, now)
-                self._cluster.directory.remove_account(username)
+                self._recheck.deleted(username)
             case CameIn(username, device, at, new):
                 self._lobby.logins.tell(DeviceKey(username, device), at, new=new)
             case Leaving():

@@ -63,6 +63,19 @@ def test_a_stamp_is_newer_than_all_that_were_seen_however_wrong_a_clock_is() -> 
     assert Directory().stamp(NOW) == 1_000_000
 
 
+def test_the_sessions_of_an_account_are_found_wherever_they_are() -> None:
+    directory = Directory()
+    phone = DeviceKey("bob", "0" * 16)
+    directory.put(M, session(1))
+    directory.put(N, session(2, phone))
+    directory.put(N, session(3, EVE))
+    homes = [(home.node, home.session.device) for home in directory.of_account("bob")]
+    assert homes == [(M, BOB.device), (N, phone.device)]
+    directory.remove_account("bob")
+    assert list(directory.of_account("bob")) == []
+    assert len(directory) == 1
+
+
 def test_only_the_node_that_has_a_session_ends_it() -> None:
     directory = Directory()
     directory.put(M, session(1))

@@ -8,7 +8,7 @@ from entrenous_signaling.cluster.peers import LOST_SECONDS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.store.requests import RemoveAccount
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
-from entrenous_wire.messages import ErrorCode
+from entrenous_wire.messages import Deliver, ErrorCode, Welcome
 from world.hubworld import ALICE, BOB, account, refused
 from world.manyhubs import ManyHubs
 
@@ -81,3 +81,69 @@ def test_who_is_still_registered_stays_and_an_expired_certificate_is_no_deletion
     second.on_the_bus = True
     hubs.advance(A_LITTLE)
     assert (alice.closed, bob.closed) == (None, None)
+
+
+def test_a_session_that_is_taken_over_ends_when_its_account_is_gone() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    alice, welcome = second.welcomed(ALICE)
+    alice.drop()
+    second.on_the_bus = False
+    hubs.advance(A_LITTLE)
+    hubs.advance(A_LITTLE)  # all that nodes look up when they lose one
+    hubs.store.apply(RemoveAccount("alice"))
+    first.store_fails = True
+    again = first.resume(welcome)
+    assert again.hear(Welcome).resumed, "nobody can know"
+    assert again.closed is None
+    first.store_fails = False
+    hubs.advance(2)
+    assert again.closed is CloseCode.DELETED
+    assert refused(third.resume(welcome)) is ErrorCode.SESSION_GONE
+
+
+def test_a_session_that_is_taken_over_ends_when_somebody_else_has_the_name() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    alice, welcome = second.welcomed(ALICE)
+    alice.drop()
+    hubs.store.apply(RemoveAccount("alice"))
+    other = third.register(account("alice", "00000000000000dd", identity="other"))
+    again = first.resume(welcome)
+    assert again.hear(Welcome).resumed
+    assert (again.closed, other.closed) == (CloseCode.DELETED, None)
+
+
+def test_whoever_has_the_name_anew_is_not_expelled_by_a_deletion_that_is_heard_late() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    old = first.register(ALICE)
+    bob = second.register(BOB)
+    hubs.deaf = {(second, first), (third, first)}
+    first.run(first.hub.remove_account("alice", lambda removed, count: None, hubs.now))
+    assert old.closed is CloseCode.DELETED
+    somebody = account("alice", "00000000000000dd", identity="other")
+    new = third.register(somebody)
+    hubs.deaf = set()
+    hubs.advance(1)
+    assert new.closed is None
+    bob.say(BOB.send(1, somebody))
+    assert new.hear(Deliver).id == BOB.send(1, somebody).id
+    seen = second.hub._exchange
+    assert seen is not None
+    assert [home.session.device for home in seen._cluster.directory.of_account("alice")] == [somebody.device]
+
+
+def test_a_session_of_a_lost_node_is_forgotten_when_its_account_is_said_to_be_gone() -> None:
+    hubs = ManyHubs(3)
+    first, second, third = hubs.hubs
+    _, welcome = first.welcomed(ALICE)
+    first.on_the_bus = False
+    hubs.advance(A_LITTLE)
+    hubs.store.apply(RemoveAccount("alice"))
+    second.store_fails = True
+    third.run(third.hub.remove_account("alice", lambda removed, count: None, hubs.now))
+    second.store_fails = False
+    hubs.advance(2)
+    for hub in (second, third):
+        assert refused(hub.resume(welcome)) is ErrorCode.SESSION_GONE
