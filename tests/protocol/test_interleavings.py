@@ -1,16 +1,11 @@
 """No order of events leaves a half-open call: every interleaving, with the real desk and call machine.
 
-The larger budgets take minutes and run with ENTRENOUS_EXHAUSTIVE=1.
+Larger budgets are in `test_thorough_interleavings`.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
@@ -19,48 +14,44 @@ from entrenous.protocol.call import CallMachine
 from entrenous.protocol.causes import Cause
 from entrenous.protocol.desk import Collision, Desk
 from entrenous.protocol.inputs import (
-    Accepted,
-    AcceptReceived,
     Device,
-    Dialled,
     EarlyLeg,
-    Input,
-    KeysReady,
-    Leg,
-    MediaOpened,
     Rang,
-    RingingReceived,
-    Secured,
 )
 from entrenous.protocol.states import CallDeadline
-from world.interleavings import (
+from protocol.interleaving_play import (
+    A1,
+    A2,
+    B1,
+    B2,
+    HIGH,
+    LOW,
+    MIDDLE,
+    ROUTINE,
+    THREE,
+    active_pair,
+    assert_reconnected,
+    assert_sound,
+    reconnecting,
+)
+from world.interleaving_actions import (
     Action,
     Crash,
     Dial,
-    Exploration,
     FailLeg,
     Flow,
     Improve,
     Leave,
     Pass,
     Repeat,
-    Result,
     Roam,
-    Seat,
     Stall,
     Take,
     Unreachable,
 )
-
-A1, A2 = Device("a@x", "1"), Device("a@x", "2")
-B1, B2 = Device("b@x", "1"), Device("b@x", "2")
-LOW, MIDDLE, HIGH = (bytes([number]) * 16 for number in (10, 20, 30))
-
-thorough = pytest.mark.skipif("ENTRENOUS_EXHAUSTIVE" not in os.environ, reason="set ENTRENOUS_EXHAUSTIVE=1 to run it")
+from world.interleavings import Exploration, Result
 
 GLARE = {Dial(A1, LOW, "b@x"): 1, Dial(B1, MIDDLE, "a@x"): 1}
-THREE = {Dial(A1, HIGH, "b@x"): 1, Dial(A2, LOW, "b@x"): 1, Dial(B1, MIDDLE, "a@x"): 1, Take(): 1}
-
 SCENARIOS: dict[str, tuple[list[Device], dict[Action, int]]] = {
     "glare": ([A1, B1], {**GLARE, Take(): 2, Leave(): 2}),
     "redial": ([A1, B1], {**GLARE, Dial(A1, HIGH, "b@x"): 1, Take(): 2, Leave(): 1}),
@@ -86,11 +77,6 @@ SCENARIOS: dict[str, tuple[list[Device], dict[Action, int]]] = {
 def explore(name: str, early_leg: EarlyLeg, make_desk: type[Desk] = Desk) -> Result:
     devices, actions = SCENARIOS[name]
     return Exploration(devices, actions, early_leg=early_leg, make_desk=make_desk).run()
-
-
-def assert_sound(result: Result) -> None:
-    assert not result.violations, result.violations[0]
-    assert result.complete
 
 
 @pytest.mark.parametrize("early_leg", [EarlyLeg.DIRECT, EarlyLeg.NONE])
@@ -151,32 +137,6 @@ def test_a_path_that_cannot_be_found_ends_the_call_at_both_ends_or_at_neither(
 # --- reconnecting: one leader ---
 
 
-def active_pair() -> list[Seat]:
-    """Both ends of an active call on leg 0, reached by the machines themselves."""
-    caller, callee = Desk(A1), Desk(B1)
-    called: list[Input] = [
-        Dialled(LOW, "b@x"),
-        KeysReady(LOW, (B1,)),
-        RingingReceived(LOW, B1, leg_offered=True),
-        Secured(LOW, Leg(B1, 0)),
-        AcceptReceived(LOW, B1, leg_offered=False),
-    ]
-    taken: list[Input] = [
-        Rang(LOW, A1, 0.0, EarlyLeg.DIRECT),
-        Secured(LOW, Leg(A1, 0)),
-        Accepted(LOW),
-        MediaOpened(LOW),
-    ]
-    for fact in called:
-        caller, _ = caller.handle(fact, 0.0)
-    for fact in taken:
-        callee, _ = callee.handle(fact, 0.0)
-    legs = ((caller, Leg(B1, 0)), (callee, Leg(A1, 0)))
-    return [Seat(desk, legs=frozenset({(LOW, leg)}), media=frozenset({LOW})) for desk, leg in legs]
-
-
-ROUTINE = (CallDeadline.RETRY, CallDeadline.OLD_LEG, CallDeadline.ATTEMPT)
-
 RESTARTS: list[dict[Action, int]] = [
     {Stall(): 3},
     {Stall(): 2, FailLeg(): 1},
@@ -190,64 +150,9 @@ RESTARTS: list[dict[Action, int]] = [
 ]
 
 
-def reconnecting(actions: dict[Action, int]) -> Exploration:
-    return Exploration([A1, B1], actions, seats=active_pair(), routine=ROUTINE)
-
-
-def assert_reconnected(result: Result) -> None:
-    assert_sound(result)
-    for caller, callee in result.outcomes:
-        assert caller.startswith("a@x/1 active")
-        assert caller.removeprefix("a@x/1") == callee.removeprefix("b@x/1"), "media uses one leg"
-
-
 @pytest.mark.parametrize("actions", RESTARTS, ids=str)
 def test_a_call_always_comes_back_from_stalls(actions: dict[Action, int]) -> None:
     assert_reconnected(reconnecting(actions).run())
-
-
-# --- the larger budgets, side by side on all processors ---
-
-TWO_EACH: dict[Action, int] = {Dial(A1, LOW, "b@x"): 1, Dial(B2, MIDDLE, "a@x"): 1, Take(): 2, Leave(): 1}
-THOROUGH_GLARE: dict[str, Callable[[], Exploration]] = {
-    f"two devices of each user-{leg}": partial(Exploration, [A1, A2, B1, B2], TWO_EACH, early_leg=leg)
-    for leg in EarlyLeg
-} | {
-    f"three devices-{leg}": partial(Exploration, [A1, A2, B1], {**THREE, Leave(): 1}, early_leg=leg) for leg in EarlyLeg
-}
-THOROUGH_RESTARTS: dict[str, Callable[[], Exploration]] = {
-    str(actions): partial(reconnecting, actions)
-    for actions in (
-        {Stall(): 3, FailLeg(): 1, Flow(): 1},
-        {Stall(): 2, FailLeg(): 1, Flow(): 1, Improve(): 1},
-    )
-}
-
-
-def run_thoroughly(name: str) -> Result:
-    return (THOROUGH_GLARE | THOROUGH_RESTARTS)[name]().run()
-
-
-@pytest.fixture(scope="module")
-def results() -> Iterator[dict[str, Future[Result]]]:
-    """What each of the larger explorations finds; all are begun when the first is asked for."""
-    pool = ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn"))
-    yield {name: pool.submit(run_thoroughly, name) for name in THOROUGH_GLARE | THOROUGH_RESTARTS}
-    pool.shutdown(cancel_futures=True)
-
-
-@thorough
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", THOROUGH_GLARE)
-def test_no_order_of_more_events_leaves_a_half_open_call(results: dict[str, Future[Result]], name: str) -> None:
-    assert_sound(results[name].result())
-
-
-@thorough
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", THOROUGH_RESTARTS)
-def test_a_call_always_comes_back_from_more_stalls(results: dict[str, Future[Result]], name: str) -> None:
-    assert_reconnected(results[name].result())
 
 
 # --- the check itself can fail: each broken rule is found ---

@@ -2,12 +2,7 @@
 
 Explored are all orders of message delivery (first in, first out per pair of devices), user actions, local work and,
 where asked for, deadlines, crashes and rings that find nobody. A state is *quiet* when no message is in flight and
-no local work is left; then the following must hold:
-
-whole   a live call is live on both ends, and both ends name each other; who calls is heard by somebody
-single  at most one device of the called user has a call answered
-legs    a leg is open at both of its ends or at neither, and only for a live call
-media   sources and sinks are open only for a call that is answered or being answered
+no local work is left; then what `interleaving_rules` says must hold.
 
 Seats and messages are numbered as they turn up, so that a state is a few small integers and every step of a machine
 is made once however often it is met.
@@ -20,32 +15,25 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from entrenous.protocol.causes import Cause
 from entrenous.protocol.desk import Desk
 from entrenous.protocol.inputs import (
-    Accepted,
     AcceptReceived,
-    BetterPath,
     DeadlinePassed,
     Device,
     DeviceOffline,
     Dialled,
     EarlyLeg,
     EndReceived,
-    Flowed,
-    HungUp,
     KeysReady,
     Leg,
     LegClosed,
     LegFailed,
     LegOffered,
     MediaOpened,
-    NetworkChanged,
     PleaseReceived,
     Rang,
     RingingReceived,
     Secured,
-    Stalled,
 )
 from entrenous.protocol.outputs import (
     AnswerLeg,
@@ -60,101 +48,14 @@ from entrenous.protocol.outputs import (
     SendRinging,
     StartLeg,
 )
-from entrenous.protocol.states import CallDeadline, CallState, Role, Stage, is_answered
+from entrenous.protocol.states import CallDeadline, CallState, Stage, is_answered
+
+from .interleaving_actions import Action, Crash, Fact, Pass, Repeat, Seat, Unreachable, acts
+from .interleaving_rules import describe, fault
 
 T = TypeVar("T", bound=Hashable)
-Fact = object
 Mail = tuple[int, Fact]
 """The number of the receiving seat, and what it will hear."""
-
-
-@dataclass(frozen=True)
-class Seat:
-    """One device: its desk, and what the world has counted open by its outputs alone."""
-
-    desk: Desk
-    legs: frozenset[tuple[bytes, Leg]] = frozenset()
-    media: frozenset[bytes] = frozenset()
-    lost_memory: bool = False
-    """It crashed and has not dialled since."""
-
-
-# --- what may happen besides delivery and local work, each a limited number of times ---
-
-
-@dataclass(frozen=True)
-class Dial:
-    """A device calls a user; `after_crash` only once it has crashed."""
-
-    device: Device
-    call: bytes
-    to: str
-    after_crash: bool = False
-
-
-@dataclass(frozen=True)
-class Take:
-    """Some ringing device takes its call."""
-
-
-@dataclass(frozen=True)
-class Leave:
-    """Some device ends its call: it declines, cancels or hangs up."""
-
-
-@dataclass(frozen=True)
-class Crash:
-    """A device in a call loses all memory."""
-
-    device: Device
-
-
-@dataclass(frozen=True)
-class Unreachable:
-    """The caller hears that a ring did not arrive, and that is so, or is not so."""
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """A ring arrives and will arrive again."""
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A deadline of this name passes on some device."""
-
-    name: CallDeadline
-
-
-@dataclass(frozen=True)
-class Stall:
-    """Media stops arriving at some device in ACTIVE."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """Media arrives again at some device in RECONNECTING."""
-
-
-@dataclass(frozen=True)
-class FailLeg:
-    """A leg that is not secured fails at one end, for a cause that may be certain to come again."""
-
-    cause: Cause | None = None
-    hidden: bool = False
-
-
-@dataclass(frozen=True)
-class Improve:
-    """Some device in ACTIVE finds a better path."""
-
-
-@dataclass(frozen=True)
-class Roam:
-    """The network of some device in a call changes."""
-
-
-Action = Dial | Take | Leave | Crash | Unreachable | Repeat | Pass | Stall | Flow | FailLeg | Improve | Roam
 
 
 class _Numbers(Generic[T]):
@@ -336,7 +237,7 @@ class Exploration:
         """The number of what an action does at a seat, if it can happen there."""
         key = (place, seat)
         if key not in self._chances:
-            fact = _acts(self._actions[place], self._seats.values[seat])
+            fact = acts(self._actions[place], self._seats.values[seat])
             self._chances[key] = None if fact is None else self._facts.of(fact)
         return self._chances[key]
 
@@ -438,53 +339,8 @@ class Exploration:
         found = self._verdicts.get(numbers)
         if found is None:
             seats = [self._seats.values[number] for number in numbers]
-            found = self._verdicts[numbers] = (tuple(map(_describe, seats)), self._fault(seats))
+            found = self._verdicts[numbers] = (tuple(map(describe, seats)), fault(seats))
         return found
-
-    def _fault(self, seats: list[Seat]) -> str | None:
-        for seat in seats:
-            why = self._half_open(seat, seats) or self._leaks(seat, seats)
-            if why is not None:
-                return why
-        answered = Counter(
-            seat.desk.live.id
-            for seat in seats
-            if seat.desk.live is not None and seat.desk.live.role is Role.CALLEE and is_answered(seat.desk.live.state)
-        )
-        return next((f"two devices answered {call!r}" for call, count in answered.items() if count > 1), None)
-
-    def _half_open(self, seat: Seat, seats: list[Seat]) -> str | None:
-        call = seat.desk.live
-        if call is None:
-            return None
-        ends = [
-            other
-            for other in seats
-            if other.desk.me.address == call.address
-            and other.desk.live is not None
-            and other.desk.live.id == call.id
-            and (other.desk.live.device in (None, seat.desk.me))
-        ]
-        if call.device is None:
-            theirs = [other for other in seats if other.desk.me.address == call.address]
-            return None if ends or any(other.lost_memory for other in theirs) else f"nobody rings for {_describe(seat)}"
-        if any(other.desk.me == call.device for other in ends) or seats[self._index[call.device]].lost_memory:
-            return None
-        return f"half-open: {_describe(seat)}"
-
-    def _leaks(self, seat: Seat, seats: list[Seat]) -> str | None:
-        call = seat.desk.live
-        expected = frozenset() if call is None else frozenset((call.id, leg) for leg in call.legs)
-        if seat.legs != expected:
-            return f"{_describe(seat)} has legs open that its call does not know, or the other way round"
-        for call_id, leg in seat.legs:
-            other = seats[self._index[leg.device]]
-            if (call_id, Leg(seat.desk.me, leg.generation)) not in other.legs and not other.lost_memory:
-                return f"{_describe(seat)} has a leg open that ends nowhere: {leg}"
-        in_use = call is not None and (is_answered(call.state) or call.state is CallState.ANSWERING)
-        if bool(seat.media) != in_use:
-            return f"{_describe(seat)} has media {'open' if seat.media else 'closed'}"
-        return None
 
     def _trace(self, came_from: dict[State, tuple[State, tuple[int, int]] | None], state: State) -> list[str]:
         steps = []
@@ -503,45 +359,3 @@ def _with(values: tuple[T, ...], place: int, value: T) -> tuple[T, ...]:
 def _knows(desk: Desk, fact: Fact) -> bool:
     call = getattr(fact, "call", None)
     return (desk.live is not None and desk.live.id == call) or any(buried == call for _, buried in desk.tombstones)
-
-
-def _acts(action: Action, seat: Seat) -> Fact | None:
-    """What the action does at this seat, if it can happen there now."""
-    call = seat.desk.live
-    me = seat.desk.me
-    match action:
-        case Dial(device, new, to, after_crash):
-            return Dialled(new, to) if me == device and call is None and (seat.lost_memory or not after_crash) else None
-        case Take():
-            return Accepted(call.id) if call is not None and call.state is CallState.RINGING else None
-        case Leave():
-            return HungUp(call.id) if call is not None else None
-        case Crash(device):
-            return action if me == device and call is not None else None
-        case Pass(name):
-            return DeadlinePassed(call.id, name) if call is not None and call.deadlines.at(name) is not None else None
-        case Unreachable() | Repeat():
-            return None
-        case Stall():
-            stalls = call is not None and call.state is CallState.ACTIVE and call.media_leg in call.legs
-            return Stalled(call.id, call.media_leg) if call and stalls and call.media_leg else None
-        case Flow():
-            flows = call is not None and call.state is CallState.RECONNECTING and call.media_leg in call.legs
-            return Flowed(call.id, call.media_leg) if call and flows and call.media_leg else None
-        case FailLeg():
-            if call is None or call.pending_leg is None:
-                return None
-            return LegFailed(call.id, call.pending_leg, Stage.PATH, action.cause, hidden=action.hidden)
-        case Improve():
-            return BetterPath(call.id) if call is not None and call.state is CallState.ACTIVE else None
-        case Roam():
-            return None if call is None else NetworkChanged()
-
-
-def _describe(seat: Seat) -> str:
-    me, call = seat.desk.me, seat.desk.live
-    name = f"{me.address}/{me.id}"
-    if call is None:
-        return f"{name} idle"
-    leg = "" if call.media is None else f" on leg {call.media}"
-    return f"{name} {call.state} {call.id[:1].hex()}{leg}"
