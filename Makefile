@@ -19,6 +19,8 @@ demo: system-run $(STAMP)
 	$(BIN)/entrenous demo $(DEMO)
 
 test: system-test $(STAMP) lint types
+	@# Where Python may write no bytecode, each of the programs that tests start would compile all modules anew.
+	$(BIN)/python -m compileall -q src signaling
 	ENTRENOUS_EXHAUSTIVE=1 $(BIN)/python -m pytest $(TEST)
 
 lint: $(STAMP)
