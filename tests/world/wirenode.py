@@ -143,7 +143,7 @@ class Wire:
         That nothing is stored, and that another device has logged in, is only heard when it is asked for.
         """
         message = await self._next()
-        while isinstance(message, NoLetters | LoggedIn) and not isinstance(message, kind):
+        while isinstance(message, NoLetters | LoggedIn) and type(message) is not kind:
             message = await self._next()
         assert isinstance(message, kind), message
         return message
