@@ -72,7 +72,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("entrenous_signaling.metrics",),
     "sounddevice": ("entrenous.media.devices",),
     "sqlalchemy": ("entrenous_signaling.store",),
-    "alembic": ("entrenous_signaling.store",),
+    "alembic": ("entrenous_signaling.store.upgrading", "entrenous_signaling.store.migrations"),
     "psycopg": ("entrenous_signaling.store.postgresql",),
     "click": ("entrenous.cli", "entrenous_signaling.cli"),
     "rich": ("entrenous.cli", "entrenous_signaling.cli"),

@@ -50,6 +50,10 @@ class Backend(Protocol):
         """
         ...
 
+    def is_settled(self, part: Part, connection: Connection) -> bool:
+        """Whether nothing is left to do that `migration` does around the steps, which may have been interrupted."""
+        ...
+
     def migration(self, part: Part, connection: Connection) -> AbstractContextManager[None]:
         """What has to be around the steps of a migration: one process at a time takes them."""
         ...

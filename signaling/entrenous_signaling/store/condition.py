@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from enum import Enum
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-
 from .backend import Backend, Part
-from .database import Databases, migrations, opened
+from .database import Databases, opened
+from .revisions import REVISIONS, revision
 
 
 class Condition(Enum):
@@ -41,13 +39,12 @@ def _condition(backend: Backend, part: Part) -> Condition:
     if not backend.exists(part):
         return Condition.ABSENT
     with opened(backend, part, writes=False) as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    known = [script.revision for script in ScriptDirectory.from_config(migrations(part)).walk_revisions()]
-    if revision is None:
+        current = revision(connection)
+    if current is None:
         return Condition.ABSENT
-    if revision not in known:
+    if current not in REVISIONS[part]:
         return Condition.NEWER
-    return Condition.CURRENT if revision == known[0] else Condition.OLDER
+    return Condition.CURRENT if current == REVISIONS[part][-1] else Condition.OLDER
 
 
 def indiscretions(databases: Databases) -> list[tuple[str, str]]:

@@ -8,16 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import schema
 from .backend import Backend, Part, Result, StoreError, explain
 from .requests import AccountTotals, CountAccounts, OpenRow, ReadClock, RemoveAccount, Removed
+from .revisions import REVISIONS, revision
 from .sqlite import SqliteFiles
 from .statements import count_accounts, read_clock, remove_account
 
@@ -28,14 +25,12 @@ __all__ = [
     "clock",
     "count",
     "migrate",
-    "migrations",
     "opened",
     "read_open_rows",
     "read_records",
     "remove",
 ]
 
-_MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _FETCHED: Final = 1000
 """Rows that an export holds in memory at a time."""
 
@@ -82,29 +77,32 @@ def migrate(databases: Databases) -> None:
         _migrate(backend, part)
 
 
-def migrations(part: Part) -> Config:
-    """Where Alembic finds the versions of one half."""
-    config = Config()
-    config.set_main_option("script_location", _escape(_MIGRATIONS))
-    config.set_main_option("version_locations", _escape(_MIGRATIONS / part.value))
-    config.set_main_option("path_separator", "newline")
-    return config
-
-
 def _migrate(backend: Backend, part: Part) -> None:
-    config = migrations(part)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with opened(backend, part, writes=True) as connection, backend.migration(part, connection):
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in known:
-            raise StoreError(
-                f"{backend.name(part)} was written by a newer version of this program: update entrenous-signaling, or "
-                "name another data directory with --data."
-            )
-        connection.rollback()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+    with opened(backend, part, writes=True) as connection:
+        if _is_current(backend, part, connection):
+            return
+        from .upgrading import upgrade  # it takes a second to load, and is needed once a version
+
+        with backend.migration(part, connection):
+            if not _is_current(backend, part, connection):  # another process may have been faster
+                upgrade(part, connection)
+
+
+def _is_current(backend: Backend, part: Part, connection: Connection) -> bool:
+    """Whether there is nothing to migrate; leaves no transaction open.
+
+    Raises:
+        StoreError: it is newer than this program.
+    """
+    current, known = revision(connection), REVISIONS[part]
+    if current is not None and current not in known:
+        raise StoreError(
+            f"{backend.name(part)} was written by a newer version of this program: update entrenous-signaling, or "
+            "name another data directory with --data."
+        )
+    settled = current == known[-1] and backend.is_settled(part, connection)
+    connection.rollback()
+    return settled
 
 
 def read_open_rows(databases: Databases) -> list[OpenRow]:
@@ -214,7 +212,3 @@ def opened(backend: Backend, part: Part, *, writes: bool) -> Iterator[Connection
         raise StoreError(f"{backend.name(part)} cannot be {verb}: {explain(error)}") from None
     finally:
         engine.dispose()
-
-
-def _escape(path: Path) -> str:
-    return str(path).replace("%", "%%")

@@ -128,6 +128,10 @@ class PostgresSchemas:
             "postgresql+psycopg://", creator=lambda: self._connect(settings), poolclass=NullPool, hide_parameters=True
         )
 
+    def is_settled(self, part: Part, connection: Connection) -> bool:
+        """Whether nothing is noted of any column for the planner."""
+        return connection.exec_driver_sql(_SAMPLED, {"schema": part.value}).first() is None
+
     @contextmanager
     def migration(self, part: Part, connection: Connection) -> Iterator[None]:
         """Make the schema, and let other processes wait that would take the same steps, however long those take."""

@@ -85,6 +85,10 @@ class SqliteFiles:
 
         return engine
 
+    def is_settled(self, part: Part, connection: Connection) -> bool:
+        """Whether space can be given back in the file."""
+        return connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == _INCREMENTAL
+
     @contextmanager
     def migration(self, part: Part, connection: Connection) -> Iterator[None]:
         """Take the steps, and write a file of an earlier version anew so that space can be given back in it."""

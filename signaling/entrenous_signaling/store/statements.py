@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Float, Table, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from entrenous_wire.certificate import CertificateError, DeviceCertificate, same_key
 from entrenous_wire.limits import MAX_DEVICES
@@ -46,6 +45,9 @@ from .requests import (
 )
 from .sets import Columns, execute_set
 from .stages import stages
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 ReadRequest = ReadAccount | ReadMessages | CountAccounts | ReadClock
 """What is read in a thread of its own."""
@@ -167,7 +169,14 @@ def _make_account(connection: Connection, request: RegisterAccount) -> bool:
 
 def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """What inserts into a table and knows what to do with a conflict."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    # Each of these loads its dialect, and a server uses one.
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert(table)
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+    return sqlite_insert(table)
 
 
 def _store_device(connection: Connection, request: StoreDevice) -> DeviceOutcome:
