@@ -158,6 +158,13 @@ async def state(url: str) -> int:
         return answer.status
 
 
+async def refusal(server: ServerProcess) -> aiohttp.WSServerHandshakeError:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with connected(server.url):
+            pass
+    return refused.value
+
+
 async def crowd(stack: AsyncExitStack, server: ServerProcess, count: int) -> list[Wire]:
     return [await stack.enter_async_context(connected(server.url)) for _ in range(count)]
 
@@ -174,13 +181,12 @@ async def test_while_it_drains_it_says_so_and_sends_newcomers_away(tmp_path: Pat
         leaving = [asyncio.create_task(wire.closed()) for wire in wires]  # who does not read is cut in the end
         server.process.send_signal(signal.SIGTERM)
         assert await leaving[0] == 1012
-        assert await state(f"http://{server.listening}/healthz") == 200
-        assert await state(f"http://{server.listening}/readyz") == 503
-        assert await state(f"http://{server.admin}/readyz") == 503
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            async with connected(server.url):
-                pass
-        assert (refused.value.status, "Retry-After" in (refused.value.headers or {})) == (503, True)
+        addresses = (f"http://{server.listening}/healthz", f"http://{server.listening}/readyz")
+        *states, refused = await asyncio.gather(  # all at once: 99 others are still there
+            *map(state, (*addresses, f"http://{server.admin}/readyz")), refusal(server)
+        )
+        assert states == [200, 503, 503]
+        assert (refused.status, "Retry-After" in (refused.headers or {})) == (503, True)
         assert await asyncio.gather(*leaving) == [1012] * len(wires)
         assert await server.stop() == 0
 
