@@ -12,6 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, Final, assert_never
 
+from .operator_errors import OperatorError
 from .private_files import staged
 
 Rows = Iterable[tuple[int, int]]
@@ -30,7 +31,7 @@ class Format(Enum):
     PARQUET = "parquet"
 
 
-class ExportError(Exception):
+class ExportError(OperatorError):
     """Records cannot be written; `str()` is a sentence for the operator."""
 
 

@@ -19,6 +19,7 @@ from entrenous_wire.messages import RegistrationPolicy
 from .cluster.settings import ClusterSettings
 from .limits import Bounds
 from .logs import LogForm
+from .operator_errors import OperatorError
 from .private_files import ensure_message_secret, read_cluster_secret, read_private
 from .proxies import IPAddress, TrustedProxies
 from .retention import MessageSettings, Retention
@@ -40,8 +41,10 @@ _PASSWORDS: Final = {"password", "sslpassword"}
 """What libpq takes passwords by; `store.postgresql` asks itself, which is there only with its driver."""
 
 
-class ConfigError(Exception):
+class ConfigError(OperatorError):
     """The configuration cannot be used; `str()` is a sentence for the operator."""
+
+    exit_code = 2
 
 
 class Listen(Struct, frozen=True):

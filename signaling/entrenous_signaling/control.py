@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from .control_messages import AccountRemoved, CertificateReloaded, ControlRequest, DrainBegun, Status
+from .operator_errors import OperatorError
 
 ANSWER_SECONDS: Final = 10.0
 _LARGEST: Final = 64 * 1024
@@ -25,7 +26,7 @@ Answer = TypeVar("Answer", Status, AccountRemoved, DrainBegun, CertificateReload
 """What is answered: a `ControlAnswer`."""
 
 
-class ControlError(Exception):
+class ControlError(OperatorError):
     """The running server did not do it; `str()` is a sentence for the operator."""
 
 

@@ -6,12 +6,13 @@ import socket
 from typing import Final
 
 from .config import Listen
+from .operator_errors import OperatorError
 
 BACKLOG: Final = 1024
 """Connections that may wait to be taken: everybody comes back at once after a restart."""
 
 
-class ServeError(Exception):
+class ServeError(OperatorError):
     """The server cannot start; `str()` is a sentence for the operator."""
 
 

@@ -141,6 +141,7 @@ class Source(Enum):
     NATS_PROTOCOL = "nats_protocol"
     NOTIFY = "notify"
     OPEN_CALLS = "open_calls"
+    OPERATOR_ERRORS = "operator_errors"
     OUTPUTS = "outputs"
     PAGES = "pages"
     PEERS = "peers"

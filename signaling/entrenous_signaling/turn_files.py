@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from .operator_errors import OperatorError
+
 _HIDDEN: Final = "static-auth-secret"
 _SHOWN: Final = 10
 
 
-class FileDiffersError(Exception):
+class FileDiffersError(OperatorError):
     """A file is not what the settings make; `str()` is a sentence and the lines that differ, without secrets."""
 
 

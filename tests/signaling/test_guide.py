@@ -32,8 +32,9 @@ def test_a_command_of_the_guide_is_one(words: list[str]) -> None:
     known = {"--help"}
     for word in words:
         if isinstance(command, click.Group) and not word.startswith("-"):
-            assert word in command.commands, f"there is no command {word}"
-            command = command.commands[word]
+            found = command.get_command(click.Context(command), word)
+            assert found is not None, f"there is no command {word}"
+            command = found
             known |= {option for parameter in command.params for option in parameter.opts}
         elif word.startswith("--"):
             assert word in known, f"{command.name} has no {word}"

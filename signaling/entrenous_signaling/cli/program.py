@@ -3,27 +3,57 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Final, NamedTuple
 
 import click
 
-from entrenous_signaling.call_export import ExportError
-from entrenous_signaling.config import ConfigError
-from entrenous_signaling.control import ControlError
-from entrenous_signaling.listeners import ServeError
-from entrenous_signaling.store.database import StoreError
-from entrenous_signaling.turn_files import FileDiffersError
-
-from .accounts import users
-from .checking import check
-from .inviting import invite
-from .records import calls
-from .relay import turn_config, turn_secret
-from .running import status
-from .serving import serve_command
-from .setup import init
+from entrenous_signaling.operator_errors import OperatorError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Command(NamedTuple):
+    """Where a command is, and what the list of all says of it."""
+
+    module: str
+    name: str
+    about: str
+
+
+_COMMANDS: Final = {
+    "calls": _Command("records", "calls", "Print or export the call records."),
+    "check": _Command("checking", "check", "Say whether the server can run, and what is in its way."),
+    "init": _Command("setup", "init", "Write the configuration of a new server, and its secrets."),
+    "invite": _Command("inviting", "invite", "Mint codes that let one person register each."),
+    "serve": _Command("serving", "serve_command", "Run the server."),
+    "status": _Command("running", "status", "Say how the running server is."),
+    "turn-config": _Command("relay", "turn_config", "Make the configuration of a relay (coturn)."),
+    "turn-secret": _Command("relay", "turn_secret", "Make or change the secret of the relay."),
+    "users": _Command("accounts", "users", "Count the accounts, or remove one."),
+}
+
+
+class _Program(click.Group):
+    """Loads a command when it is asked for: none needs what all of them together need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        found = _COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        command: click.Command = getattr(import_module(f".{found.module}", __package__), found.name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What `--help` lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.about) for name, command in _COMMANDS.items()])
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="entrenous")
 def commands() -> None:
     """The signaling server of entrenous: it tells nodes apart and carries sealed messages between them.
@@ -38,17 +68,10 @@ def commands() -> None:
     """
 
 
-for _command in (init, check, serve_command, status, users, invite, calls, turn_config, turn_secret):
-    commands.add_command(_command)
-
-
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exits with 0, with 2 when an option is wrong, with 1 when something else is."""
+    """Run the command line; exits with 0, with 2 when an option or the configuration is wrong, with 1 otherwise."""
     try:
         commands.main(args=arguments, prog_name="entrenous-signaling")
-    except ConfigError as error:
+    except OperatorError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except (ControlError, ExportError, FileDiffersError, ServeError, StoreError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(error.exit_code)

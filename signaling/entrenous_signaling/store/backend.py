@@ -10,10 +10,12 @@ from typing import Protocol, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..operator_errors import OperatorError
+
 Result = TypeVar("Result")
 
 
-class StoreError(Exception):
+class StoreError(OperatorError):
     """The databases cannot be used; `str()` is a sentence for the operator."""
 
 
