@@ -18,21 +18,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from entrenous.crypto.sframe import FrameOpener, FrameSealer
-from entrenous.media import incoming_streams, video_sender
 from entrenous.media.audio_plan import AudioPlan
 from entrenous.media.audio_sender import AudioSender
 from entrenous.media.codecs.base import BLOCK_SECONDS, Samples
 from entrenous.media.identities import AudioFormat, StreamIdentity
 from entrenous.media.rtp import read_rtp
 from entrenous.media.sinks import Recorder
-from entrenous.media.sources import FileSource, TestCardSource, files
+from entrenous.media.sources import FileSource, TestCardSource
 from entrenous.media.sources.testcard import read_frame_number
 from entrenous.media.streams import AudioSource, Picture, SoundBlock, StreamKind, VideoSource
 from entrenous.media.switching import PictureSwitch
 from lab.calls import EventLog, close_call, make_call, open_call, silent
 from lab.recordings import read_recording
 from world.media_clock import SimulatedClock
-from world.virtual_time import InlineFeeder, InlineThread, VirtualTime
+from world.virtual_time import VirtualTime
 
 KEY = bytes(range(32))
 AUDIO = StreamIdentity(1, {AudioFormat.OPUS: 111})
@@ -72,13 +71,6 @@ def numbered_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("films") / "numbered.mkv"
     asyncio.run(write_film(path, 6, lambda number: np.full(960, number + 1, np.int16)))
     return path
-
-
-@pytest.fixture
-def without_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "Feeder", InlineFeeder)
-    for module in (video_sender, incoming_streams):
-        monkeypatch.setattr(module, "CodecThread", InlineThread, raising=False)
 
 
 class PlainEncoder:

@@ -34,6 +34,7 @@ from lab.calls import (
     silent,
     until,
 )
+from world.virtual_time import in_virtual_time
 
 
 def pair(**options: object) -> tuple[CallEnd, CallEnd]:
@@ -48,6 +49,8 @@ def rtp_of(path: MemoryPath, kind: StreamKind) -> list[bytes]:
 # The gate
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_nothing_leaves_before_the_gate_opens() -> None:
     ends = pair()
     await asyncio.gather(*(end.session.open() for end in ends))
@@ -62,6 +65,8 @@ async def test_nothing_leaves_before_the_gate_opens() -> None:
     await close_call(*ends)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_what_came_before_the_gate_is_kept_within_bounds_and_played() -> None:
     ends = pair()
     await asyncio.gather(*(end.session.open() for end in ends))
@@ -79,6 +84,8 @@ async def test_what_came_before_the_gate_is_kept_within_bounds_and_played() -> N
     await close_call(*ends)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_the_gate_opens_once_and_only_when_everything_is_there() -> None:
     ends = pair()
     with pytest.raises(LocalProtocolError):
@@ -106,6 +113,8 @@ def lone_session(source: object, sink: object, sealers: dict[StreamKind, FrameSe
     )
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_without_keys_for_sound_there_is_no_session() -> None:
     with pytest.raises(LocalProtocolError):
         lone_session(silent(), KeepingSink(), sealers={})
@@ -116,6 +125,8 @@ class BrokenSource(SoundSource):
         raise DeviceError("There is no microphone.")
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_source_that_does_not_open_closes_everything() -> None:
     source, sink = BrokenSource(), KeepingSink()
     session = lone_session(source, sink)
@@ -130,6 +141,8 @@ async def test_a_source_that_does_not_open_closes_everything() -> None:
 # Both halves of the traffic
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_muted_sound_cannot_be_told_from_talk() -> None:
     ends = make_call(
         (SoundSource(np.random.default_rng(0).integers(-9000, 9000, 48_000 * 9).astype(np.int16)), silent())
@@ -146,6 +159,8 @@ async def test_muted_sound_cannot_be_told_from_talk() -> None:
     assert last[-1] < 200
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_muted_picture_stops_and_comes_back() -> None:
     ends = make_call((TestCardSource(128, 96, 30), silent()))
     ends[0].session.mute(StreamKind.VIDEO, True)
@@ -158,6 +173,8 @@ async def test_a_muted_picture_stops_and_comes_back() -> None:
     await close_call(*ends)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_call_without_sources_sends_silence_and_reports() -> None:
     ends = make_call((SoundSource(), SoundSource()))
     await open_call(*ends)
@@ -170,6 +187,8 @@ async def test_a_call_without_sources_sends_silence_and_reports() -> None:
     await close_call(*ends)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_the_end_of_the_source_is_told_and_silence_follows() -> None:
     ends = make_call((SoundSource(np.zeros(960 * 5, np.int16)), silent()))
     await open_call(*ends)
@@ -181,6 +200,8 @@ async def test_the_end_of_the_source_is_told_and_silence_follows() -> None:
 # What a peer may not send
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_what_is_malformed_or_unknown_is_counted_and_dropped() -> None:
     ends = pair()
     await open_call(*ends)
@@ -208,6 +229,8 @@ class RefusingSink(KeepingSink):
         raise MediaError("The disk is full.")
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_sink_that_breaks_is_reported_once_and_the_call_goes_on() -> None:
     ends = pair()
     ends[1].session._sink._sink = RefusingSink()
@@ -221,6 +244,8 @@ async def test_a_sink_that_breaks_is_reported_once_and_the_call_goes_on() -> Non
 # Legs
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_silence_of_the_path_is_suspect_then_stalled_and_ends_when_packets_flow() -> None:
     ends = pair()
     await open_call(*ends)
@@ -233,6 +258,8 @@ async def test_silence_of_the_path_is_suspect_then_stalled_and_ends_when_packets
     await close_call(*ends)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_media_moves_to_a_new_leg_and_goes_on() -> None:
     ends = pair()
     await open_call(*ends)
@@ -254,6 +281,8 @@ async def test_media_moves_to_a_new_leg_and_goes_on() -> None:
     assert overlap <= 3, "nothing is left out, and only what comes before the peer is heard goes over both"
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_one_end_may_come_to_a_new_leg_late_or_never() -> None:
     ends = pair()
     await open_call(*ends)
@@ -277,6 +306,8 @@ async def test_one_end_may_come_to_a_new_leg_late_or_never() -> None:
     assert not ends[1].log.of(Stalled)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_leg_with_other_streams_is_refused() -> None:
     ends = pair()
     engine = MediaEngine(SETTINGS)
@@ -310,6 +341,8 @@ class UnwritableSink(KeepingSink):
         raise MediaError("The disk is full.")
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_sink_that_cannot_be_finished_is_told_after_everything_is_freed() -> None:
     ends = pair()
     await open_call(*ends)
@@ -336,6 +369,8 @@ async def test_a_hundred_sessions_leave_nothing_behind() -> None:
     assert (process.num_fds(), threading.active_count(), len(asyncio.all_tasks())) == before
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_the_headers_of_the_path_in_use_are_reckoned_with() -> None:
     ends = pair()
     try:

@@ -32,6 +32,7 @@ from lab.calls import (
     speech,
     until,
 )
+from world.virtual_time import in_virtual_time
 
 
 class WatchedCard:
@@ -120,6 +121,8 @@ async def test_speech_and_picture_arrive_both_ways_over_real_legs(tmp_path: Path
     assert all(offset is not None and abs(offset) < 0.080 for offset in offsets)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_sound_and_picture_are_presented_together() -> None:
     ends = make_call((TestCardSource(320, 180, 15, beep=True), silent()))
     await open_call(*ends)
@@ -135,6 +138,8 @@ async def test_sound_and_picture_are_presented_together() -> None:
         assert min(abs(flash - beep) for flash in flashes) < 0.080
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_wrong_frame_key_plays_and_shows_nothing() -> None:
     ends = make_call((TestCardSource(128, 96, 15, beep=True), silent()), keys=(FrameKeys(), FrameKeys()))
     await open_call(*ends)
@@ -149,6 +154,8 @@ async def test_a_wrong_frame_key_plays_and_shows_nothing() -> None:
     assert stats.video.key_frames_requested >= 1
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_a_rekey_in_the_middle_is_not_heard() -> None:
     ends = make_call((silent(), silent()))
     await open_call(*ends)
@@ -165,6 +172,8 @@ async def test_a_rekey_in_the_middle_is_not_heard() -> None:
 # Loss
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_lost_sound_packets_cost_at_most_one_block_each() -> None:
     tone = chirp(np.arange(48_000 * 5) / 48_000, 200, 5, 2000) * 9000
     ends = make_call((SoundSource(tone.astype(np.int16)), silent()))
@@ -184,12 +193,13 @@ async def test_lost_sound_packets_cost_at_most_one_block_each() -> None:
     stats = ends[1].session.stats().audio
     await close_call(*ends)
     assert dropped >= 3
-    # A machine that is busy elsewhere may starve the play-out for a moment; that is no loss of the path.
     assert stats.recovered >= 1
-    assert stats.concealed + stats.recovered <= dropped + 3
+    assert stats.concealed + stats.recovered <= dropped
     assert stats.loss == pytest.approx(dropped / (dropped + stats.received), abs=0.02)
 
 
+@pytest.mark.usefixtures("without_threads")
+@in_virtual_time
 async def test_lost_picture_packets_are_repaired() -> None:
     ends = make_call((TestCardSource(640, 360, 15), silent()))
     video = ends[0].path.local.by_kind[StreamKind.VIDEO]

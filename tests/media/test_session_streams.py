@@ -22,6 +22,9 @@ from entrenous.media.sources import CombinedSource, FileSource, ToneSource
 from entrenous.media.sources.testcard import TestCardSource, read_frame_number, shows_flash
 from entrenous.media.streams import Picture, StreamKind, VideoSource
 from lab.calls import CallEnd, SoundSource, close_call, make_call, open_call, psnr, until
+from world.virtual_time import in_virtual_time
+
+pytestmark = pytest.mark.usefixtures("without_threads")
 
 
 class RememberedCard:
@@ -66,6 +69,7 @@ async def talking(*sources: object, **options: object) -> tuple[CallEnd, CallEnd
     return ends
 
 
+@in_virtual_time
 async def test_a_camera_comes_in_the_middle_of_the_call_is_switched_and_goes(tmp_path: Path) -> None:
     film = await _filmed(tmp_path)
     ends = await talking()
@@ -106,6 +110,7 @@ async def _filmed(folder: Path) -> Path:
     return path
 
 
+@in_virtual_time
 async def test_a_screen_is_shown_beside_the_camera() -> None:
     camera, screen = RememberedCard(), RememberedCard(480, 270, 10)
     ends = await talking(camera)
@@ -131,6 +136,7 @@ async def test_a_screen_is_shown_beside_the_camera() -> None:
     await close_call(*ends)
 
 
+@in_virtual_time
 async def test_what_cannot_be_shared_changes_nothing() -> None:
     class NoScreen(RememberedCard):
         async def start(self) -> None:
@@ -150,6 +156,7 @@ async def test_what_cannot_be_shared_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("codec", VideoCodec)
+@in_virtual_time
 async def test_the_codec_is_one_that_both_take(codec: VideoCodec) -> None:
     others = [each for each in VideoCodec if each is not codec]
     streams = (new_streams([codec, others[0]]), new_streams([others[1], codec]))
@@ -165,6 +172,7 @@ async def test_the_codec_is_one_that_both_take(codec: VideoCodec) -> None:
     assert ends[1].session.packets_rejected == 0
 
 
+@in_virtual_time
 async def test_the_codec_changes_with_what_the_peer_takes() -> None:
     card = RememberedCard()
     ends = await talking(card)
@@ -181,6 +189,7 @@ async def test_the_codec_changes_with_what_the_peer_takes() -> None:
     assert receiver.rejected == receiver.dropped == 0
 
 
+@in_virtual_time
 async def test_the_codec_follows_the_rate_and_the_receiver_follows_the_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec_choice, "PLENTY_HOLD", 0.5)
     card = RememberedCard()
@@ -201,6 +210,7 @@ async def test_the_codec_follows_the_rate_and_the_receiver_follows_the_codec(mon
     assert sum(quality > 28 for quality in card.likeness(ends[1].sink.seen)) > 0.9 * len(ends[1].sink.seen) - 3
 
 
+@in_virtual_time
 async def test_on_hold_nothing_is_seen_or_heard_at_either_end_and_sound_keeps_its_size() -> None:
     camera = RememberedCard(128, 96)
     ends = await talking(CombinedSource(audio=ToneSource(440), video=camera), ToneSource(660))
@@ -221,6 +231,7 @@ async def test_on_hold_nothing_is_seen_or_heard_at_either_end_and_sound_keeps_it
     await close_call(*ends)
 
 
+@in_virtual_time
 async def test_on_hold_what_the_peer_still_shows_is_not_decoded() -> None:
     here, there = await talking(RememberedCard(128, 96))
     await until(lambda: len(there.sink.seen) > 3)
@@ -238,6 +249,7 @@ async def test_on_hold_what_the_peer_still_shows_is_not_decoded() -> None:
     await close_call(here, there)
 
 
+@in_virtual_time
 async def test_what_the_peer_says_is_off_is_not_decoded_until_it_says_that_it_is_on() -> None:
     here, there = await talking(RememberedCard(128, 96))
     await until(lambda: len(there.sink.seen) > 3)
@@ -256,6 +268,7 @@ async def test_what_the_peer_says_is_off_is_not_decoded_until_it_says_that_it_is
     await close_call(here, there)
 
 
+@in_virtual_time
 async def test_muting_on_hold_outlasts_it() -> None:
     ends = await talking(RememberedCard(128, 96))
     await until(lambda: len(ends[1].sink.seen) > 1)
@@ -268,6 +281,7 @@ async def test_muting_on_hold_outlasts_it() -> None:
     await close_call(*ends)
 
 
+@in_virtual_time
 async def test_a_lower_rate_reaches_the_encoder_without_a_key_frame() -> None:
     ends = await talking(TestCardSource(640, 360, 30))
     sender = ends[0].session.video_sender
@@ -290,6 +304,7 @@ async def test_a_lower_rate_reaches_the_encoder_without_a_key_frame() -> None:
     await close_call(*ends)
 
 
+@in_virtual_time
 async def test_a_picture_freezes_for_a_bounded_time() -> None:
     ends = await talking(RememberedCard(128, 96, 30))
     here, there = ends
@@ -308,11 +323,12 @@ async def test_a_picture_freezes_for_a_bounded_time() -> None:
     gaps = [after - before for (_, before), (_, after) in zip(there.sink.seen, there.sink.seen[1:], strict=False)]
     await close_call(*ends)
     # What was lost is repaired, or given up for a key frame, which comes a second after the last one at most.
-    assert max(gaps) < lossy_until - lossy_since + 1.0 + 0.4 + 0.5
+    assert max(gaps) < lossy_until - lossy_since + 1.0 + 0.4
     assert receiver.freezes >= 1
     assert receiver.frozen_seconds >= 0.25
 
 
+@in_virtual_time
 async def test_sound_and_picture_stay_together_through_a_switch_of_sources() -> None:
     ends = await talking(TestCardSource(320, 180, 30, beep=True))
     here, there = ends
@@ -327,5 +343,4 @@ async def test_sound_and_picture_stay_together_through_a_switch_of_sources() -> 
     flashes = [at for before, at in zip([-9.0, *lit], lit, strict=False) if at - before > 0.5]
     offsets = sorted(min(abs(flash - beep) for flash in flashes) for beep in beeps)
     assert len(offsets) >= 2
-    # A busy machine may show single pictures late.
-    assert offsets[len(offsets) // 2 - (len(offsets) % 2 == 0)] < 0.045
+    assert max(offsets) < 0.045

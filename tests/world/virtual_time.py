@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from unittest import mock
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -34,6 +36,16 @@ class VirtualTime:
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         return _Loop(_Selector(self._pass))
+
+
+def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """A test whose time passes only while nothing is left to do: however busy the machine is, nothing comes late."""
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        VirtualTime().run(lambda: test(*args, **kwargs))
+
+    return run
 
 
 class _Selector(selectors.SelectSelector):
