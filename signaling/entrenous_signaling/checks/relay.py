@@ -6,6 +6,7 @@ and gives the allocation back. Nothing is relayed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import secrets
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from time import monotonic
 from typing import Final, Protocol
 from urllib.parse import parse_qs
 
@@ -26,6 +28,8 @@ from .findings import Finding, error, ok, warning
 from .lookup import look_up
 
 ANSWER_SECONDS: Final = 3.0
+RELAY_SECONDS: Final = 10.0
+"""How long one URL is asked in all, however many addresses it has and however slowly they answer."""
 _REQUESTS: Final = 3
 """How often something is asked over UDP: datagrams get lost."""
 
@@ -263,25 +267,52 @@ def _error_code(attributes: Mapping[int, bytes]) -> int:
     return (value[2] & 7) * 100 + value[3]
 
 
+class _Deadline:
+    """When asking a relay is over.
+
+    Args:
+        seconds: from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._over = monotonic() + seconds
+
+    def bound(self, waiting: socket.socket, seconds: float = ANSWER_SECONDS) -> None:
+        """Let what is done next with a socket wait for so long at most.
+
+        Raises:
+            TimeoutError: there is no time left.
+        """
+        waiting.settimeout(self.left(seconds))
+
+    def left(self, seconds: float) -> float:
+        """How much is left of it, up to so much; raises like `bound`."""
+        left = min(seconds, self._over - monotonic())
+        if left <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, "no answer in time")
+        return left
+
+
 @contextmanager
 def _connected(place: RelayPlace) -> Iterator[_Connection]:
+    deadline = _Deadline(RELAY_SECONDS)
     if place.transport == "udp":
         first, *_ = look_up(place.host, place.port, socket.SOCK_DGRAM)
         family = socket.AF_INET6 if ":" in first[0] else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as datagrams:
             datagrams.connect(first)
-            datagrams.settimeout(ANSWER_SECONDS / _REQUESTS)
-            yield _Datagrams(datagrams)
+            yield _Datagrams(datagrams, deadline)
         return
-    with _dialled(place) as plain:
+    with _dialled(place, deadline) as plain:
         if not place.tls:
-            yield _Stream(plain)
+            yield _Stream(plain, deadline)
             return
+        deadline.bound(plain)
         with ssl.create_default_context().wrap_socket(plain, server_hostname=place.host) as secured:
-            yield _Stream(secured)
+            yield _Stream(secured, deadline)
 
 
-def _dialled(place: RelayPlace) -> socket.socket:
+def _dialled(place: RelayPlace, deadline: _Deadline) -> socket.socket:
     """A TCP connection to the first of its addresses that takes one.
 
     Raises:
@@ -290,19 +321,21 @@ def _dialled(place: RelayPlace) -> socket.socket:
     problem = OSError()
     for address in look_up(place.host, place.port, socket.SOCK_STREAM):
         try:
-            return socket.create_connection(address, ANSWER_SECONDS)
+            return socket.create_connection(address, deadline.left(ANSWER_SECONDS))
         except OSError as found:
             problem = found
     raise problem
 
 
 class _Datagrams:
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, deadline: _Deadline) -> None:
         self._socket = connected
+        self._deadline = deadline
 
     def ask(self, request: bytes) -> bytes:
         problem: Exception = TimeoutError()
         for _ in range(_REQUESTS):
+            self._deadline.bound(self._socket, ANSWER_SECONDS / _REQUESTS)
             self._socket.send(request)
             try:
                 return _response_to(request, self._socket.recv(2048))
@@ -312,10 +345,12 @@ class _Datagrams:
 
 
 class _Stream:
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, deadline: _Deadline) -> None:
         self._socket = connected
+        self._deadline = deadline
 
     def ask(self, request: bytes) -> bytes:
+        self._deadline.bound(self._socket)
         self._socket.sendall(request)
         header = self._take(_HEADER.size)
         return _response_to(request, header + self._take(_HEADER.unpack(header)[1]))
@@ -323,6 +358,7 @@ class _Stream:
     def _take(self, count: int) -> bytes:
         taken = b""
         while len(taken) < count:
+            self._deadline.bound(self._socket)
             more = self._socket.recv(count - len(taken))
             if not more:
                 raise ValueError("the connection ended")

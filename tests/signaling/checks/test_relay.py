@@ -189,6 +189,58 @@ def test_a_relay_that_gives_and_then_says_nothing_is_no_unreachable_one(
     assert "cannot be reached" not in finding.text
 
 
+class Drip:
+    """A connection on which a byte comes shortly before nobody would wait for it any longer, again and again."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._seconds = 0.0
+
+    def __enter__(self) -> Drip:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def settimeout(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def sendall(self, data: bytes) -> None:
+        self.now += 0.5
+
+    def recv(self, count: int) -> bytes:
+        if self._seconds < 2.9:
+            self.now += self._seconds
+            raise TimeoutError
+        self.now += 2.9
+        return b"\0"
+
+
+def test_a_relay_that_answers_byte_by_byte_is_given_up(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drip = Drip()
+    monkeypatch.setattr(relay, "monotonic", lambda: drip.now)
+    monkeypatch.setattr(relay, "_dialled", lambda *_: drip)
+    finding = asked("turn:relay.example.org?transport=tcp", secret)
+    assert (finding.level, "no answer in time" in finding.text) == (Level.ERROR, True)
+    assert drip.now == pytest.approx(relay.RELAY_SECONDS)
+
+
+def test_a_relay_of_many_addresses_that_take_nothing_is_given_up(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drip = Drip()
+    tried: list[float] = []
+
+    def dial(address: tuple[str, int], seconds: float) -> socket.socket:
+        tried.append(seconds)
+        drip.now += seconds
+        raise TimeoutError
+
+    monkeypatch.setattr(relay, "monotonic", lambda: drip.now)
+    monkeypatch.setattr(relay, "look_up", lambda *_: [("192.0.2.1", 1)] * 100)
+    monkeypatch.setattr(socket, "create_connection", dial)
+    assert "no answer in time" in asked("turn:relay.example.org?transport=tcp", secret).text
+    assert tried == [3.0, 3.0, 3.0, 1.0]
+
+
 @pytest.mark.usefixtures("endless_lookups")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_a_look_up_that_does_not_end_is_given_up(transport: str, secret: Path) -> None:
