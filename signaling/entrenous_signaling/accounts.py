@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+from entrenous_wire.messages import (
+    Ack,
+    DeleteAccount,
+    FetchDevices,
+    FromNode,
+    Kind,
+    Leave,
+    Live,
+    Login,
+    Publish,
+    Register,
+    Resume,
+    Send,
+    Taken,
+    TurnRequest,
+)
 
 from .limits import Bounds, TokenBucket
 from .mailbox import DeviceKey
 from .timers import Timers
+
+_MESSAGE: Final = (
+    Kind.MESSAGE
+)  # for the way of each message: looking it up in its class takes as long as all else there
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +51,30 @@ class AccountLimits:
     relay: TokenBucket
     devices: set[DeviceKey] = field(default_factory=set)
     active_week: int | None = None
+
+    def charge(self, message: FromNode, now: float) -> float:
+        """Charge a message to all devices together.
+
+        Returns:
+            0.0, or so many seconds until they may say it.
+        """
+        wait = self.frames.take(now)
+        further = self._further_bucket(message)
+        return wait if wait > 0.0 or further is None else further.take(now)
+
+    def _further_bucket(self, message: FromNode) -> TokenBucket | None:
+        """What a message is charged to beside what all are: it costs signature checks, the disk or the relay."""
+        if isinstance(message, Send):  # nearly all that is charged: a pattern takes longer
+            return self.directory if message.kind is _MESSAGE else None
+        match message:
+            case FetchDevices() | Publish() | DeleteAccount():
+                return self.directory
+            case TurnRequest():
+                return self.relay
+            case Login() | Register() | Resume() | Leave() | Ack() | Live() | Taken():
+                return None
+            case _:
+                assert_never(message)
 
 
 class Accounts:

@@ -14,7 +14,7 @@ from entrenous_wire.messages import Accepted, Delivered, Error, ErrorCode
 
 from .auth import RETRY_SECONDS
 from .counters import Counters
-from .mailbox import DELIVERED, Delivery, DeviceKey, Durability, Mailbox, Sent
+from .mailbox import DELIVERED, QUEUED, Delivery, DeviceKey, Durability, Mailbox, Sent
 from .outputs import Outbox
 
 ACCEPT_SECONDS: Final = 0.05
@@ -37,13 +37,13 @@ class Answers:
         self._outbox = outbox
         self._counters = counters
         self._find = find
-        self._waiting: list[tuple[DeviceKey, bytes]] = []  # senders and ids, since the tick before the next
-        self._overdue: list[tuple[DeviceKey, bytes]] = []  # and those that waited for a tick already
+        self._waiting: list[tuple[DeviceKey, bytes, Sent]] = []  # since the tick before the next
+        self._overdue: list[tuple[DeviceKey, bytes, Sent]] = []  # those that waited for a tick already
         self._tick_at: float | None = None
 
-    def answer_soon(self, sender: DeviceKey, message_id: bytes, now: float) -> None:
+    def answer_soon(self, sender: DeviceKey, message_id: bytes, sent: Sent, now: float) -> None:
         """Say `accepted` of a message that is on its way to a connected device, unless there is more to say soon."""
-        self._waiting.append((sender, message_id))
+        self._waiting.append((sender, message_id, sent))
         if self._tick_at is None:
             self._tick_at = now + ACCEPT_SECONDS
 
@@ -56,10 +56,11 @@ class Answers:
         if self._tick_at is None or now < self._tick_at:
             return
         overdue, self._overdue, self._waiting = self._overdue, self._waiting, []
-        for key, message_id in overdue:
+        for key, message_id, sent in overdue:
+            if sent.delivery is not QUEUED:  # nearly all
+                continue
             sender = self._find(key)
-            sent = None if sender is None else sender.sent.get(message_id)
-            if sender is not None and sent is not None and sent.delivery is Delivery.QUEUED:
+            if sender is not None and sender.sent.get(message_id) is sent:
                 self.answer(sender, message_id, sent)
         self._tick_at = now + ACCEPT_SECONDS if self._overdue else None
 

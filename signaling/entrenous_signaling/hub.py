@@ -40,7 +40,6 @@ from entrenous_wire.messages import (
     TurnRequest,
 )
 
-from .accounts import AccountLimits
 from .addresses import Origin
 from .auth import Refused
 from .clock_watch import ClockWatch
@@ -52,7 +51,6 @@ from .counters import Counters
 from .deletions import Deletions
 from .housekeeping import Housekeeping
 from .letters import Letters
-from .limits import TokenBucket
 from .lobby import STRANGER_REFUSALS, Lobby
 from .mailbox import Mailbox
 from .outputs import CloseCode, Outbox, Output
@@ -64,7 +62,6 @@ from .timers import earliest
 
 # For the way of each message: looking a member up in its class takes as long as all else in its line (CPython 3.11).
 _MESSAGE: Final = Kind.MESSAGE
-_READY: Final = Stage.READY
 
 
 class Hub:
@@ -189,13 +186,14 @@ class Hub:
         if here is not None:
             try:
                 self._admit(here, message, now)
-                if here.stage is _READY:  # as it nearly always is
-                    self._serve(here, here.owner(), message, now)
+                if here.mailbox is not None:
+                    self._serve(here, here.mailbox, message, now)
                 else:
                     self._meet(here, message, now)
+                    self._close_offender(here, now)  # the store may have refused what was said before
             except Refused as refusal:
                 self._lobby.refuse(here, refusal, now, message)
-            self._close_offender(here, now)
+                self._close_offender(here, now)
         return self._outbox.take()
 
     def ping_received(self, connection: int, now: float) -> list[Output]:
@@ -305,9 +303,7 @@ class Hub:
             return
         wait = here.bucket.take(now)
         if wait == 0.0 and account is not None:
-            wait = account.frames.take(now)
-            if wait == 0.0 and (further := _further_bucket(account, message)) is not None:
-                wait = further.take(now)
+            wait = account.charge(message, now)
         if wait == 0.0:
             here.refusals = 0
             return
@@ -322,14 +318,14 @@ class Hub:
             self._lobby.close(here, CloseCode.POLICY, now)
 
     def _meet(self, here: Connection, message: FromNode, now: float) -> None:
-        """Handle a message on a connection; from one that is ready it goes the short way instead."""
+        """Handle a message on a connection on which nobody has logged in."""
         match here.stage:
             case Stage.GREETED:
                 self._let_in(here, message, now)
             case Stage.CHECKING:
                 raise Refused(ErrorCode.OUT_OF_ORDER, "The login is being checked: wait for its answer.")
             case Stage.READY:
-                self._serve(here, here.owner(), message, now)
+                raise RuntimeError("a connection that is ready has a mailbox")
             case _:
                 assert_never(here.stage)
 
@@ -387,18 +383,3 @@ class Hub:
                 self._services.lend_relay(here, message, now)
             case _:
                 assert_never(message)
-
-
-def _further_bucket(account: AccountLimits, message: FromNode) -> TokenBucket | None:
-    """What a message is charged to beside what all are: it costs signature checks, the disk or the relay."""
-    if isinstance(message, Send):
-        return account.directory if message.kind is _MESSAGE else None
-    match message:
-        case FetchDevices() | Publish() | DeleteAccount():
-            return account.directory
-        case TurnRequest():
-            return account.relay
-        case Login() | Register() | Resume() | Leave() | Ack() | Live() | Taken():
-            return None
-        case _:
-            assert_never(message)

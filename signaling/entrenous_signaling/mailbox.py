@@ -272,11 +272,12 @@ class Mailbox:
         """
         self.sent[message_id] = sent
         if len(self.sent) > self._bounds.remembered:
-            oldest = next(iter(self.sent))
-            if self.sent[oldest].told:  # which it nearly always is
-                del self.sent[oldest]
-            else:
-                del self.sent[next((told for told, known in self.sent.items() if known.told), oldest)]
+            oldest, known = self.sent.popitem(last=False)
+            told = None if known.told else next((other for other, sent in self.sent.items() if sent.told), None)
+            if told is not None:
+                del self.sent[told]
+                self.sent[oldest] = known
+                self.sent.move_to_end(oldest, last=False)
 
     def hold_back(self, receiver: DeviceKey, message_id: bytes, until: float) -> None:
         """Let nothing overtake a message that was refused for now, before `until` (Unix seconds)."""

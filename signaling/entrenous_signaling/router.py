@@ -221,7 +221,7 @@ class Router:
         receiver.put(self._deliverable(sender, receiver, message, sent))
         self.pump(receiver)
         if receiver.is_reached and message.kind in RECORDS_NOTHING:
-            self._answers.answer_soon(sender.key, message.id, now)
+            self._answers.answer_soon(sender.key, message.id, sent, now)
         else:
             self._answers.answer(sender, message.id, sent)
 

@@ -48,7 +48,7 @@ class Waiting:
         """One more message."""
         sent = Sent(Delivery.QUEUED, Durability.STORED, bytes(16), BOB)
         self.mailbox.remember(bytes([number]), sent)
-        self.answers.answer_soon(ALICE, bytes([number]), now)
+        self.answers.answer_soon(ALICE, bytes([number]), sent, now)
         return sent
 
     def tick(self) -> list[object]:
