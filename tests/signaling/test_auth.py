@@ -16,9 +16,11 @@ from entrenous_signaling.auth import (
     reachable_devices,
     refuse_device,
     refuse_registration,
+    unreachable_devices,
 )
 from entrenous_signaling.store.requests import Account as StoredAccount
 from entrenous_signaling.store.requests import DeviceOutcome, RegisterOutcome, StoredDevice
+from entrenous_wire import certificate
 from entrenous_wire.certificate import HYBRID_KEY_BYTES, SignedPrekey
 from entrenous_wire.limits import MAX_LETTER_DAYS
 from entrenous_wire.messages import ErrorCode, Hello, RegistrationPolicy
@@ -101,6 +103,25 @@ def test_devices_are_shown_while_certificate_and_prekey_hold() -> None:
         (both, 2.0**34),
     ):
         assert reachable_devices(StoredAccount(KEY, (device,)), now) == []
+
+
+def test_a_look_up_costs_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were checked before they were stored, and are checked by whoever asked."""
+
+    def verify(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(certificate, "verify_signature", verify)
+    assert [entry.prekey for entry in reachable_devices(STORED, 1.0)] == [ALICE.prekey]
+    assert unreachable_devices(STORED, [], 1.0) == [ALICE.certificate]
+    assert unreachable_devices(STORED, [], 2.0**34) == []
+
+
+def test_what_is_stored_in_no_known_form_is_not_shown() -> None:
+    garbled = StoredDevice(ALICE.device, b"?", (ALICE.prekey,))
+    assert reachable_devices(StoredAccount(KEY, (garbled,)), 1.0) == []
+    partly = StoredDevice(ALICE.device, ALICE.certificate, (ALICE.prekey, b"?"))
+    assert [entry.prekey for entry in reachable_devices(StoredAccount(KEY, (partly,)), 1.0)] == [ALICE.prekey]
 
 
 def test_a_device_that_is_away_for_long_is_shown_with_its_last_prekey() -> None:

@@ -48,7 +48,7 @@ from entrenous_signaling.store.requests import (
     SweepRecords,
     TouchRecords,
 )
-from entrenous_wire.certificate import DeviceCertificate
+from entrenous_wire.certificate import CertificateError, DeviceCertificate
 from entrenous_wire.limits import MAX_DEVICES
 
 
@@ -94,11 +94,13 @@ class MemoryStore:
                 if self.identities.get(request.username) != request.identity_key:
                     return DeviceOutcome.NO_ACCOUNT
                 known = self.devices[request.username].get(request.device)
-                prekeys = known[0].prekeys if known else ()
+                key = _device_key(request.certificate)
+                same = known is not None and key is not None and _device_key(known[0].certificate) == key
+                prekeys = known[0].prekeys if known is not None and same else ()
                 return self._store(request.username, request, prekeys)
             case ReplacePrekeys(username, device, device_key, prekeys):
                 stored, not_after = self.devices.get(username, {}).get(device, (None, 0))
-                if stored is None or DeviceCertificate.parse(stored.certificate).device_key != device_key:
+                if stored is None or _device_key(stored.certificate) != device_key:
                     return PrekeysOutcome.OTHER_KEY
                 self.devices[username][device] = (StoredDevice(device, stored.certificate, prekeys), not_after)
                 return PrekeysOutcome.REPLACED
@@ -229,6 +231,13 @@ class MemoryStore:
         for username in [name for name, week in self.weeks.items() if week < request.inactive_before_week]:
             self._remove(username)
         self.records = [record for record in self.records if record[0] >= request.records_before]
+
+
+def _device_key(certificate: bytes) -> bytes | None:
+    try:
+        return DeviceCertificate.parse(certificate).device_key
+    except CertificateError:
+        return None
 
 
 def _hash(token: bytes) -> bytes:

@@ -89,6 +89,8 @@ class RegisterOutcome(Enum):
 class StoreDevice:
     """Add a device to an account, or give a known device its newer certificate; see `RegisterAccount` for the fields.
 
+    A certificate of another device key makes the stored prekeys worthless: they are deleted.
+
     The result is a `DeviceOutcome`.
     """
 

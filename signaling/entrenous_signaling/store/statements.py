@@ -182,7 +182,13 @@ def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.
 def _store_device(connection: Connection, request: StoreDevice) -> DeviceOutcome:
     if _lock_account(connection, request.username) != request.identity_key:
         return DeviceOutcome.NO_ACCOUNT
-    return _put_device(connection, request)
+    device = schema.device
+    mine = select(device.c.certificate).where(device.c.username == request.username, device.c.device == request.device)
+    known = connection.scalar(mine)
+    outcome = _put_device(connection, request)
+    if known is not None and outcome is DeviceOutcome.STORED and not _are_of_one_key(known, request.certificate):
+        _replace_prekeys(connection, request.username, request.device, ())
+    return outcome
 
 
 def _lock_account(connection: Connection, username: str) -> bytes | None:
@@ -226,6 +232,14 @@ def _is_of_key(certificate: bytes, device_key: bytes) -> bool:
         return False
 
 
+def _are_of_one_key(one: bytes, other: bytes) -> bool:
+    """Whether two certificates are of the same device key."""
+    try:
+        return _is_of_key(one, DeviceCertificate.parse(other).device_key)
+    except CertificateError:
+        return False
+
+
 def _replace_prekeys(connection: Connection, username: str, name: str, prekeys: tuple[bytes, ...]) -> None:
     """Replace the prekeys of a device, whose row this transaction has written or locked."""
     prekey = schema.prekey
@@ -234,7 +248,8 @@ def _replace_prekeys(connection: Connection, username: str, name: str, prekeys: 
         {"username": username, "device": name, "position": position, "prekey": raw}
         for position, raw in enumerate(prekeys)
     ]
-    connection.execute(insert(prekey), rows)
+    if rows:
+        connection.execute(insert(prekey), rows)
 
 
 TOGETHER: Final[dict[type[BatchRequest], Callable[[Connection, Sequence[Any]], Sequence[StoreResult]]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -56,6 +57,7 @@ from world.wirenode import Account as Node
 Apply = Callable[[StoreRequest], object]
 Records = Callable[[], list[tuple[int, int]]]
 BOB, OTHER = (Node("bob", "calls.example.org", device) for device in ("00000000000000aa", "00000000000000bb"))
+NEWER = replace(BOB, not_after=2**34).certificate
 BOUNDS = MessageBounds(per_receiver=4, bytes_per_receiver=100, per_sender=2)
 
 
@@ -131,17 +133,17 @@ def test_an_invite_is_good_for_one_account(apply: Apply) -> None:
 
 
 def test_devices_are_bounded_renewed_and_make_room_when_they_expire(apply: Apply) -> None:
-    apply(registration(not_after=50))
+    apply(registration(not_after=50, certificate=BOB.certificate))
     for index in range(2, 9):
         stored = apply(StoreDevice("bob", b"key", f"d{index}", b"cert", 1000, 20))
         assert stored is DeviceOutcome.STORED
     assert apply(StoreDevice("bob", b"key", "d9", b"cert", 1000, 20)) is DeviceOutcome.TOO_MANY_DEVICES
     assert apply(registration(device="d9", now=20)) is RegisterOutcome.TOO_MANY_DEVICES
-    assert apply(StoreDevice("bob", b"key", "d1", b"newer", 60, 20)) is DeviceOutcome.STORED
+    assert apply(StoreDevice("bob", b"key", "d1", NEWER, 60, 20)) is DeviceOutcome.STORED
     account = apply(ReadAccount("bob"))
     assert isinstance(account, Account)
     first = next(device for device in account.devices if device.device == "d1")
-    assert first == StoredDevice("d1", b"newer", (b"p1", b"p2"))
+    assert first == StoredDevice("d1", NEWER, (b"p1", b"p2"))
     assert apply(StoreDevice("bob", b"key", "d9", b"cert", 1000, 60)) is DeviceOutcome.STORED
 
 
@@ -176,6 +178,7 @@ def test_prekeys_are_replaced_by_the_key_of_their_device_only(apply: Apply) -> N
     assert apply(ReplacePrekeys("bob", "d1", other, (b"p4",))) is PrekeysOutcome.OTHER_KEY
     assert prekeys(apply) == (b"p3",)
     apply(StoreDevice("bob", b"key", "d1", OTHER.certificate, 1000, 20))
+    assert prekeys(apply) == ()
     assert apply(ReplacePrekeys("bob", "d1", other, (b"p4", b"p5"))) is PrekeysOutcome.REPLACED
     assert apply(ReplacePrekeys("bob", "d1", key, (b"p3",))) is PrekeysOutcome.OTHER_KEY
     assert prekeys(apply) == (b"p4", b"p5")
