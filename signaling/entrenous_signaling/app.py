@@ -14,7 +14,6 @@ import math
 import random
 import secrets
 import signal
-import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from aiohttp import web
 from entrenous_wire.limits import SIGNAL_PATH
 
 from . import metrics
+from .acceptor import Acceptor
 from .addresses import KEY_BYTES
 from .admission import Admission
 from .certificates import CHECK_SECONDS, Certificate, CertificateError
@@ -38,9 +38,8 @@ from .control_messages import DrainBegun, Status
 from .control_server import ControlServer
 from .drain import Pace, drain
 from .edge import Edge
-from .handshakes import HandshakeCounter
 from .hub import Hub
-from .listeners import BACKLOG, bind
+from .listeners import bind
 from .logs import Event, Field, log, log_internal_error
 from .meters import Access, Meters
 from .notify import Notifier, ServiceState
@@ -130,8 +129,8 @@ class Server:
         self._store = Store(databases_of(config))
         self._access = StoreAccess(self._store, self._meters)
         self._runners: list[web.AppRunner] = []
-        self._listeners: list[asyncio.Server] = []
-        self._handshakes: HandshakeCounter | None = None
+        self._admin: asyncio.Server | None = None
+        self._acceptor: Acceptor | None = None
         self._certificate: Certificate | None = None
         self._hub: Hub | None = None
         self._edge: Edge | None = None
@@ -174,15 +173,17 @@ class Server:
             admin = Listen.parse(config.admin_listen)
             admin_socket = bind(admin)
             admin = Listen(admin.host, admin_socket.getsockname()[1])
-            await self._listen(await self._serving(pages.admin()), admin_socket, None)
+            admin_server: Any = await self._serving(pages.admin())  # it makes protocols, which its type does not say
+            self._admin = await asyncio.get_running_loop().create_server(admin_server, sock=admin_socket)
         await self._control.start()
         public = await self._serving(pages.public())
         visitors = Visitors(admission, self._clock, self._meters, public, config.login_seconds)
-        await self._listen(visitors, signal_socket, self._certificate)
+        certificate = self._certificate
+        tls = None if certificate is None else lambda: certificate.context
+        self._acceptor = Acceptor(signal_socket, visitors, self._meters, tls, config.login_seconds)
         self._pulse.start()
         self._spawn(self._watch())
-        tls = self._certificate is not None
-        url = f"{'wss' if tls else 'ws'}://{name if tls else at}{SIGNAL_PATH}"
+        url = f"ws://{at}{SIGNAL_PATH}" if certificate is None else f"wss://{name}{SIGNAL_PATH}"
         return Listening(str(at), url, name, None if admin is None else str(admin))
 
     def stop(self) -> None:
@@ -216,8 +217,10 @@ class Server:
 
     async def close(self) -> None:
         """Send away who is left, carry out what was to be stored, and let go of everything."""
-        for listener in self._listeners:
-            listener.close()
+        if self._admin is not None:
+            self._admin.close()
+        if self._acceptor is not None:
+            await self._acceptor.close()
         await self._control.close()
         for task in self._tasks:
             task.cancel()
@@ -313,8 +316,6 @@ class Server:
             self._totals = totals
 
     def _beat(self) -> None:
-        if self._handshakes is not None:
-            self._handshakes.expire(asyncio.get_running_loop().time())
         if self._edge is not None:
             self._edge.note_nodes()
         due, now = self._notifier.watchdog_seconds, self._clock.now()
@@ -381,26 +382,3 @@ class Server:
         self._runners.append(runner)
         assert runner.server is not None  # it was set up just now
         return runner.server
-
-    async def _listen(self, protocols: Any, listener: socket.socket, certificate: Certificate | None) -> None:
-        """Take connections.
-
-        Args:
-            protocols: makes the protocol of each; aiohttp's servers are such, which their type does not say.
-            listener: a bound socket.
-            certificate: for TLS, or None without.
-        """
-        login = self._config.login_seconds
-        loop = asyncio.get_running_loop()
-        if certificate is None:
-            server = await loop.create_server(protocols, sock=listener, backlog=BACKLOG)
-        else:
-            self._handshakes = HandshakeCounter(protocols, login, self._meters)
-            server = await loop.create_server(
-                self._handshakes,
-                sock=listener,
-                ssl=certificate.context,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=login,
-            )
-        self._listeners.append(server)

@@ -1,59 +1,62 @@
-"""Counting TLS handshakes: those that are refused never reach the HTTP server, and nothing else would tell of them."""
+"""How many TLS handshakes go on at a time: each takes a millisecond of the processor, and place until it is over.
+
+Whoever begins one and does not go on keeps a place from others. So when all are taken, who has been longest at it gives
+way, after as long as it takes everywhere on earth.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable
+from typing import Final, Generic, TypeVar
 
-from .meters import Handshake, Meters
+MOST_HANDSHAKES: Final = 256
+"""Under way at a time; who comes beside them waits in the backlog of the listening socket."""
+
+PATIENCE_SECONDS: Final = 1.0
+"""For so long nobody gives way."""
+
+T = TypeVar("T")
 
 
-class HandshakeCounter:
-    """Stands between a TLS listener and the protocol of its connections.
+class Handshakes(Generic[T]):
+    """Handshakes that are under way, in the order in which they began.
 
     Args:
-        protocol: makes the protocol of a connection.
-        seconds: how long a handshake may take.
-        meters: where it is counted.
+        most: at a time.
     """
 
-    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol], seconds: float, meters: Meters) -> None:
-        self._protocol = protocol
-        self._seconds = seconds
-        self._meters = meters
-        self._loop = asyncio.get_running_loop()
-        self._begun: deque[tuple[float, _Beginning]] = deque()
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._began: dict[T, float] = {}
 
-    def __call__(self) -> asyncio.BaseProtocol:
-        """A handshake begins."""
-        beginning = _Beginning(self._protocol, self._meters)
-        self._begun.append((self._loop.time() + self._seconds + 1.0, beginning))
-        return beginning
+    @property
+    def are_full(self) -> bool:
+        """Whether another one has to wait."""
+        return len(self._began) >= self._most
 
-    def expire(self, now: float) -> None:
-        """Count what was not over in time as refused, in the loop's own time; a pulse calls it."""
-        while self._begun and self._begun[0][0] <= now:
-            _, beginning = self._begun.popleft()
-            if not beginning.is_over:
-                self._meters.handshakes[Handshake.REFUSED] += 1
+    @property
+    def under_way(self) -> tuple[T, ...]:
+        """All of them."""
+        return tuple(self._began)
 
+    def begin(self, handshake: T, now: float) -> None:
+        """One begins.
 
-class _Beginning(asyncio.Protocol):
-    """Makes room for the real protocol as soon as the handshake is over."""
+        Raises:
+            RuntimeError: it has to wait.
+        """
+        if self.are_full:
+            raise RuntimeError("too many handshakes")
+        self._began[handshake] = now
 
-    __slots__ = ("_meters", "_protocol", "is_over")
+    def end(self, handshake: T) -> None:
+        """One is over."""
+        del self._began[handshake]
 
-    def __init__(self, protocol: Callable[[], asyncio.BaseProtocol], meters: Meters) -> None:
-        self._protocol = protocol
-        self._meters = meters
-        self.is_over = False
+    def gives_way(self, now: float) -> T | None:
+        """Who is to be cut off, so that another one can begin; to be asked again when that one is over."""
+        oldest = next(iter(self._began), None) if self.are_full else None
+        return oldest if oldest is not None and self._began[oldest] + PATIENCE_SECONDS <= now else None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is over."""
-        self.is_over = True
-        resumed = transport.get_extra_info("ssl_object").session_reused
-        self._meters.handshakes[Handshake.RESUMED if resumed else Handshake.FULL] += 1
-        protocol = self._protocol()
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+    def next_deadline(self) -> float | None:
+        """When somebody gives way, or None when nobody has to."""
+        return next(iter(self._began.values())) + PATIENCE_SECONDS if self.are_full else None

@@ -83,6 +83,7 @@ class Source(Enum):
     SQLALCHEMY = "sqlalchemy"
     ALEMBIC = "alembic"
     PSYCOPG = "psycopg"
+    ACCEPTOR = "acceptor"
     ACCOUNTS = "accounts"
     ADDRESSES = "addresses"
     ADMISSION = "admission"

@@ -1,31 +1,31 @@
 """TCP connections to the nodes' listener, from the accept to the end: bounded before they say anything.
 
-What is over the bounds is cut off without a word: an answer would cost as much as what it refuses. Over TLS that is
-when the handshake is over, which `Server` bounds in time.
+What is over the bounds is cut off without a word (`acceptor`): an answer would cost as much as what it refuses.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from aiohttp import web
 
 from .addresses import Origin
 from .admission import Admission, TurnedAway
 from .clock import SteadyClock
-from .meters import Meters
+from .meters import Handshake, Meters
 
 
 class Visitors:
-    """Makes the protocol of each connection, for `loop.create_server`.
+    """Counts connections, and makes the protocol of each.
 
     Args:
         admission: who may connect.
         clock: what time it is.
-        meters: where those are counted that may not.
+        meters: where those are counted that may not, and TLS handshakes that end well.
         server: what handles requests.
         idle_seconds: how long a request may take to come, from its connection on.
     """
@@ -40,19 +40,30 @@ class Visitors:
         self._idle_seconds = idle_seconds
         self._open = 0
 
-    def __call__(self) -> asyncio.BaseProtocol:
-        """The protocol of one connection."""
-        return Visitor(self, self._server, self._idle_seconds)
+    def enter(self, peer: str) -> Visitor:
+        """Count a connection that was opened.
 
-    def enter(self, peer: str) -> Origin | None:
-        """Count a connection that was opened; raises TurnedAway when it is to be cut off."""
+        Args:
+            peer: the address at its other end; empty for a Unix socket.
+
+        Returns:
+            its protocol.
+
+        Raises:
+            TurnedAway: it is to be cut off.
+        """
         try:
             origin = self._admission.open_socket(peer, self._open, self._clock.now())
         except TurnedAway as turned_away:
             self._meters.upgrades_refused[turned_away.reason] += 1
             raise
         self._open += 1
-        return origin
+        return Visitor(self, origin, self._server, self._idle_seconds)
+
+    def shook_hands(self, tls: ssl.SSLObject | None) -> None:
+        """Count a TLS handshake, if it was one."""
+        if tls is not None:
+            self._meters.handshakes[Handshake.RESUMED if tls.session_reused else Handshake.FULL] += 1
 
     def leave(self, origin: Origin | None) -> None:
         """A connection that was counted is gone."""
@@ -76,17 +87,18 @@ class HandedOver(NamedTuple):
 
 
 class Visitor(web.RequestHandler):
-    """aiohttp's protocol, which is told of the connection only when it may stay.
+    """aiohttp's protocol, until a handler takes the connection over.
 
     Args:
-        visitors: who counts it.
+        visitors: who has counted it.
+        origin: where it comes from.
         server: what handles requests.
         idle_seconds: how long a request may take to come.
     """
 
-    __slots__ = ("_entered", "_origin", "_visitors")
+    __slots__ = ("_has_come", "_is_counted", "_origin", "_visitors")
 
-    def __init__(self, visitors: Visitors, server: web.Server, idle_seconds: float) -> None:
+    def __init__(self, visitors: Visitors, origin: Origin | None, server: web.Server, idle_seconds: float) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -94,31 +106,31 @@ class Visitor(web.RequestHandler):
             keepalive_timeout=idle_seconds,
         )
         self._visitors = visitors
-        self._origin: Origin | None = None
-        self._entered = False
+        self._origin = origin
+        self._has_come = False
+        self._is_counted = True
+
+    @property
+    def has_come(self) -> bool:
+        """Whether its handshake ended well."""
+        return self._has_come
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open: cut it off, or let it ask."""
-        name = transport.get_extra_info("peername")
-        try:
-            self._origin = self._visitors.enter(str(name[0]) if name else "")
-        except TurnedAway:
-            cast(asyncio.Transport, transport).abort()
-            return
-        self._entered = True
+        """Its handshake is over."""
+        self._has_come = True
+        self._visitors.shook_hands(transport.get_extra_info("ssl_object"))
         super().connection_made(transport)
+
+    def leave(self) -> None:
+        """It is gone, or does not come."""
+        if self._is_counted:
+            self._is_counted = False
+            self._visitors.leave(self._origin)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
-        if self._entered:
-            self._entered = False
-            self._visitors.leave(self._origin)
-            super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """What comes before it is cut off is not looked at."""
-        if self._entered:
-            super().data_received(data)
+        self.leave()
+        super().connection_lost(exc)
 
     def hand_over(self) -> HandedOver:
         """Let go of the connection, which gets another protocol at once; for the handler of the request.
@@ -129,9 +141,9 @@ class Visitor(web.RequestHandler):
             ConnectionError: it is lost.
         """
         transport, self.transport = self.transport, None  # aiohttp closes what it has
-        if not self._entered or transport is None:
+        if transport is None:
             raise ConnectionResetError
-        self._entered = False
+        self._is_counted = False
         early, self._message_tail = self._message_tail, b""
         super().connection_lost(None)
         return HandedOver(transport, early, partial(self._visitors.leave, self._origin))

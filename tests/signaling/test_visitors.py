@@ -11,10 +11,13 @@ from typing import cast
 import pytest
 from aiohttp import web
 
+from entrenous_signaling.acceptor import Acceptor
 from entrenous_signaling.addresses import KEY_BYTES, SPARE_SOCKETS
 from entrenous_signaling.admission import Admission
 from entrenous_signaling.clock import SteadyClock
+from entrenous_signaling.config import Listen
 from entrenous_signaling.limits import Bounds
+from entrenous_signaling.listeners import bind
 from entrenous_signaling.meters import Meters, UpgradeRefusal
 from entrenous_signaling.proxies import TrustedProxies
 from entrenous_signaling.visitors import Visitor, Visitors
@@ -93,11 +96,12 @@ async def door() -> AsyncIterator[Door]:
         now=clock.now(),
     )
     visitors = Visitors(admission, clock, meters, runner.server, 60.0)
-    server = await asyncio.get_running_loop().create_server(visitors, "127.0.0.1", 0)
+    listener = bind(Listen("127.0.0.1", 0))
+    acceptor = Acceptor(listener, visitors, meters, None, 60.0)
     try:
-        yield Door(server.sockets[0].getsockname()[1], meters, visitors)
+        yield Door(listener.getsockname()[1], meters, visitors)
     finally:
-        server.close()
+        await acceptor.close()
         await runner.cleanup()
 
 

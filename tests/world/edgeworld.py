@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from entrenous_signaling.acceptor import Acceptor
 from entrenous_signaling.addresses import KEY_BYTES
 from entrenous_signaling.admission import Admission
 from entrenous_signaling.clock import SteadyClock
@@ -103,12 +105,15 @@ async def edge_world(
     assert runner.server is not None
     visitors = Visitors(admission, clock, meters, runner.server, 60.0)
     # Not TCP: floods both ways bring its windows to a standstill for minutes before the server's own bound is reached.
-    listener = await asyncio.get_running_loop().create_unix_server(visitors, str(folder / "edge"))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "edge"))
+    listener.listen()
+    acceptor = Acceptor(listener, visitors, meters, None, 60.0)
     try:
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "edge"))) as http:
             yield EdgeWorld(edge, hub, access, meters, http)
     finally:
-        listener.close()
+        await acceptor.close()
         await edge.close()
         await runner.cleanup()
         store.close()
