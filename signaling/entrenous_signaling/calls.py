@@ -20,14 +20,14 @@ caller's that closes the record; the other notes when the call ended, and lets g
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 from entrenous_wire.limits import RECORD_TOKEN_BYTES
 from entrenous_wire.messages import ErrorCode
 
 from .auth import Refused
-from .call_rows import TOUCH_SECONDS, CallRows, Kept, Tell, Waiter
+from .call_presence import CallPresence
+from .call_rows import CallRows, Kept, Tell, Waiter
 from .clock_watch import ClockWatch
 from .counters import Counters
 from .ended_calls import EndedCalls
@@ -35,26 +35,11 @@ from .mailbox import DeviceKey
 from .open_calls import OpenCall, OpenCalls, Pair, Row
 from .outputs import Outbox
 from .store.requests import Failed, OpenRecord, RecordState, StoreResult
-from .timers import Timers, earliest
-
-CLAIM_SECONDS: Final = 10.0
-"""How long a device that logs in afresh may take to claim its calls: it does so before it says anything else, so a
-device that has not done so by then has forgotten them."""
+from .timers import earliest
 
 ENDED_REMEMBERED: Final = 10_000
 """Calls, and pairs of calls, that have ended and are remembered, so that an accept that comes late (it crossed the
 end, or is said again) opens no record that nobody would close."""
-
-
-@dataclass(frozen=True, slots=True)
-class _NotClaimed:
-    call: bytes
-    device: DeviceKey
-
-
-@dataclass(frozen=True, slots=True)
-class _Touch:
-    pass
 
 
 class CallRecords:
@@ -92,12 +77,12 @@ class CallRecords:
         self._owed: set[bytes] = set()  # calls that go on, and whose records could not be opened at the last attempt
         self._ended = EndedCalls(ENDED_REMEMBERED)
         self._let_go = EndedCalls(ENDED_REMEMBERED)
-        self._timers: Timers[_NotClaimed | _Touch] = Timers()
         self.clock = ClockWatch(outbox, now, shared=shared)
         """Whether this node sweeps up what others have left."""
         self._rows = CallRows(
             outbox, tell, self._swept, grace_seconds=grace_seconds, now=now, shared=shared, clock=self.clock
         )
+        self._presence = CallPresence(self._open, self._rows, self._forgotten_by)
 
     @property
     def open_count(self) -> int:
@@ -153,9 +138,9 @@ class CallRecords:
         if found.row is Row.CLAIMED:
             found.row = Row.UNSTORED
         found.caller = receiver
-        self._enter(found, sender, now)
+        self._presence.enter(found, sender, now)
         if connected:
-            self._enter(found, receiver, now)
+            self._presence.enter(found, receiver, now)
         self._wait_for_opening(found, waiter)
         return found.token
 
@@ -184,8 +169,8 @@ class CallRecords:
             return None
         found.caller = receiver
         if connected:
-            self._enter(found, receiver, now)
-        self._note_absence(found, now)
+            self._presence.enter(found, receiver, now)
+        self._presence.note_absence(found, now)
         return found.token
 
     def ended(
@@ -254,7 +239,7 @@ class CallRecords:
         if found is None or refused or not self._open.join(found, pair):
             self._counters.claims_refused += 1
             return
-        self._enter(found, device, now)
+        self._presence.enter(found, device, now)
         if found.row is Row.CLAIMED:
             self._rows.claim(token, now, lambda result, at: self._claim_answered(found, result))
 
@@ -262,9 +247,7 @@ class CallRecords:
 
     def came(self, device: DeviceKey, now: float) -> None:
         """A device has resumed its session: it is in its calls as before."""
-        for found in self._open.of_device(device):
-            if device in found.left_at and device not in found.restarted:
-                self._enter(found, device, now)
+        self._presence.came(device, now)
 
     def heard_of(self, call: bytes, device: DeviceKey, peer: DeviceKey, now: float) -> None:
         """A device has acknowledged the accept of a peer: it is in that call, though it could not claim it before."""
@@ -273,51 +256,35 @@ class CallRecords:
             if not (self._ended.has(call) or self._ended.has_pair(call, (device, peer))):
                 self.claimed(device, call, self._token(call), peer, now)
         elif device in found.ends():
-            self._enter(found, device, now)
+            self._presence.enter(found, device, now)
 
     def started_afresh(self, device: DeviceKey, now: float) -> None:
         """A device has logged in without resuming: it is in none of its calls until it claims them."""
-        self.left(device, now)
-        for found in self._open.of_device(device):
-            found.restarted.add(device)
-            found.left_at.setdefault(device, now)
-            self._timers.set(_NotClaimed(found.call, device), now + CLAIM_SECONDS)
+        self._presence.started_afresh(device, now)
 
     def left(self, device: DeviceKey, now: float) -> None:
         """A device is not connected any more."""
-        for found in self._open.of_device(device):
-            found.leave(device, now)
-            self._note_absence(found, now)
+        self._presence.left(device, now)
 
     def moved(self, device: DeviceKey, now: float) -> None:
         """A device has its session at another node now: it claims its calls there, and they may end there."""
         self.left(device, now)
         for found in list(self._open.of_device(device)):
-            self._timers.cancel(_NotClaimed(found.call, device))
+            self._presence.expect_no_claim(found, device)
             if not found.present and not found.waiters:
                 self._take_out(found, set(found.pairs))
 
     def touch(self, now: float) -> None:
         """Note on disk that the calls that go on were alive now, and of the others when they were."""
-        seen = [found.seen(now) for found in self._open if not found.is_in_doubt(now)]
-        if seen:
-            self._rows.touch(*seen)
+        self._presence.touch(now)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
-        return earliest(self._timers.next(), self._rows.next_deadline(), self.clock.next_deadline())
+        return earliest(self._presence.next_deadline(), self._rows.next_deadline(), self.clock.next_deadline())
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        for deadline in self._timers.due(now):
-            match deadline:
-                case _NotClaimed(call, device):
-                    self._forgotten_by(call, device)
-                case _Touch():
-                    self.touch(now)
-                    self._timers.set(_Touch(), now + TOUCH_SECONDS)
-                case _:
-                    assert_never(deadline)
+        self._presence.tick(now)
         self._rows.tick(now)
         self.clock.tick(now)
 
@@ -367,35 +334,21 @@ class CallRecords:
 
     def _add(self, call: bytes, account: str, caller: DeviceKey | None, row: Row, now: float) -> OpenCall:
         if not self._open:
-            self._timers.set(_Touch(), now + TOUCH_SECONDS)
+            self._presence.begin(now)
         found = OpenCall(call, self._token(call), int(now), account, row, caller)
         self._open.add(found)
         return found
 
-    def _enter(self, found: OpenCall, device: DeviceKey, now: float) -> None:
-        found.enter(device, now)
-        self._timers.cancel(_NotClaimed(found.call, device))
-
-    def _note_absence(self, found: OpenCall, now: float) -> None:
-        """When no device of a call is here any more, note on disk when the last was, and wait for them."""
-        if found.is_left(now):
-            token, seen = found.seen(now)
-            if not found.is_in_doubt(now):
-                self._rows.touch((token, seen))
-            self._rows.expect_sweep(seen)
-
-    def _forgotten_by(self, call: bytes, device: DeviceKey) -> None:
+    def _forgotten_by(self, found: OpenCall, device: DeviceKey) -> None:
         """A device that started afresh has not claimed this call: its pairs are over since it was last seen."""
-        found = self._open.find(call)
-        if found is not None:
-            over = {pair for pair in found.pairs if device in pair}
-            self._end(found, over, found.left_at[device], closes=not self._shared)
+        over = {pair for pair in found.pairs if device in pair}
+        self._end(found, over, found.left_at[device], closes=not self._shared)
 
     def _end(self, found: OpenCall, over: set[Pair], at: float, *, closes: bool) -> None:
         """Pairs of a call are over; its record is closed with the last of them."""
         self._take_out(found, over)
         if found.pairs:
-            self._note_absence(found, at)
+            self._presence.note_absence(found, at)
             return
         opening = OpenRecord(found.token, found.start) if found.row is Row.UNSTORED else None
         (self._ended if closes else self._let_go).add(found.call)
@@ -404,8 +357,8 @@ class CallRecords:
 
     def _take_out(self, found: OpenCall, over: set[Pair]) -> None:
         for device in self._open.take_out(found, over):
-            self._timers.cancel(_NotClaimed(found.call, device))
+            self._presence.expect_no_claim(found, device)
         if not found.pairs:
             self._owed.discard(found.call)
         if not self._open:
-            self._timers.cancel(_Touch())
+            self._presence.end()

@@ -94,6 +94,7 @@ class Source(Enum):
     BUS = "bus"
     CALL_EXPORT = "call_export"
     CALL_MESSAGES = "call_messages"
+    CALL_PRESENCE = "call_presence"
     CALL_ROWS = "call_rows"
     CALLS = "calls"
     CERTIFICATES = "certificates"

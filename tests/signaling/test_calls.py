@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from entrenous_signaling.call_presence import CLAIM_SECONDS
 from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS
-from entrenous_signaling.calls import CLAIM_SECONDS
 from entrenous_signaling.limits import Bounds
 from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import ENDED_STEP_SECONDS, CloseRecord, OpenRecord
