@@ -63,6 +63,13 @@ def test_the_unit_fits_what_init_writes_and_the_defaults() -> None:
     assert int(values["TimeoutStopSec"]) > 2 * ServerConfig().drain_seconds
 
 
+def test_a_server_whose_database_is_away_is_started_again_until_it_is_back() -> None:
+    """systemd gives a service up for good that fails five times in ten seconds, unless it is told not to."""
+    unit, service = UNIT.split("\n[Service]\n")
+    assert "\nRestart=always\n" in service
+    assert "\nStartLimitIntervalSec=0\n" in unit
+
+
 def test_the_container_is_built_in_stages_and_runs_as_nobody() -> None:
     stages = re.split(r"^FROM ", CONTAINER, flags=re.MULTILINE)[1:]
     assert len(stages) == 2
