@@ -120,9 +120,10 @@ class OpenCall:
             fresh_since: what was last seen before (Unix seconds) nobody has kept alive for the grace, at a time.
             closes: whether this node closes the record.
         """
-        if not closes:
-            return TouchRecords(((self.token, int(at)),))
-        if self.back_at is None or at >= self.back_at + SURE_SECONDS:
+        is_sure = self.back_at is None or at >= self.back_at + SURE_SECONDS
+        if not closes:  # 0 changes nothing: who came back only to say so was not in the call until then
+            return TouchRecords(((self.token, int(at if is_sure else self.back_from or 0)),))
+        if self.back_at is None or is_sure:
             return CloseRecord(self.token, int(at))
         return CloseRecord(self.token, int(self.back_from or at), fresh_since(self.back_at))
 

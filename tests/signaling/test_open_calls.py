@@ -107,6 +107,9 @@ def test_the_last_word_is_when_it_ended_or_when_it_was_last_seen_if_somebody_cam
     assert found.last_word(150.5, fresh_since, closes=True) == CloseRecord(b"t", 150)
     found.back_at = 148.0
     assert found.last_word(150.5, fresh_since, closes=True) == CloseRecord(b"t", 150, 88)
+    assert found.last_word(150.5, fresh_since, closes=False) == TouchRecords(((b"t", 0),)), "it was no longer seen"
     found.back_from = 120.5
+    assert found.last_word(150.5, fresh_since, closes=False) == TouchRecords(((b"t", 120),))
     assert found.last_word(150.5, fresh_since, closes=True) == CloseRecord(b"t", 120, 88)
     assert found.last_word(148.0 + SURE_SECONDS, fresh_since, closes=True) == CloseRecord(b"t", 151)
+    assert found.last_word(148.0 + SURE_SECONDS, fresh_since, closes=False) == TouchRecords(((b"t", 151),))
