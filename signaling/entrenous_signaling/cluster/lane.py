@@ -62,6 +62,7 @@ class Lane:
         self._bytes = 0
         self._next = 1
         self._resend_at: float | None = None
+        self._unanswered_since: float | None = None  # since when nothing of what was said is acknowledged
         self._early: dict[int, Sequence[Raw]] = {}
         self._owed = 0  # packets since the last acknowledgement
         self._ack_at: float | None = None
@@ -121,6 +122,15 @@ class Lane:
         if self._unacknowledged:
             self._resend_at = now
 
+    def is_unanswered(self, since: float) -> bool:
+        """Whether the other node has acknowledged nothing since then, and was told something by then."""
+        return self._unanswered_since is not None and self._unanswered_since <= since
+
+    def excuse(self, now: float) -> None:
+        """The other node could not answer up to now."""
+        if self._unanswered_since is not None:
+            self._unanswered_since = now
+
     def outgoing(self, now: float) -> list[Packet]:
         """What is to be said now; it counts as said."""
         packets: list[Packet] = []
@@ -129,6 +139,8 @@ class Lane:
             self._resend_at = None
         while self._waiting and self._is_window_open():
             packets.append(self._close_packet())
+        if self._unacknowledged and self._unanswered_since is None:
+            self._unanswered_since = now
         if packets and self._resend_at is None:
             self._resend_at = now + RESEND_SECONDS
         if not packets and self._ack_at is not None and now >= self._ack_at:
@@ -153,6 +165,7 @@ class Lane:
             moved = True
         if moved:
             self._resend_at = now + RESEND_SECONDS if self._unacknowledged else None
+            self._unanswered_since = now if self._unacknowledged else None
 
     def _is_window_open(self) -> bool:
         return len(self._unacknowledged) < WINDOW_PACKETS and self._unacknowledged_bytes < WINDOW_BYTES

@@ -6,6 +6,7 @@
     a frame of a higher epoch ──> the other node has given us up: lost, met
     a frame of a lower epoch  ──> the other node does not know yet: it is told the epoch
     silence for LOST_SECONDS, or it says that it goes ──> lost
+    nothing acknowledged for LOST_SECONDS ──> lost, and met by an `alive` only after DEAF_SECONDS
 
 Epochs only grow, so the two agree on the highest that either has begun, and everything of a lower one is void. A node
 that is lost and comes back is met anew.
@@ -27,6 +28,9 @@ ALIVE_SECONDS: Final = 1.0
 
 LOST_SECONDS: Final = 5.0
 """How long a node may be silent."""
+
+DEAF_SECONDS: Final = 30.0
+"""How long a node that is heard, and does not hear, is not met by what it says to all: by what it says to us it is."""
 
 MAX_NODES: Final = 64
 """Other nodes that are listened to at a time."""
@@ -80,6 +84,7 @@ class Peers:
         self.lost = 0
         self._outbox = outbox
         self._peers: dict[bytes, _Peer] = {}
+        self._deaf_until: dict[bytes, float] = {}  # nodes that did not hear us, and how long that is believed
         self._highest = 0
         """No epoch that was ever seen here is higher, so that the next one is newer than whatever another node has."""
         self._alive_at: float | None = None
@@ -130,12 +135,15 @@ class Peers:
             events.append(self._lose(frame.sender))
             peer = None
         if peer is None:
+            if frame.lane == 0 and now < self._deaf_until.get(frame.sender, 0.0):
+                return events
             if len(self._peers) >= MAX_NODES:
                 self.dropped += 1
                 return events
             epoch = frame.lane if frame.lane > self._highest else max(int(now * 1000), self._highest + 1)
             self._highest = max(self._highest, epoch)
             peer = self._peers[frame.sender] = _Peer(Lane(epoch), now)
+            self._deaf_until.pop(frame.sender, None)
             events.append(Met(frame.sender))
         peer.heard_at = now
         if frame.lane == peer.lane.epoch:
@@ -158,6 +166,7 @@ class Peers:
         self._alive_at = now
         for peer in self._peers.values():
             peer.lane.say_again(now)
+            peer.lane.excuse(now)
 
     def disconnected(self, now: float) -> None:
         """The bus is gone."""
@@ -172,14 +181,25 @@ class Peers:
 
     def tick(self, now: float) -> list[Event]:
         """Say that we are there, and find out who is not any more."""
+        lost: list[bytes] = []
         if self._alive_at is not None and self.cut_off_since is None and now >= self._alive_at:
             if now >= self._alive_at + LOST_SECONDS / 2:  # it was this node that slept: nobody could be heard
                 for peer in self._peers.values():
                     peer.heard_at = now
+                    peer.lane.excuse(now)
             self._alive_at = now + ALIVE_SECONDS
             self._publish(None, Frame(VERSION, self.node, now))
-        silent = [node for node, peer in self._peers.items() if now >= peer.heard_at + LOST_SECONDS]
-        return [self._lose(node) for node in silent]
+            lost += self._find_deaf(now)
+        lost += [node for node, peer in self._peers.items() if now >= peer.heard_at + LOST_SECONDS]
+        return [self._lose(node) for node in lost]
+
+    def _find_deaf(self, now: float) -> list[bytes]:
+        """Nodes that are heard and do not hear: what waits for them would grow without end."""
+        self._deaf_until = {node: until for node, until in self._deaf_until.items() if now < until}
+        since = now - LOST_SECONDS
+        deaf = [node for node, peer in self._peers.items() if peer.heard_at > since and peer.lane.is_unanswered(since)]
+        self._deaf_until |= dict.fromkeys(deaf, now + DEAF_SECONDS)
+        return deaf
 
     def flush(self, now: float) -> None:
         """Let out what the lanes have to say."""

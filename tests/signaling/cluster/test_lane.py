@@ -74,6 +74,26 @@ def test_what_is_not_acknowledged_is_said_again() -> None:
     assert hand_over(here, there, NOW + 2 * RESEND_SECONDS) == [b"a", b"b"]
 
 
+def test_how_long_nothing_is_acknowledged_counts_from_the_first_that_is_not_and_from_each_that_is() -> None:
+    here, there = Lane(1), Lane(1)
+    assert not here.is_unanswered(NOW)
+    here.send(b"a")
+    assert not here.is_unanswered(NOW), "it was not said yet"
+    (first,) = here.outgoing(NOW)
+    here.send(b"b")
+    second = here.outgoing(NOW + 1)[-1]
+    assert (here.is_unanswered(NOW - 0.1), here.is_unanswered(NOW)) == (False, True)
+    there.receive(first.number, 0, [Raw(b"a")], NOW + 2)
+    hand_over(there, here, NOW + 2.1)
+    assert (here.is_unanswered(NOW + 2), here.is_unanswered(NOW + 2.1)) == (False, True)
+    here.excuse(NOW + 3)
+    assert (here.is_unanswered(NOW + 2.9), here.is_unanswered(NOW + 3)) == (False, True)
+    there.receive(second.number, 0, [Raw(b"b")], NOW + 4)
+    hand_over(there, here, NOW + 4.1)
+    here.excuse(NOW + 5)
+    assert not here.is_unanswered(NOW + 9)
+
+
 def test_after_the_bus_was_gone_it_is_said_again_at_once() -> None:
     here = Lane(1)
     here.say_again(NOW)

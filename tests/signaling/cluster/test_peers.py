@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entrenous_signaling.cluster.envelopes import VERSION, Bell, Expelled, Frame, pack_frame, unpack_frame
-from entrenous_signaling.cluster.peers import ALIVE_SECONDS, LOST_SECONDS, MAX_NODES, Carried, Event, Lost, Met, Peers
+from entrenous_signaling.cluster.peers import (
+    ALIVE_SECONDS,
+    DEAF_SECONDS,
+    LOST_SECONDS,
+    MAX_NODES,
+    Carried,
+    Event,
+    Lost,
+    Met,
+    Peers,
+)
 from entrenous_signaling.outputs import Outbox, Publish
 
 NOW = 1_000.0
@@ -112,6 +122,62 @@ def test_a_node_that_is_silent_is_lost_once_and_met_again() -> None:
     assert events[:2] == [Lost(one.name), Met(one.name)], "one has given two up, and two is told"
     assert events[-1] == Carried(one.name, Expelled("bob"))
     assert len(two.peers) == 1
+
+
+def hear_only(one: Node, two: Node, begin: float, seconds: float) -> float:
+    """One hears that two is alive, and two hears nothing; returns when that is over."""
+    now = begin
+    while now < begin + seconds:
+        now += ALIVE_SECONDS
+        one.say(now)
+        for output in two.say(now):
+            if output.node is None:
+                one.hear(output.payload, now)
+    return now
+
+
+def test_a_node_that_is_heard_and_does_not_hear_is_lost_and_what_waits_for_it_does_not_grow() -> None:
+    one, two = meet()
+    one.peers.send(two.name, Expelled("not-heard"))
+    now = hear_only(one, two, NOW, LOST_SECONDS)
+    assert one.take() == []
+    now = hear_only(one, two, now, ALIVE_SECONDS)
+    assert (one.take(), list(one.peers.lanes), one.peers.lost) == ([Lost(two.name)], [], 1)
+    now = hear_only(one, two, now, DEAF_SECONDS - 1.0)
+    assert one.take() == [], "it would only be lost again"
+    hear_only(one, two, now, 2.0)
+    assert one.take() == [Met(two.name)]
+
+
+def test_a_node_that_did_not_hear_is_met_when_it_does() -> None:
+    one, two = meet()
+    one.peers.send(two.name, Expelled("not-heard"))
+    now = hear_only(one, two, NOW, LOST_SECONDS + ALIVE_SECONDS)
+    assert one.take() == [Lost(two.name)]
+    now += ALIVE_SECONDS
+    carry((one, two), now)
+    two.peers.send(one.name, Expelled("two-has-heard-one"))
+    carry((one, two), now)
+    assert Met(two.name) in one.heard
+    assert one.told() == ["two-has-heard-one"]
+
+
+def test_a_node_that_could_not_answer_is_not_deaf() -> None:
+    one, two = meet()
+    one.peers.send(two.name, Expelled("before-the-bus-was-gone"))
+    one.say(NOW)
+    one.peers.disconnected(NOW + 0.1)
+    hear_only(one, two, NOW, LOST_SECONDS - ALIVE_SECONDS)
+    now = NOW + LOST_SECONDS
+    one.peers.connected(now)
+    carry((one, two), now)
+    assert (one.take(), two.told()) == ([], ["before-the-bus-was-gone"])
+    one.peers.send(two.name, Expelled("before-one-slept"))
+    one.say(now)
+    now += 60.0
+    two.peers.tick(now)
+    carry((one, two), now)
+    assert (one.take(), two.told()[-1]) == ([], "before-one-slept")
 
 
 def test_what_was_in_a_lane_that_was_given_up_is_void() -> None:

@@ -99,7 +99,8 @@ def hand_on_what_comes_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Lane, "receive", receive)
 
 
-def say_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def say_nothing_again_and_give_nobody_up_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lane, "is_unanswered", lambda lane, since: False)
     monkeypatch.setattr(Lane, "next_deadline", lambda lane: lane._ack_at)
     outgoing = Lane.outgoing
 
@@ -115,7 +116,7 @@ def open_records_of_calls_that_are_over(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(CallRecords, "ended", lambda *_, **__: False)
 
 
-FAULTS = [hand_on_what_comes_early, say_nothing_again, open_records_of_calls_that_are_over]
+FAULTS = [hand_on_what_comes_early, say_nothing_again_and_give_nobody_up_for_it, open_records_of_calls_that_are_over]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
