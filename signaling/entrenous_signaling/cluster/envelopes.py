@@ -46,6 +46,10 @@ MAX_PRESENT: Final = 256
 MAX_AGE_SECONDS: Final = 30.0
 """How far the clock of a frame may be from ours."""
 
+MAX_AHEAD_SECONDS: Final = 120.0
+"""How far the stamps of sessions and the epochs of lanes may be ahead of our clock: that of a node may be ahead by
+MAX_AGE_SECONDS, and it counts on from those of others, whose clocks may be ahead of its own by as much."""
+
 NodeId = Annotated[bytes, Meta(min_length=NODE_BYTES, max_length=NODE_BYTES)]
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 SessionHash = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -245,6 +249,16 @@ def unpack_frame(payload: bytes, now: float) -> Frame:
     if not abs(frame.made - now) <= MAX_AGE_SECONDS:  # which is false for what is no number too
         raise EnvelopeError("the frame was made too long ago, or by a clock that is wrong")
     return frame
+
+
+def is_believable(milliseconds: int, now: float) -> bool:
+    """Whether a stamp or an epoch may be right; one from far ahead would be the highest for ever.
+
+    Args:
+        milliseconds: since 1970, or more where there were many at a time.
+        now: Unix seconds.
+    """
+    return milliseconds <= (now + MAX_AHEAD_SECONDS) * 1000
 
 
 def as_raw(packed: Iterable[bytes]) -> list[Raw]:

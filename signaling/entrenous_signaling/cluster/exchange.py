@@ -27,6 +27,7 @@ from .envelopes import (
     NotHere,
     Session,
     Settled,
+    is_believable,
 )
 from .peers import Carried, Event, Lost, Met
 from .recheck import Recheck
@@ -162,6 +163,9 @@ class Exchange:
 
     def _move(self, node: bytes, session: Session, now: float) -> None:
         """A device has its session at another node; if it has one here too, the newer one counts."""
+        if not is_believable(session.stamp, now):
+            self._cluster.peers.dropped += 1
+            return
         if not self._cluster.directory.put(node, session):
             return
         mailbox = self._router.find(DeviceKey(session.username, session.device))

@@ -20,7 +20,18 @@ from typing import Final
 
 from ..outputs import Outbox
 from ..timers import earliest
-from .envelopes import VERSION, AnyEnvelope, EnvelopeError, Frame, as_raw, pack, pack_frame, unpack, unpack_frame
+from .envelopes import (
+    VERSION,
+    AnyEnvelope,
+    EnvelopeError,
+    Frame,
+    as_raw,
+    is_believable,
+    pack,
+    pack_frame,
+    unpack,
+    unpack_frame,
+)
 from .lane import Lane
 
 ALIVE_SECONDS: Final = 1.0
@@ -128,6 +139,9 @@ class Peers:
             self.dropped += 1
             return []
         if frame.sender == self.node:
+            return []
+        if not is_believable(frame.lane, now):
+            self.dropped += 1
             return []
         events: list[Event] = []
         peer = self._peers.get(frame.sender)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from entrenous_signaling.cluster.envelopes import (
     FILL_BYTES,
     MAX_AGE_SECONDS,
+    MAX_AHEAD_SECONDS,
     MAX_FRAME_BYTES,
     MAX_PRESENT,
     VERSION,
@@ -30,6 +31,7 @@ from entrenous_signaling.cluster.envelopes import (
     Session,
     Settled,
     as_raw,
+    is_believable,
     pack,
     pack_frame,
     unpack,
@@ -149,3 +151,9 @@ def test_more_sessions_than_an_envelope_may_hold_are_refused() -> None:
     session = Session("n", "f" * 16, 1, bytes(32), 1, bytes(32))
     with pytest.raises(EnvelopeError):
         unpack(pack(Here([session] * (MAX_PRESENT + 1))))
+
+
+def test_what_is_far_ahead_of_our_clock_is_not_believed() -> None:
+    assert is_believable(0, 1000.0)
+    assert is_believable(int((1000.0 + MAX_AHEAD_SECONDS) * 1000), 1000.0)
+    assert not is_believable(int((1000.0 + MAX_AHEAD_SECONDS) * 1000) + 1, 1000.0)

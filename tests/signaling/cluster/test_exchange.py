@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from entrenous_signaling.cluster import exchange
-from entrenous_signaling.cluster.envelopes import VERSION, Frame, NotHere, Settled, as_raw, pack, pack_frame
+from entrenous_signaling.cluster.envelopes import (
+    VERSION,
+    Frame,
+    Here,
+    NotHere,
+    Session,
+    Settled,
+    as_raw,
+    pack,
+    pack_frame,
+)
 from entrenous_signaling.cluster.lane import ROOM_ENVELOPES
 from entrenous_signaling.cluster.peers import LOST_SECONDS
 from entrenous_signaling.outputs import CloseCode, Publish
@@ -447,10 +457,28 @@ def test_rubbish_from_the_bus_is_counted_and_dropped() -> None:
     assert state is not None
     assert state.dropped == 1
     claim = as_raw([pack(NotHere("bob", BOB.device))])
-    stranger = pack_frame(Frame(VERSION, b"stranger", hubs.now, 2**50, 1, 0, claim))
+    stranger = pack_frame(Frame(VERSION, b"stranger", hubs.now, int((hubs.now + 60) * 1000), 1, 0, claim))
     first.run(first.hub.bus_received(stranger, hubs.now))
     alice.say(ALICE.send(1, BOB))
     assert ids(bob) == [1], "a node speaks for its own devices only"
+
+
+def test_a_session_from_far_ahead_is_not_believed_and_does_not_stay_the_newest_for_ever() -> None:
+    hubs, alice, bob = three()
+    first, _, third = hubs.hubs
+    seen, liar = first.hub._exchange, third.hub._exchange
+    assert seen is not None
+    assert liar is not None
+    session = Session("bob", BOB.device, 2**53, bytes(32), 2**33, bytes(32))
+    liar._cluster.peers.send_all(Here([session]))
+    hubs.advance(0.1)
+    assert seen.state.dropped == 1
+    assert bob.closed is None
+    alice.say(ALICE.send(1, BOB))
+    assert ids(bob) == [1]
+    again, _ = third.login(BOB)
+    alice.say(ALICE.send(2, BOB))
+    assert 2 in ids(again)
 
 
 def test_a_hub_that_is_alone_publishes_nothing() -> None:

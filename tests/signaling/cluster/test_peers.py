@@ -255,6 +255,15 @@ def test_what_is_wrong_is_counted_and_our_own_voice_is_not() -> None:
     assert (node.peers.dropped, node.take()) == (2, [])
 
 
+def test_a_lane_from_far_ahead_is_none_and_ours_stay_such_as_others_take() -> None:
+    node = Node(1)
+    node.hear(pack_frame(Frame(VERSION, bytes(8), NOW, 2**53, 1)), NOW)
+    assert (node.peers.dropped, node.take(), len(node.peers)) == (1, [], 0)
+    node.hear(pack_frame(Frame(VERSION, bytes(8), NOW)), NOW)
+    (lane,) = node.peers.lanes
+    assert lane.epoch == int(NOW * 1000)
+
+
 def test_so_many_nodes_and_no_more_are_listened_to() -> None:
     node = Node(0)
     for number in range(1, MAX_NODES + 10):
