@@ -140,6 +140,7 @@ class Source(Enum):
     METERS = "meters"
     METRICS = "metrics"
     NATS_BUS = "nats_bus"
+    NATS_CONNECTION = "nats_connection"
     NATS_PROTOCOL = "nats_protocol"
     NOTIFY = "notify"
     OPEN_CALLS = "open_calls"

@@ -11,7 +11,7 @@ from typing import assert_never
 from entrenous_signaling.cluster.bus import subject_of
 from entrenous_signaling.cluster.envelopes import NODE_BYTES
 from entrenous_signaling.cluster.joining import nats_access
-from entrenous_signaling.cluster.nats_bus import NatsAccess, NatsError, Trouble, connect
+from entrenous_signaling.cluster.nats_connection import NatsAccess, NatsError, Trouble, connect
 from entrenous_signaling.cluster.settings import NatsPlace
 from entrenous_signaling.config import ConfigError, ServerConfig
 

@@ -11,7 +11,8 @@ from entrenous_signaling.config import ConfigError, ServerConfig
 from entrenous_signaling.meters import Meters
 
 from .courier import Courier
-from .nats_bus import NatsAccess, NatsBus
+from .nats_bus import NatsBus
+from .nats_connection import NatsAccess
 from .nats_protocol import Credentials
 from .seal import SALT_BYTES, Seal
 

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous_signaling.checks.cluster import _finding, check_cluster
 from entrenous_signaling.checks.findings import Level
-from entrenous_signaling.cluster.nats_bus import Trouble
+from entrenous_signaling.cluster.nats_connection import Trouble
 from entrenous_signaling.cluster.settings import ClusterSettings, NatsPlace
 from entrenous_signaling.config import ServerConfig
 from lab.nats import NatsServer, needs_nats, running_nats
