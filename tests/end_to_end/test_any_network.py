@@ -17,9 +17,11 @@ from lab.network import Access, Families, Link, Nat, needs_network
 from lab.network.programs import in_call, path_becomes, talking
 from lab.network.town import Town, running_town
 from lab.network.wire import observe
+from lab.side_by_side import SideBySide
 from world.nodeproc import NodeProcess
 
-pytestmark = [needs_network, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = needs_network
+in_town = pytest.mark.asyncio(loop_scope="module")
 
 LINK = Link(delay=0.005)
 QUIET_SECONDS = 1.0
@@ -48,6 +50,7 @@ async def nats(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
         yield town
 
 
+@in_town
 @pytest.mark.parametrize(("caller", "callee"), NAT_PAIRS, ids=[f"{one}-to-{other}" for one, other in NAT_PAIRS])
 async def test_every_pair_of_nats_connects_and_uses_the_relay_only_where_it_must(
     nats: Town, caller: Nat, callee: Nat
@@ -73,6 +76,7 @@ async def families(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[To
         yield town
 
 
+@in_town
 @pytest.mark.parametrize(
     ("caller", "callee", "path"),
     [
@@ -92,11 +96,25 @@ async def test_ipv6_is_used_and_reaches_ipv4_over_the_relay(
         await path_becomes(other, path)
 
 
-@pytest.mark.parametrize("policy", ["direct", "relay-until-accept", "relay-only"])
-async def test_a_policy_shows_no_address_before_its_time(tmp_path: Path, policy: str) -> None:
+POLICIES = ("direct", "relay-until-accept", "relay-only")
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> SideBySide[str, None]:
+    return SideBySide(
+        POLICIES, lambda policy: _shows_no_address_before_its_time(tmp_path_factory.mktemp(policy), policy)
+    )
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_shows_no_address_before_its_time(policies: SideBySide[str, None], policy: str) -> None:
+    policies.of(policy)
+
+
+async def _shows_no_address_before_its_time(folder: Path, policy: str) -> None:
     homes: dict[str, Nat | Access] = {name: Access(Nat.PORT_RESTRICTED, Families.DUAL) for name in ("alice", "bob")}
     options = {"settings": {"ice_policy": policy}, "descriptions": True, "patient": True}
-    async with running_town(tmp_path, homes, link=LINK, **options) as town:
+    async with running_town(folder, homes, link=LINK, **options) as town:
         lab, alice, bob = town.lab, town.nodes["alice"], town.nodes["bob"]
         servers = {address for name in ("signal", "turn") for address in (lab.host(name).ipv4, lab.host(name).ipv6)}
         own = {
