@@ -10,13 +10,11 @@ from lab.side_by_side import SideBySide
 
 
 def test_all_run_at_once_and_one_that_fails_fails_alone() -> None:
-    begun: list[int] = []
+    all_there = asyncio.Barrier(3)
 
     async def examine(case: int) -> int:
-        begun.append(case)
         async with asyncio.timeout(60):
-            while len(begun) < 3:
-                await asyncio.sleep(0)
+            await all_there.wait()
         assert case != 2, "the second one"
         return 10 * case
 
