@@ -140,11 +140,16 @@ class Clinic:
         hosts = Path("/etc/netns") / host.namespace / "hosts"
         hosts.write_text(f"127.0.0.1 localhost {SERVER}\n")
         async with self.server(host, self.folder / data, "good", {}):
-            for profile, name in people.items():
-                await host.run(
-                    *("env", f"ENTRENOUS_PASSPHRASE={PASSPHRASE}", sys.executable, "-m", "entrenous.cli", "register"),
-                    *(f"{name}@{SERVER}", "--profile", self.folder / profile, "--ca-file", self.authority),
+            await asyncio.gather(
+                *(
+                    host.run(
+                        *("env", f"ENTRENOUS_PASSPHRASE={PASSPHRASE}", sys.executable, "-m", "entrenous.cli"),
+                        *("register", f"{name}@{SERVER}", "--profile", self.folder / profile),
+                        *("--ca-file", self.authority),
+                    )
+                    for profile, name in people.items()
                 )
+            )
 
     @asynccontextmanager
     async def server(
@@ -176,11 +181,16 @@ class Clinic:
 
     async def _make_profiles(self) -> None:
         """Variations of bob."""
-        card = (await self._entrenous("whoami", "carol"))["card"]
-        other_card = (await self._entrenous("whoami", "other-carol"))["card"]
-        for name, known in (("bob-knowing-carol", card), ("bob-knowing-another-carol", other_card)):
-            shutil.copytree(self.folder / "bob", self.folder / name)
-            await self._entrenous("contacts", "add", known, name)
+        answers = await asyncio.gather(*(self._entrenous("whoami", name) for name in ("carol", "other-carol")))
+        profiles = ("bob-knowing-carol", "bob-knowing-another-carol")
+        for profile in profiles:
+            shutil.copytree(self.folder / "bob", self.folder / profile)
+        await asyncio.gather(
+            *(
+                self._entrenous("contacts", "add", answer["card"], profile)
+                for answer, profile in zip(answers, profiles, strict=True)
+            )
+        )
         damaged = shutil.copytree(self.folder / "bob", self.folder / "damaged")
         keys = damaged / "keys.box"
         keys.write_bytes(keys.read_bytes()[:-40])
