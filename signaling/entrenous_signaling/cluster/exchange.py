@@ -114,6 +114,8 @@ class Exchange:
     def _carry_out(self, events: Iterable[Event], now: float) -> None:
         for event in events:
             match event:
+                case Carried(node, envelope):
+                    self._take(node, envelope, now)
                 case Met(node):
                     self._cluster.announce(node)
                     self._look_again(now)
@@ -122,8 +124,6 @@ class Exchange:
                     self._cluster.directory.lose(node, now + self._elsewhere.grace)
                     self._elsewhere.strand(node, now)
                     self._look_again(now)
-                case Carried(node, envelope):
-                    self._take(node, envelope, now)
                 case _:
                     assert_never(event)
 
@@ -133,18 +133,18 @@ class Exchange:
         self._recheck.begin(now)
 
     def _take(self, node: bytes, envelope: AnyEnvelope, now: float) -> None:
-        match envelope:
-            case Here(sessions):
-                for session in sessions:
-                    self._move(node, session, now)
-            case Gone(username, device):
-                self._gone(node, DeviceKey(username, device))
+        match envelope:  # what is said of messages comes first, as there are most of it
             case Forward():
                 self._forwarded(node, envelope, now)
             case Settled(username, device, box, seq):
                 mailbox = self._router.find(DeviceKey(username, device))
                 if mailbox is not None and mailbox.box == box:
                     self._elsewhere.settled(mailbox, seq)
+            case Here(sessions):
+                for session in sessions:
+                    self._move(node, session, now)
+            case Gone(username, device):
+                self._gone(node, DeviceKey(username, device))
             case Moved(other, session, username, device, box):
                 self._silenced(other, session, now)
                 self._elsewhere.say_anew(DeviceKey(username, device), box)
@@ -202,7 +202,7 @@ class Exchange:
         The node is told then, and may know better: the device may be back. So what follows in the queue, and may be
         its words too, must not come before that message does; all of it comes again, in another queue.
         """
-        if self._refused.get((node, receiver)) == forward.box:
+        if self._refused and self._refused.get((node, receiver)) == forward.box:
             return False
         home = self._cluster.directory.find(sender)
         if home is None or home.node == node or home.lost_until is not None:

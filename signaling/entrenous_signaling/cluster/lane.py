@@ -134,6 +134,8 @@ class Lane:
     def outgoing(self, now: float) -> list[Packet]:
         """What is to be said now; it counts as said."""
         packets: list[Packet] = []
+        if not self._waiting and not self._is_due(now):  # as it is after most turns of the loop, to most nodes
+            return packets
         if self._resend_at is not None and now >= self._resend_at:
             packets += self._unacknowledged
             self._resend_at = None
@@ -153,6 +155,10 @@ class Lane:
     def next_deadline(self) -> float | None:
         """When `outgoing` has something to say by itself, or None."""
         return earliest(self._resend_at, self._ack_at)
+
+    def _is_due(self, now: float) -> bool:
+        resend_at, ack_at = self._resend_at, self._ack_at
+        return (resend_at is not None and now >= resend_at) or (ack_at is not None and now >= ack_at)
 
     def _acknowledged(self, ack: int, now: float) -> None:
         moved = False

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from ..outputs import Outbox
 from ..timers import earliest
 from .envelopes import (
@@ -47,22 +49,19 @@ MAX_NODES: Final = 64
 """Other nodes that are listened to at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Met:
+class Met(Struct, frozen=True, gc=False):
     """A node is there, or there again: it knows nothing of us, and we nothing of it."""
 
     node: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True, gc=False):
     """A node is gone: what it said of its devices, and what was on its way to it, is void."""
 
     node: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(Struct, frozen=True, gc=False):
     """A node has said something."""
 
     node: bytes
