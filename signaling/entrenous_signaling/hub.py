@@ -190,7 +190,6 @@ class Hub:
                     self._serve(here, here.mailbox, message, now)
                 else:
                     self._meet(here, message, now)
-                    self._close_offender(here, now)  # the store may have refused what was said before
             except Refused as refusal:
                 self._lobby.refuse(here, refusal, now, message)
                 self._close_offender(here, now)
