@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from entrenous_wire.messages import ErrorCode, Kind
 
-from .cluster.state import ClusterState
+from .cluster.state import ALONE
 from .distributions import Distribution
 from .hub import Hub
 from .meters import Access, Generation, Handshake, Meters, ParcelStep, RecordStep, UpgradeRefusal
@@ -122,19 +122,6 @@ METRICS: Final[Mapping[str, Published]] = {
 """Every metric that there is, which a test compares with the page of a started server."""
 
 
-_ALONE: Final = ClusterState(
-    connected=True,
-    cut_off_since=None,
-    nodes=0,
-    sessions=0,
-    waiting=0,
-    waiting_bytes=0,
-    lost_nodes=0,
-    dropped=0,
-)
-"""What a server says of its cluster that has none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Readings:
     """What is read off the running server at the moment.
@@ -175,7 +162,7 @@ class ServerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All of METRICS but what the process takes."""
         hub, readings, counters, meters = self._hub, self._readings, self._hub.counters, self._meters
-        cluster = hub.cluster_state or _ALONE
+        cluster = hub.cluster_state or ALONE
         yield _gauge("entrenous_connections", hub.connections)
         yield _gauge("entrenous_sessions", hub.sessions)
         yield _gauge("entrenous_open_records", hub.open_records)

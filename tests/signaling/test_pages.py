@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from entrenous_signaling.clock import SteadyClock
 from entrenous_signaling.clock_watch import AGREED_SECONDS
-from entrenous_signaling.cluster.state import ClusterState
+from entrenous_signaling.cluster.state import ALONE
 from entrenous_signaling.edge import CUT_OFF_SECONDS, Edge
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.store_access import StoreAccess
@@ -64,16 +65,7 @@ async def test_a_node_whose_clock_is_not_that_of_the_others_sends_newcomers_else
 async def test_a_node_that_does_not_reach_the_others_sends_newcomers_elsewhere_after_a_while(
     seconds: float, readiness: tuple[int, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = ClusterState(
-        connected=False,
-        cut_off_since=SteadyClock().now() - seconds,
-        nodes=0,
-        sessions=0,
-        waiting=0,
-        waiting_bytes=0,
-        lost_nodes=0,
-        dropped=0,
-    )
+    state = replace(ALONE, connected=False, cut_off_since=SteadyClock().now() - seconds)
     async with edge_world(tmp_path) as world:
         monkeypatch.setattr(Hub, "cluster_state", property(lambda _: state))
         assert await states(world) == (OK, readiness)

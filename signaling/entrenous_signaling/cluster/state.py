@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,16 @@ class ClusterState:
     waiting_bytes: int
     lost_nodes: int
     dropped: int
+
+
+ALONE: Final = ClusterState(
+    connected=True,
+    cut_off_since=None,
+    nodes=0,
+    sessions=0,
+    waiting=0,
+    waiting_bytes=0,
+    lost_nodes=0,
+    dropped=0,
+)
+"""What a server says of its cluster that has none."""
