@@ -1,7 +1,6 @@
 """Taking TCP connections: who may not come is cut off before its TLS handshake, and no more of those go on than may.
 
-The event loop's own servers take whatever comes, and tell of it when the handshake is over. This one leaves in the
-backlog of the kernel what it cannot serve yet.
+The event loop's own servers begin the handshake of whatever comes, and tell of it when that is over.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from .private_memory import unfilled
 from .visitors import Visitor, Visitors
 
 _A_TURN: Final = 16
-"""Connections that are taken in one turn of the loop: so long nobody else is served."""
+"""Connections that are taken in one turn of the loop, and handshakes that begin: so long nobody else is served."""
 
 BACK_OFF_SECONDS: Final = 1.0
 """How long nobody is taken after a connection could not be."""
@@ -30,15 +29,26 @@ BACK_OFF_SECONDS: Final = 1.0
 T = TypeVar("T")
 
 
+class _Comer:
+    """A connection that is not with its protocol yet."""
+
+    __slots__ = ("connecting", "connection", "visitor")
+
+    def __init__(self, connection: socket.socket, visitor: Visitor) -> None:
+        self.connection = connection
+        self.visitor = visitor
+        self.connecting: asyncio.Task[None] | None = None
+
+
 class Acceptor:
     """Takes the connections of a listening socket.
 
     Args:
-        listener: does not block; it is closed with this.
+        listener: it is closed with this.
         visitors: who may come, and who speaks with them.
         meters: where handshakes are counted that do not end well.
         tls: what new handshakes use, or None without TLS.
-        handshake_seconds: how long one may take.
+        handshake_seconds: how long one may take to begin, and how long to end.
         most: that go on at a time.
     """
 
@@ -57,8 +67,10 @@ class Acceptor:
         self._tls = tls
         self._handshake_seconds = handshake_seconds
         self._loop = asyncio.get_running_loop()
-        self._handshakes: Handshakes[asyncio.Task[None]] = Handshakes(most)
+        self._handshakes: Handshakes[_Comer] = Handshakes(most, handshake_seconds)
+        self._pause: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_beginning = False
         self._is_closed = False
         listener.setblocking(False)
         self._listen()
@@ -69,28 +81,27 @@ class Acceptor:
             self._is_closed = True
             self._rest()
             self._listener.close()
-        under_way = self._handshakes.under_way
-        for opening in under_way:
-            opening.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        everybody = self._handshakes.everybody
+        for comer in everybody:
+            self._cut(comer)
+        connecting = [comer.connecting for comer in everybody if comer.connecting is not None]
+        await asyncio.gather(*connecting, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _listen(self) -> None:
         self._rest()
         self._loop.add_reader(self._listener, self._accept)
 
     def _rest(self) -> None:
-        """Leave who comes in the backlog."""
+        """Leave who comes in the backlog of the kernel."""
         self._loop.remove_reader(self._listener)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
 
     def _accept(self) -> None:
         for _ in range(_A_TURN):
-            if self._handshakes.are_full:
-                self._rest()
-                self._make_way()
-                return
             try:
                 connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
@@ -100,52 +111,96 @@ class Acceptor:
             except OSError as error:  # no more files or memory, as a rule: what is tried at once fails at once
                 log_internal_error(error)
                 self._rest()
-                self._timer = self._loop.call_later(BACK_OFF_SECONDS, self._listen)
+                self._pause = self._loop.call_later(BACK_OFF_SECONDS, self._listen)
                 return
-            self._open(connection, str(address[0]) if address else "")
+            self._take(connection, str(address[0]) if address else "")
 
-    def _open(self, connection: socket.socket, peer: str) -> None:
+    def _take(self, connection: socket.socket, peer: str) -> None:
         try:
             visitor = self._visitors.enter(peer)
         except TurnedAway:
             connection.close()
             return
         connection.setblocking(False)
-        opening = self._loop.create_task(self._connect(connection, visitor))
-        self._handshakes.begin(opening, self._loop.time())
-        opening.add_done_callback(partial(self._opened, connection, visitor))
+        comer = _Comer(connection, visitor)
+        self._handshakes.come(comer, self._loop.time())
+        if self._tls is None:  # aiohttp waits for the silent
+            self._speak(comer)
+        else:
+            self._loop.add_reader(connection, self._hear, comer)
+            self._set_timer()
 
-    async def _connect(self, connection: socket.socket, visitor: Visitor) -> None:
+    def _hear(self, comer: _Comer) -> None:
+        self._loop.remove_reader(comer.connection)
+        self._speak(comer)
+
+    def _speak(self, comer: _Comer) -> None:
+        self._handshakes.speak(comer, self._loop.time())
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin the handshakes for which there is a place, soon."""
+        if not self._is_beginning:
+            self._is_beginning = True
+            self._loop.call_soon(self._begin_some)
+
+    def _begin_some(self) -> None:
+        """Begin some of them, and others in the next turn: what they need of the processor, they need there."""
+        self._is_beginning = False
+        for _ in range(_A_TURN):
+            comer = None if self._is_closed else self._handshakes.begin(self._loop.time())
+            if comer is None:
+                break
+            comer.connecting = self._loop.create_task(self._connect(comer))
+            comer.connecting.add_done_callback(partial(self._connected, comer))
+        else:
+            self._begin()
+        self._set_timer()
+
+    async def _connect(self, comer: _Comer) -> None:
         """Hand a connection over to its protocol, after its handshake if it needs one."""
         tls = None if self._tls is None else self._tls()
         seconds = None if tls is None else self._handshake_seconds
         connecting = self._loop.connect_accepted_socket(
-            lambda: visitor, connection, ssl=tls, ssl_handshake_timeout=seconds
+            lambda: comer.visitor, comer.connection, ssl=tls, ssl_handshake_timeout=seconds
         )
         await (connecting if tls is None else _begun_unfilled(connecting))
 
-    def _opened(self, connection: socket.socket, visitor: Visitor, opening: asyncio.Task[None]) -> None:
-        was_full = self._handshakes.are_full
-        self._handshakes.end(opening)
-        if was_full and not self._is_closed:
-            self._listen()
-        if not visitor.has_come:
-            visitor.leave()
-            connection.close()
-            if self._tls is not None:
-                self._meters.handshakes[Handshake.REFUSED] += 1
-        error = None if opening.cancelled() else opening.exception()
+    def _connected(self, comer: _Comer, connecting: asyncio.Task[None]) -> None:
+        self._over(comer)
+        self._begin()
+        error = None if connecting.cancelled() else connecting.exception()
         if error is not None and not isinstance(error, OSError):  # such are gone, too slow, or speak no TLS
             log_internal_error(error)
 
-    def _make_way(self) -> None:
-        """Cut off who has been too long at it, now or when it has been."""
+    def _cut(self, comer: _Comer) -> None:
+        if comer.connecting is None:
+            self._loop.remove_reader(comer.connection)
+            self._over(comer)
+        else:
+            comer.connecting.cancel()
+
+    def _over(self, comer: _Comer) -> None:
+        """It is with its protocol, or does not get there."""
+        self._handshakes.end(comer)
+        if not comer.visitor.has_come:
+            comer.visitor.leave()
+            comer.connection.close()
+            if self._tls is not None:
+                self._meters.handshakes[Handshake.REFUSED] += 1
+
+    def _set_timer(self) -> None:
+        due = self._handshakes.next_deadline()
+        if due is not None and (self._timer is None or due < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
         self._timer = None
-        oldest, due = self._handshakes.gives_way(self._loop.time()), self._handshakes.next_deadline()
-        if oldest is not None:
-            oldest.cancel()  # when it is over there is a place
-        elif due is not None:
-            self._timer = self._loop.call_at(due, self._make_way)
+        for comer in self._handshakes.overdue(self._loop.time()):
+            self._cut(comer)
+        self._set_timer()
 
 
 @types.coroutine

@@ -1,15 +1,18 @@
-"""How many TLS handshakes go on at a time: each takes a millisecond of the processor, and place until it is over.
+"""How many TLS handshakes go on at a time: each takes a millisecond of the processor, and memory until it is over.
 
-Whoever begins one and does not go on keeps a place from others. So when all are taken, who has been longest at it gives
-way, after as long as it takes everywhere on earth.
+Who has not begun to speak has no part in it and may wait for long. Who has begun and does not go on keeps a place from
+others: so when all are taken and somebody waits, who has been longest at it gives way, after as long as it takes
+everywhere on earth::
+
+    come ──> silent ──it speaks──> ready ──there is a place──> under way ──> over
 """
 
 from __future__ import annotations
 
 from typing import Final, Generic, TypeVar
 
-MOST_HANDSHAKES: Final = 256
-"""Under way at a time; who comes beside them waits in the backlog of the listening socket."""
+MOST_HANDSHAKES: Final = 1000
+"""Under way at a time; each takes about 20 kB."""
 
 PATIENCE_SECONDS: Final = 1.0
 """For so long nobody gives way."""
@@ -18,45 +21,71 @@ T = TypeVar("T")
 
 
 class Handshakes(Generic[T]):
-    """Handshakes that are under way, in the order in which they began.
+    """Connections that are not so far yet, each kind in the order in which they became such.
 
     Args:
-        most: at a time.
+        most: handshakes that are under way at a time.
+        seconds: how long a connection may be silent, and how long it may wait for a place.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, seconds: float) -> None:
         self._most = most
-        self._began: dict[T, float] = {}
+        self._seconds = seconds
+        self._silent: dict[T, float] = {}
+        self._ready: dict[T, float] = {}
+        self._under_way: dict[T, float] = {}
 
     @property
-    def are_full(self) -> bool:
-        """Whether another one has to wait."""
-        return len(self._began) >= self._most
+    def everybody(self) -> tuple[T, ...]:
+        """All that are not over."""
+        return (*self._silent, *self._ready, *self._under_way)
 
-    @property
-    def under_way(self) -> tuple[T, ...]:
-        """All of them."""
-        return tuple(self._began)
+    def come(self, who: T, now: float) -> None:
+        """A connection is there, and has said nothing."""
+        self._silent[who] = now
 
-    def begin(self, handshake: T, now: float) -> None:
-        """One begins.
+    def speak(self, who: T, now: float) -> None:
+        """One that was silent has said something."""
+        del self._silent[who]
+        self._ready[who] = now
 
-        Raises:
-            RuntimeError: it has to wait.
-        """
-        if self.are_full:
-            raise RuntimeError("too many handshakes")
-        self._began[handshake] = now
+    def begin(self, now: float) -> T | None:
+        """Who begins its handshake now, if anybody may."""
+        if not self._ready or len(self._under_way) >= self._most:
+            return None
+        who = next(iter(self._ready))
+        del self._ready[who]
+        self._under_way[who] = now
+        return who
 
-    def end(self, handshake: T) -> None:
-        """One is over."""
-        del self._began[handshake]
+    def end(self, who: T) -> None:
+        """A connection is over with it, or gone."""
+        for kind in (self._silent, self._ready, self._under_way):
+            kind.pop(who, None)
 
-    def gives_way(self, now: float) -> T | None:
-        """Who is to be cut off, so that another one can begin; to be asked again when that one is over."""
-        oldest = next(iter(self._began), None) if self.are_full else None
-        return oldest if oldest is not None and self._began[oldest] + PATIENCE_SECONDS <= now else None
+    def overdue(self, now: float) -> list[T]:
+        """Who is to be cut off."""
+        late = [who for kind in (self._silent, self._ready) for who in _since(kind, now - self._seconds)]
+        if self._has_to_make_way():
+            late += _since(self._under_way, now - PATIENCE_SECONDS)[: len(self._ready)]
+        return late
 
     def next_deadline(self) -> float | None:
-        """When somebody gives way, or None when nobody has to."""
-        return next(iter(self._began.values())) + PATIENCE_SECONDS if self.are_full else None
+        """When somebody will be overdue, or None."""
+        due = [next(iter(kind.values())) + self._seconds for kind in (self._silent, self._ready) if kind]
+        if self._has_to_make_way():
+            due.append(next(iter(self._under_way.values())) + PATIENCE_SECONDS)
+        return min(due, default=None)
+
+    def _has_to_make_way(self) -> bool:
+        return bool(self._ready) and len(self._under_way) >= self._most
+
+
+def _since(kind: dict[T, float], then: float) -> list[T]:
+    """Who has been there since then or longer."""
+    there = []
+    for who, since in kind.items():
+        if since > then:
+            break
+        there.append(who)
+    return there

@@ -31,6 +31,9 @@ from lab.certificates import Authority, write
 from world.wirenode import WAIT_SECONDS
 
 LONG = 3600.0
+BEGUN = b"\x16\x03\x01"
+"""The first bytes of a handshake."""
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -44,9 +47,11 @@ class Place:
     meters: Meters
     visitors: Visitors
 
-    async def come(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A TCP connection on which nothing is said yet."""
-        return await asyncio.open_connection("127.0.0.1", self.port)
+    async def come(self, said: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A TCP connection on which no more than that is said."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(said)
+        return reader, writer
 
     async def ask(self) -> bytes:
         """The page that is served; empty for who is cut off."""
@@ -78,6 +83,12 @@ class Place:
     def counted(self) -> list[int]:
         """Handshakes: full, resumed, refused."""
         return [self.meters.handshakes[kind] for kind in Handshake]
+
+    async def until_under_way(self, count: int) -> None:
+        """Wait until so many handshakes have begun."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(self.acceptor._handshakes._under_way) < count:  # noqa: ASYNC110 - what is taken has no event
+                await asyncio.sleep(0)
 
     async def until(self, handshakes: list[int]) -> None:
         """Wait until so many are counted."""
@@ -164,14 +175,26 @@ async def test_and_on_the_loop_of_python(tmp_path: Path) -> None:
     await count_each_by_its_outcome(tmp_path)
 
 
-async def test_who_does_not_finish_its_handshake_in_time_is_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", [b"", BEGUN])
+async def test_who_does_not_begin_or_finish_its_handshake_in_time_is_cut(tmp_path: Path, said: bytes) -> None:
     async with place(tmp_path, seconds=0.05) as there:
-        reader, writer = await there.come()
+        reader, writer = await there.come(said)
         async with asyncio.timeout(WAIT_SECONDS):
             assert await reader.read() == b""
         await there.until([0, 0, 1])
         await there.emptied()
         writer.close()
+
+
+async def test_however_many_say_nothing_they_keep_nobody_waiting(tmp_path: Path) -> None:
+    async with place(tmp_path, most=1) as there:
+        held = [await there.come() for _ in range(50)]
+        assert (await there.ask()).endswith(b"here")
+        assert there.counted() == [1, 0, 0]
+        for _, writer in held:
+            writer.close()
+        await there.emptied()
+        assert there.counted() == [1, 0, 50]
 
 
 async def test_who_may_not_come_is_cut_off_before_the_handshake(tmp_path: Path) -> None:
@@ -188,14 +211,12 @@ async def test_who_may_not_come_is_cut_off_before_the_handshake(tmp_path: Path) 
 
 async def test_so_many_shake_hands_and_others_wait_until_one_is_done(tmp_path: Path) -> None:
     async with place(tmp_path, most=2) as there:
-        held = [await there.come() for _ in range(2)]
-        async with asyncio.timeout(WAIT_SECONDS):
-            while there.visitors._open < 2:  # noqa: ASYNC110 - what the listener takes has no event
-                await asyncio.sleep(0)
+        held = [await there.come(BEGUN) for _ in range(2)]
+        await there.until_under_way(2)
         asking = asyncio.create_task(there.ask())
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert there.visitors._open == 2
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not there.acceptor._handshakes._ready:  # noqa: ASYNC110 - what the listener takes has no event
+                await asyncio.sleep(0)
         assert not asking.done()
         held[0][1].close()
         assert (await asking).endswith(b"here")
@@ -206,17 +227,20 @@ async def test_so_many_shake_hands_and_others_wait_until_one_is_done(tmp_path: P
 async def test_who_holds_all_places_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handshakes, "PATIENCE_SECONDS", 0.02)
     async with place(tmp_path, most=2) as there:
-        held = [await there.come() for _ in range(10)]
-        assert (await there.ask()).endswith(b"here"), "behind all of them in the backlog"
+        held = [await there.come(BEGUN) for _ in range(10)]
+        await there.until_under_way(2)
+        assert (await there.ask()).endswith(b"here"), "behind all of them"
         assert there.counted()[0] == 1
         assert there.counted()[2] >= 9
         for _, writer in held:
             writer.close()
 
 
-async def test_closing_cuts_off_who_shakes_hands_and_lets_nobody_in(tmp_path: Path) -> None:
-    async with place(tmp_path) as there:
-        reader, writer = await there.come()
+@pytest.mark.parametrize("most", [0, 100])
+@pytest.mark.parametrize("said", [b"", BEGUN])
+async def test_closing_cuts_off_who_shakes_hands_and_lets_nobody_in(tmp_path: Path, said: bytes, most: int) -> None:
+    async with place(tmp_path, most=most) as there:
+        reader, writer = await there.come(said)
         async with asyncio.timeout(WAIT_SECONDS):
             while not there.visitors._open:  # noqa: ASYNC110 - what the listener takes has no event
                 await asyncio.sleep(0)
@@ -227,6 +251,7 @@ async def test_closing_cuts_off_who_shakes_hands_and_lets_nobody_in(tmp_path: Pa
         with pytest.raises(ConnectionRefusedError):
             await there.come()
         await there.emptied()
+        assert there.acceptor._handshakes.everybody == ()
         await there.acceptor.close()
 
 
