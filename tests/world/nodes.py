@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -20,6 +23,7 @@ from entrenous import (
     Timeouts,
     ToneSource,
 )
+from lab.calls import until
 
 from .serverproc import ServerProcess
 
@@ -88,3 +92,23 @@ async def connected(
     async with asyncio.timeout(PATIENCE):
         await asyncio.gather(there.wait_active(), here.wait_active())
     return there, here
+
+
+async def notices_until(node: Node, kind: type) -> AsyncIterator[object]:
+    """What a node notices, up to the first of a kind."""
+    async for notice in node.notices():
+        yield notice
+        if isinstance(notice, kind):
+            return
+
+
+async def plays_on(call: Call, played: int) -> None:
+    """Wait for half a second of sound beyond the blocks that were played before."""
+    await until(lambda: call.stats().audio.played >= played + 25, PATIENCE)
+
+
+def records(server: ServerProcess) -> list[dict[str, object]]:
+    """What the server's own command says that it kept."""
+    command = [sys.executable, "-m", "entrenous_signaling", "calls", f"--data={server.data}", "--json"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [json.loads(line) for line in lines]
