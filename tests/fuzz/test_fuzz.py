@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent.parent
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
-@pytest.mark.parametrize(("name", "runs"), [("fuzz_wire", 10_000), ("fuzz_hub", 800)])
+@pytest.mark.parametrize(("name", "runs"), [("fuzz_wire", 10_000), ("fuzz_frames", 10_000), ("fuzz_hub", 800)])
 def test_a_short_run_finds_nothing(name: str, runs: int, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", f"fuzz.{name}", str(runs), "--seed=7", f"--corpus={tmp_path}"],
