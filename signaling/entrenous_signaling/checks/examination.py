@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -21,21 +22,24 @@ from .network import check_name, check_ports
 from .relay import check_relay
 
 
-def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[Finding]:
+def examine(
+    config: ServerConfig,
+    file: Path | None,
+    now: datetime,
+    as_server: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[Finding]:
     """Look at the configuration and at its surroundings; nothing is changed.
 
     Args:
         config: a checked configuration.
         file: where it was read from, if from a file.
         now: the time of day.
+        as_server: within it this process is the user that the server runs as: root may read everything, and a database
+            on the same machine knows who asks by the user.
     """
-    yield from check_files(config, file)
-    yield from check_certificate(config, now)
-    yield from check_data(Path(config.data))
-    yield check_database(config)
-    yield from check_database_log(config)
-    yield from check_database_clock(config, time.time)
-    yield from check_cluster(config)
+    with as_server():
+        found = list(_what_the_server_opens(config, file, now))
+    yield from found
     running, finding = _server(config)
     yield finding
     yield from check_ports(config, running=running)
@@ -43,6 +47,16 @@ def examine(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[
     yield check_clock(now.timestamp())
     yield check_open_files(config)
     yield from check_relay(config, now.timestamp())
+
+
+def _what_the_server_opens(config: ServerConfig, file: Path | None, now: datetime) -> Iterator[Finding]:
+    yield from check_files(config, file)
+    yield from check_certificate(config, now)
+    yield from check_data(Path(config.data))
+    yield check_database(config)
+    yield from check_database_log(config)
+    yield from check_database_clock(config, time.time)
+    yield from check_cluster(config)
 
 
 def _server(config: ServerConfig) -> tuple[bool, Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from entrenous_signaling.turn_secrets import read_secrets
 from .findings import Finding, error, ok, warning
 
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
+_NEXT_STEP: Final = (
+    "Let it, and the folders above, be readable by the user that runs the server, and look as root or as that user."
+)
 
 
 def check_files(config: ServerConfig, file: Path | None) -> Iterator[Finding]:
@@ -31,7 +35,7 @@ def check_files(config: ServerConfig, file: Path | None) -> Iterator[Finding]:
     if file is not None:
         yield _configuration(file)
     secrets: list[tuple[str, Path, Callable[[Path], object]]] = []
-    if config.secret_path.exists() or config.secret_file:
+    if config.secret_file or config.secret_path.exists():
         secrets.append(("secret_file", config.secret_path, read_message_secret))
     if config.turn_secret_file:
         secrets.append(("turn_secret_file", Path(config.turn_secret_file), read_secrets))
@@ -48,7 +52,11 @@ def check_files(config: ServerConfig, file: Path | None) -> Iterator[Finding]:
 
 
 def _configuration(file: Path) -> Finding:
-    mode = stat.S_IMODE(file.stat().st_mode)
+    try:
+        with file.open("rb") as opened:
+            mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
+    except OSError as problem:
+        return error("configuration", f"{file} cannot be read: {problem.strerror}.", _NEXT_STEP)
     if mode & _OTHERS_WRITE:
         return warning(
             "configuration",
@@ -64,9 +72,9 @@ def _secret(key: str, path: Path, read: Callable[[Path], object]) -> Finding:
         if not missing:
             read(path)
     except ValueError as problem:
-        return error(key, str(problem), f"See to {path}, as the user that runs the server.")
+        return error(key, str(problem), f"See to {path}: the user that runs the server reads it, and nobody else.")
     except OSError as problem:
-        return error(key, f"{path} cannot be read: {problem.strerror}.", "Look as root or as the server's user.")
+        return error(key, f"{path} cannot be read: {problem.strerror}.", _NEXT_STEP)
     if not missing:
         return ok(key, f"{path} can be read, and not by everybody.")
     if key == "secret_file":

@@ -9,6 +9,7 @@ from typing import assert_never
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from entrenous_signaling.config import ServerConfig
 from entrenous_signaling.control import ControlError, NoServerError, ask
@@ -21,10 +22,12 @@ from entrenous_wire.addresses import Address
 
 from .common import acting_as_owner, configured, counted, place_options
 
+_json_option = click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+
 
 @click.group(invoke_without_command=True)
 @place_options
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@_json_option
 @click.pass_context
 def users(context: click.Context, config: Path | None, data: str | None, as_json: bool) -> None:
     """Say how many accounts, devices and stored messages there are; `remove` deletes an account.
@@ -35,9 +38,9 @@ def users(context: click.Context, config: Path | None, data: str | None, as_json
     entrenous-signaling users
     entrenous-signaling users remove alice
     """
-    context.obj = (configured(config, data).settings, as_json)
+    context.obj = (config, data, as_json)
     if context.invoked_subcommand is None:
-        _count(*context.obj)
+        _count(configured(config, data).settings, as_json)
 
 
 def _count(settings: ServerConfig, as_json: bool) -> None:
@@ -55,13 +58,19 @@ def _count(settings: ServerConfig, as_json: bool) -> None:
 
 @users.command(name="remove")
 @click.argument("name")
-@click.pass_obj
-def remove_command(chosen: tuple[ServerConfig, bool], name: str) -> None:
+@place_options
+@_json_option
+@click.pass_context
+def remove_command(context: click.Context, name: str, config: Path | None, data: str | None, as_json: bool) -> None:
     """Delete the account NAME with its devices, prekeys and stored messages, at once.
 
     Its sessions end, and its name is free again. What other devices have of it (contacts, calls) stays with them.
     """
-    settings, as_json = chosen
+    before: tuple[Path | None, str | None, bool] = context.obj  # options may stand before `remove` too
+    if context.get_parameter_source("config") is not ParameterSource.COMMANDLINE:
+        config = before[0]  # where the environment's is too
+    settings = configured(config, data or before[1]).settings
+    as_json = as_json or before[2]
     username = name.partition("@")[0].lower()
     try:
         Address(username, "example.org")

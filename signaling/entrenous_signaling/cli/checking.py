@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ import click
 from entrenous_signaling.checks.examination import examine
 from entrenous_signaling.checks.findings import Finding, Level
 
-from .common import configured, counted, place_options
+from .common import acting_as_owner, configured, counted, place_options
 
 _MARKS: Final = {Level.OK: ("ok     ", "green"), Level.WARNING: ("warning", "yellow"), Level.ERROR: ("error  ", "red")}
 
@@ -25,11 +26,13 @@ def check(config: Path | None, data: str | None, as_json: bool) -> None:
     """Say whether the server can run: files, certificate, data, database, ports, name, clock, limits, relay.
 
     Nothing is changed. The exit code is 1 when there is an error; warnings do not count. The server may be running.
+    Asked by root, files and the database are looked at as the user to whom the data belong.
     """
     chosen = configured(config, data)
     chosen.settings.check()
     seen = {Level.OK: 0, Level.WARNING: 0, Level.ERROR: 0}
-    for finding in examine(chosen.settings, chosen.file, datetime.now(UTC)):
+    as_server = partial(acting_as_owner, Path(chosen.settings.data))
+    for finding in examine(chosen.settings, chosen.file, datetime.now(UTC), as_server):
         seen[finding.level] += 1
         _tell(finding, as_json=as_json)
     if not as_json:

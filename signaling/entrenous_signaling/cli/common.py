@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,7 +70,10 @@ def configured(config: Path | None, data: str | None) -> Configured:
 
 @contextmanager
 def acting_as_owner(folder: Path) -> Iterator[None]:
-    """Within it root is who the data belong to: a database that root makes could not be written by the server.
+    """Within it root is who the data belong to, which is who runs the server.
+
+    A database that root makes could not be written by the server; what root can read, the server may not; and
+    PostgreSQL on the same machine knows who asks by the user.
 
     Args:
         folder: the data directory; nothing changes when it is not there, or when another user than root asks.
@@ -81,7 +85,8 @@ def acting_as_owner(folder: Path) -> Iterator[None]:
     if owner is None or owner.st_uid == 0 or os.geteuid() != 0:
         yield
         return
-    group = os.getegid()
+    group, groups = os.getegid(), os.getgroups()
+    os.setgroups(_groups_of(owner.st_uid, owner.st_gid))
     os.setegid(owner.st_gid)
     os.seteuid(owner.st_uid)
     try:
@@ -89,6 +94,15 @@ def acting_as_owner(folder: Path) -> Iterator[None]:
     finally:
         os.seteuid(0)
         os.setegid(group)
+        os.setgroups(groups)
+
+
+def _groups_of(user: int, group: int) -> list[int]:
+    """All groups of a user, as who starts the server gives it; one that no file of users names has its own alone."""
+    try:
+        return os.getgrouplist(pwd.getpwuid(user).pw_name, group)
+    except KeyError:
+        return [group]
 
 
 def counted(count: int, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -22,7 +23,8 @@ _CODE_LENGTH: Final = 20
 @click.command()
 @place_options
 @click.option("--count", default=1, show_default=True, type=click.IntRange(1, 1000), help="How many codes.")
-def invite(config: Path | None, data: str | None, count: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def invite(config: Path | None, data: str | None, count: int, as_json: bool) -> None:
     """Mint codes that let one person register each, for a server with --registration invite.
 
     Only hashes of them are kept: hand the codes over now. The server may be running.
@@ -36,5 +38,5 @@ def invite(config: Path | None, data: str | None, count: int) -> None:
     databases = databases_of(settings)
     with acting_as_owner(folder):
         add_invites(databases, [hash_invite(code) for code in codes])
-    for code in codes:
-        click.echo(code)
+    for line in [json.dumps({"codes": codes})] if as_json else codes:
+        click.echo(line)

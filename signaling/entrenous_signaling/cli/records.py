@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from itertools import chain, islice
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from entrenous_signaling.call_export import Format, moment, write_file, write_te
 from entrenous_signaling.store.database import read_records
 from entrenous_signaling.store.place import databases_of
 
-from .common import configured, place_options
+from .common import acting_as_owner, configured, place_options
 
 
 class _Moment(click.ParamType[int]):
@@ -53,9 +54,11 @@ def calls(
     \b
     entrenous-signaling calls --from 2026-11-01 --to 2026-12-01 --format parquet --out november.parquet
     """
-    databases = databases_of(configured(config, data).settings)
+    settings = configured(config, data).settings
     chosen = Format.TABLE if form is None else Format(form)
-    with contextlib.closing(read_records(databases, since, until)) as rows:
+    with contextlib.closing(read_records(databases_of(settings), since, until)) as found:
+        with acting_as_owner(Path(settings.data)):
+            rows = chain(list(islice(found, 1)), found)  # it is opened now; what is exported is for who asks
         if out is None:
             write_text(rows, chosen, sys.stdout)
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenous_signaling.cli.common import CONFIG_VARIABLE
 from entrenous_signaling.store.database import Databases, migrate
 from world.operator import answering, run
 from world.serverproc import running_server
@@ -63,6 +64,22 @@ def test_a_running_server_removes_it_and_ends_its_sessions(data: Path, capsys: p
     with answering(data / "control.sock", answer):
         _, said, _ = run(capsys, "users", "--data", data, "--json", "remove", "alice")
     assert json.loads(said) == answer
+
+
+def test_options_stand_before_or_behind_remove(
+    data: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path_factory.mktemp("other") / "server.toml"
+    other.write_text(f'data = "{other.parent}"\n')
+    file = data / "server.toml"
+    file.write_text(f'data = "{data}"\n')
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(CONFIG_VARIABLE, str(other))
+        for words in (("remove", "alice", "--config", file, "--json"), ("--config", file, "--json", "remove", "bob")):
+            code, said, _ = run(capsys, "users", *words)
+            assert (code, json.loads(said)["devices"]) == (0, 2)
+        code, _, err = run(capsys, "users", "remove", "alice")
+        assert (code, str(other.parent) in err) == (1, True), "the environment's is meant when nothing is said"
 
 
 def test_a_server_of_another_version_is_a_clear_sentence(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

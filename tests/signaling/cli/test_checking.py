@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -71,3 +74,26 @@ def test_a_configuration_that_cannot_be_used_is_one_sentence(
     (tmp_path / "server.toml").write_text("speed = 1\n")
     code, out, err = run(capsys, "check")
     assert (code, out, "unknown field `speed`" in err, err.count("\n")) == (2, "", True, 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as somebody else")
+def test_root_looks_as_who_runs_the_server(capsys: pytest.CaptureFixture[str]) -> None:
+    owner = pwd.getpwnam("daemon")
+    with tempfile.TemporaryDirectory() as name:  # pytest's own are behind a door that is closed to others
+        folder, etc, data = Path(name), Path(name) / "etc", Path(name) / "data"
+        folder.chmod(0o755)
+        data.mkdir(mode=0o700)
+        os.chown(data, owner.pw_uid, owner.pw_gid)
+        options = ("--dir", etc, "--name", "127.0.0.1:8443", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+        assert run(capsys, "init", *options, "--data", data, "--behind-proxy", "--owner", "daemon")[0] == 0
+        file, secret = etc / "server.toml", etc / "message-secret"
+        assert run(capsys, "check", "--config", file)[0] == 0
+        for path, subject in ((secret, "secret_file"), (file, "configuration"), (etc, "configuration")):
+            os.chown(path, 0, 0)
+            code, said, _ = run(capsys, "check", "--config", file, "--json")
+            wrong = [json.loads(line) for line in said.splitlines() if '"error"' in line]
+            assert code == 1
+            assert (wrong[0]["subject"], "Permission denied" in wrong[0]["text"]) == (subject, True), said
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+        assert run(capsys, "check", "--config", file)[0] == 0
+    assert (os.geteuid(), os.getegid()) == (0, 0)

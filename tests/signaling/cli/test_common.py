@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
 
 from entrenous_signaling.cli import common
-from entrenous_signaling.cli.common import configured
+from entrenous_signaling.cli.common import acting_as_owner, configured
 from entrenous_signaling.config import ConfigError
 
 
@@ -45,3 +47,19 @@ def test_a_standard_file_that_cannot_be_looked_at_is_said(standard: Path, monkey
     monkeypatch.setattr(Path, "is_file", deny)
     with pytest.raises(ConfigError, match="as root"):
         configured(None, None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_root_acts_with_the_rights_of_the_owner_and_with_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = pwd.getpwnam("daemon")
+    before = (os.geteuid(), os.getegid(), os.getgroups())
+    monkeypatch.setattr(os, "getgrouplist", lambda name, group: [group, 4242] if name == "daemon" else [])
+    os.chown(tmp_path, owner.pw_uid, owner.pw_gid)
+    with acting_as_owner(tmp_path):
+        assert (os.geteuid(), os.getegid(), os.getgroups()) == (owner.pw_uid, owner.pw_gid, [owner.pw_gid, 4242])
+    os.chown(tmp_path, 54_321, 12_345)
+    with acting_as_owner(tmp_path):
+        assert (os.geteuid(), os.getegid(), os.getgroups()) == (54_321, 12_345, [12_345]), "a user without a name"
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import sqlite3
@@ -22,6 +23,8 @@ def test_invites_are_minted_and_only_their_hashes_kept(tmp_path: Path, capsys: p
     with sqlite3.connect(tmp_path / "accounts.sqlite3") as database:
         kept = {row[0] for row in database.execute("SELECT hash FROM invite")}
     assert kept == {hash_invite(text) for text in codes}
+    _, out, _ = run(capsys, "invite", "--data", str(tmp_path), "--count", "2", "--json")
+    assert [len(code) for code in json.loads(out)["codes"]] == [20, 20]
 
 
 def test_invites_for_a_directory_that_is_not_there_are_refused(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from entrenous_signaling.cli import records
 from entrenous_signaling.store.database import Databases, migrate
 from world.operator import run
 
@@ -68,3 +72,20 @@ def test_records_are_written_to_a_private_file(data: Path, tmp_path: Path, capsy
     assert len(out.read_text().splitlines()) == 2
     code, _, err = run(capsys, "calls", "--data", data, "--format", "parquet")
     assert (code, err) == (1, "Error: Parquet is for files: name one with --out.\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
+def test_root_opens_the_records_as_who_runs_the_server(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = pwd.getpwnam("daemon")
+    os.chown(data, owner.pw_uid, owner.pw_gid)
+
+    def who_reads(*_: object) -> Iterator[tuple[int, int]]:
+        yield 0, os.geteuid()
+
+    monkeypatch.setattr(records, "read_records", who_reads)
+    out = data.parent / "calls.csv"
+    code, _, _ = run(capsys, "calls", "--data", data, "--csv", "--out", out)
+    assert (code, out.read_text().splitlines()[1:]) == (0, [f"1970-01-01T00:00:00Z,{owner.pw_uid}"])
+    assert out.stat().st_uid == 0, "it is for who has asked"
