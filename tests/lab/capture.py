@@ -31,7 +31,8 @@ def can_capture() -> bool:
 @asynccontextmanager
 async def capturing(path: Path) -> AsyncIterator[None]:
     """Write every UDP and TCP packet of the loopback interface to a file, while the body runs."""
-    options = ["-i", "lo", "-n", "-s", "0", "-B", "16384", "-Z", "root", "--immediate-mode", "-U", "-w", str(path)]
+    # Not in immediate mode, where each packet takes room for the longest: 250 would fill the 16 MiB.
+    options = ["-i", "lo", "-n", "-s", "0", "-B", "16384", "-Z", "root", "-U", "-w", str(path)]
     process = await asyncio.create_subprocess_exec("tcpdump", *options, "udp or tcp", stderr=asyncio.subprocess.PIPE)
     assert process.stderr is not None
     try:
