@@ -31,6 +31,10 @@ class Format(Enum):
     PARQUET = "parquet"
 
 
+ENDINGS: Final = {".csv": Format.CSV, ".json": Format.JSON, ".jsonl": Format.JSON, ".parquet": Format.PARQUET}
+"""What the ending of a file's name says of how it is written."""
+
+
 class ExportError(OperatorError):
     """Records cannot be written; `str()` is a sentence for the operator."""
 

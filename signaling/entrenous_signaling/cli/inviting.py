@@ -6,13 +6,14 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 import click
 
 from entrenous_signaling.auth import hash_invite
 from entrenous_signaling.store.database import StoreError, add_invites
 from entrenous_signaling.store.place import databases_of
+from entrenous_wire.messages import RegistrationPolicy
 
 from .common import acting_as_owner, configured, place_options
 
@@ -29,7 +30,8 @@ def invite(config: Path | None, data: str | None, count: int, as_json: bool) -> 
 
     Only hashes of them are kept: hand the codes over now. The server may be running.
     """
-    settings = configured(config, data).settings
+    place = configured(config, data)
+    settings = place.settings
     folder = Path(settings.data)
     if not settings.database and not folder.is_dir():
         raise StoreError(f"There is no directory {folder}: start the server once, or name its --data.")
@@ -40,3 +42,18 @@ def invite(config: Path | None, data: str | None, count: int, as_json: bool) -> 
         add_invites(databases, [hash_invite(code) for code in codes])
     for line in [json.dumps({"codes": codes})] if as_json else codes:
         click.echo(line)
+    if place.file is not None:  # without one, nobody has said who may register
+        _note_what_they_are_good_for(settings.registration)
+
+
+def _note_what_they_are_good_for(policy: RegistrationPolicy) -> None:
+    match policy:
+        case RegistrationPolicy.INVITE:
+            return
+        case RegistrationPolicy.OPEN:
+            said = "anybody may register, and nobody is asked for a code"
+        case RegistrationPolicy.CLOSED:
+            said = "nobody may register, with a code or without"
+        case _:
+            assert_never(policy)
+    click.echo(f'Note: with registration = "{policy.value}" {said}.', err=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from entrenous_signaling.call_export import Format, moment, write_file, write_text
+from entrenous_signaling.call_export import ENDINGS, Format, moment, write_file, write_text
 from entrenous_signaling.store.database import read_records
 from entrenous_signaling.store.place import databases_of
 
@@ -39,7 +39,7 @@ class _Moment(click.ParamType[int]):
     "--format",
     "form",
     type=click.Choice([form.value for form in Format]),
-    help="json: one object a line; parquet: needs --out.  [table]",
+    help="json: one object a line; parquet: needs --out.  [what the name of FILE ends with, or table]",
 )
 @click.option("--json", "form", flag_value=Format.JSON.value, help="The same as --format json.")
 @click.option("--csv", "form", flag_value=Format.CSV.value, help="The same as --format csv.")
@@ -52,10 +52,12 @@ def calls(
     WHEN is a date (its first second, UTC) or a moment like 2026-11-21T18:00:00Z.
 
     \b
-    entrenous-signaling calls --from 2026-11-01 --to 2026-12-01 --format parquet --out november.parquet
+    entrenous-signaling calls --from 2026-11-01 --to 2026-12-01 --out november.parquet
     """
     settings = configured(config, data).settings
-    chosen = Format.TABLE if form is None else Format(form)
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--from has to be before --to.")
+    chosen = Format(form) if form is not None else ENDINGS.get(out.suffix.lower() if out else "", Format.TABLE)
     with contextlib.closing(read_records(databases_of(settings), since, until)) as found:
         with acting_as_owner(Path(settings.data)):
             rows = chain(list(islice(found, 1)), found)  # it is opened now; what is exported is for who asks

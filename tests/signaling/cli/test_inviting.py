@@ -27,6 +27,19 @@ def test_invites_are_minted_and_only_their_hashes_kept(tmp_path: Path, capsys: p
     assert [len(code) for code in json.loads(out)["codes"]] == [20, 20]
 
 
+@pytest.mark.parametrize(("policy", "words"), [("open", "anybody"), ("invite", ""), ("closed", "nobody may")])
+def test_who_mints_codes_that_nobody_is_asked_for_is_told(
+    policy: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text(f'registration = "{policy}"\ndata = "{tmp_path}"\n')
+    code, out, err = run(capsys, "invite", "--config", file)
+    assert (code, len(out.split())) == (0, 1)
+    assert bool(err) is (policy != "invite")
+    assert words in err
+    assert run(capsys, "invite", "--data", tmp_path)[2] == "", "nobody has said who may register"
+
+
 def test_invites_for_a_directory_that_is_not_there_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

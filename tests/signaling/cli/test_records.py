@@ -63,6 +63,29 @@ def test_records_of_a_range_of_time_are_chosen(data: Path, capsys: pytest.Captur
         assert (code, [line.rpartition(",")[2] for line in out.splitlines()[1:]]) == (0, kept), options
     code, _, err = run(capsys, *place, "--from", "yesterday")
     assert (code, "is no moment" in err) == (2, True)
+    code, _, err = run(capsys, *place, "--from", "2025-11-22", "--to", "2025-11-21")
+    assert (code, "--from has to be before --to" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("a.csv", b"start,duration"),
+        ("a.JSONL", b'{"start": '),
+        ("a.parquet", b"PAR1"),
+        ("a.txt", b"start (UTC)"),
+        ("csv", b"start (UTC)"),
+    ],
+)
+def test_a_file_is_written_as_its_name_says(
+    name: str, first: bytes, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    assert run(capsys, "calls", "--data", data, "--out", tmp_path / name)[0] == 0
+    assert (tmp_path / name).read_bytes().startswith(first)
+    assert run(capsys, "calls", "--data", data, "--csv", "--out", tmp_path / name)[0] == 0
+    assert (tmp_path / name).read_bytes().startswith(b"start,duration"), "what is said counts more"
 
 
 def test_records_are_written_to_a_private_file(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
