@@ -7,7 +7,6 @@ import itertools
 import os
 import random
 import signal
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -94,9 +93,10 @@ async def test_a_line_delays_loses_and_breaks() -> None:
         await start_responders(server)
         probe, alice = await prober(lab.host("alice")), lab.home("alice")
         await alice.shape(delay=0.02)
-        assert 0.04 <= statistics.median(await probe.times(server.ipv4, count=10, interval=0.01)) < 0.06
+        # The shortest is what the line takes: a busy machine only adds to it.
+        assert 0.04 <= min(await probe.times(server.ipv4, count=10, interval=0.01)) < 0.06
         await alice.shape(Way.UP, delay=0.05)
-        assert 0.07 <= statistics.median(await probe.times(server.ipv4, count=10, interval=0.01)) < 0.09
+        assert 0.07 <= min(await probe.times(server.ipv4, count=10, interval=0.01)) < 0.09
         await alice.shape(delay=0.0)
         await alice.shape(Way.UP, loss=0.2)
         assert 720 < len(await probe.times(server.ipv4, count=1000, interval=0.001)) < 880
