@@ -52,6 +52,8 @@ from .store.writer import Store
 from .store_access import StoreAccess
 from .visitors import Visitors
 
+PROBE_SECONDS: Final = 5.0
+"""How often the database is asked for nothing."""
 STATUS_SECONDS: Final = 1.0
 """How long `status` waits for the database."""
 
@@ -183,6 +185,7 @@ class Server:
         self._acceptor = Acceptor(signal_socket, visitors, self._meters, tls, config.login_seconds)
         self._pulse.start()
         self._spawn(self._watch())
+        self._spawn(self._probe(edge))
         url = f"ws://{at}{SIGNAL_PATH}" if certificate is None else f"wss://{name}{SIGNAL_PATH}"
         return Listening(str(at), url, name, None if admin is None else str(admin))
 
@@ -307,6 +310,12 @@ class Server:
             except Exception as error:  # one minute goes wrong, the next is tried
                 log_internal_error(error)
             await asyncio.sleep(CHECK_SECONDS)
+
+    async def _probe(self, edge: Edge) -> None:
+        """Find out every few seconds how the database does, for whoever asks for the server's health."""
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            await edge.probe_store()  # one at a time: what does not answer shows there too
 
     async def _count(self, seconds: float) -> None:
         """Count what is in the database, within so many seconds; raises TimeoutError."""

@@ -27,7 +27,7 @@ from .logs import Event, Field, log, log_internal_error
 from .meters import Meters, UpgradeRefusal
 from .outputs import Close, CloseCode, Execute, Output, Publish, Transmit
 from .sockets import Departures, NodeSocket
-from .store.requests import Failed, Removed
+from .store.requests import Failed, ReadAccount, Removed
 from .store.session import Answer
 from .store_access import StoreAccess
 from .upgrade import NoUpgrade, accept_key, answer, offers
@@ -102,7 +102,7 @@ class Edge:
     @property
     def is_healthy(self) -> bool:
         """Whether the store does what it is asked."""
-        return not (self._hub.degraded or self._store.stuck)
+        return not (self._hub.degraded or self._store.failing or self._store.stuck)
 
     @property
     def is_ready(self) -> bool:
@@ -211,6 +211,14 @@ class Edge:
         """Other nodes cannot be reached any more."""
         self._put(self._hub.bus_lost)
 
+    async def probe_store(self) -> None:
+        """Ask the store for nothing: one that is away, or back, shows also while no node needs it."""
+        was_away = self._store.failing
+        await self._store.ask(ReadAccount(""))
+        if was_away and not self._store.failing:
+            self._put(self._hub.store_is_back)
+            self._note_health()
+
     def start_draining(self, seconds: float) -> None:
         """Let nobody in any more; `send_away` has to follow, and `close`.
 
@@ -279,9 +287,7 @@ class Edge:
                 self._put(self._hub.store_failed, ticket)
             else:
                 self._put(self._hub.stored, ticket, result)
-        if self._hub.degraded is not self._was_degraded:
-            self._was_degraded = self._hub.degraded
-            log(Event.STORE_FAILING if self._was_degraded else Event.STORE_WORKING)
+        self._note_health()
         clock = self._hub.clock
         if clock.differs is not self._clock_differed:
             self._clock_differed = clock.differs
@@ -289,6 +295,12 @@ class Edge:
                 log(Event.CLOCK_DIFFERS, {Field.SECONDS: round(clock.ahead)})
             else:
                 log(Event.CLOCK_AGREES)
+
+    def _note_health(self) -> None:
+        fails = self._hub.degraded or self._store.failing
+        if fails is not self._was_degraded:
+            self._was_degraded = fails
+            log(Event.STORE_FAILING if fails else Event.STORE_WORKING)
 
     def _put(self, enter: Callable[..., list[Output]], *arguments: object) -> None:
         """Hand one input to the hub and carry out what it asks; a mistake in it must not end the server."""

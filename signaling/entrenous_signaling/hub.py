@@ -223,6 +223,11 @@ class Hub:
         self._outbox.resolve(ticket, Failed.FAILED, now)
         return self._outbox.take()
 
+    def store_is_back(self, now: float) -> list[Output]:
+        """A store that did nothing at all does something again, though nothing of what the hub has asked for yet."""
+        self._store_failing = False
+        return self._outbox.take()
+
     def tick(self, now: float) -> list[Output]:
         """Do what is due."""
         self._lobby.tick(now)

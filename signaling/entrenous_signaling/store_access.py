@@ -50,6 +50,7 @@ class StoreAccess:
         self._asked: dict[int, asyncio.Future[StoreResult | Failed]] = {}
         self._barriers: list[tuple[set[int], asyncio.Future[None]]] = []
         self._next_own = -1  # the hub's tickets are positive
+        self._failing = False
 
     def submit(self, ticket: int, request: StoreRequest) -> None:
         """Carry out a request of the hub."""
@@ -84,12 +85,19 @@ class StoreAccess:
                     reached.set_result(None)
             if ticket > 0:
                 yield ticket, result
-            elif not (waiting := self._asked.pop(ticket)).done():
+                continue
+            self._failing = isinstance(result, Failed)
+            if not (waiting := self._asked.pop(ticket)).done():
                 waiting.set_result(result)
 
     def depth(self, access: Access) -> int:
         """Requests that wait for their answer."""
         return self._depths[access]
+
+    @property
+    def failing(self) -> bool:
+        """Whether what the shell itself has asked for last could not be carried out; the hub knows of what it asked."""
+        return self._failing
 
     @property
     def stuck(self) -> bool:

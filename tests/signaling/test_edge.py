@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -20,7 +21,8 @@ from entrenous_signaling.hub import Hub
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import UpgradeRefusal
 from entrenous_signaling.outputs import CloseCode
-from entrenous_signaling.store.requests import Removed
+from entrenous_signaling.store.requests import Failed, Removed, StoreRequest
+from entrenous_signaling.store.writer import Store
 from entrenous_signaling.visitors import Visitor
 from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
 from entrenous_wire.messages import Accepted, Deliver, Kind, Welcome
@@ -177,6 +179,45 @@ async def test_that_the_clock_is_not_that_of_the_others_is_logged_once(
             await world.edge.remove_account("nobody")
     ours = [str(record.msg) for record in caplog.records if record.name == "entrenous_signaling"]
     assert ours == ["clock-differs seconds=-40", "clock-agrees"]
+
+
+def refusing(world: EdgeWorld) -> Callable[[Store, int, StoreRequest], None]:
+    """In place of `Store.submit`: nothing can be carried out."""
+
+    def submit(_: Store, ticket: int, __: StoreRequest) -> None:
+        world.edge.store_answered([(ticket, Failed.FAILED)])
+
+    return submit
+
+
+async def test_a_store_that_is_away_shows_before_anybody_needs_it_and_so_does_its_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with edge_world(tmp_path) as world:
+        await world.edge.probe_store()
+        assert world.edge.is_healthy
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "submit", refusing(world))
+            await world.edge.probe_store()
+            assert not world.edge.is_healthy
+            assert await world.edge.remove_account("nobody") == (Failed.FAILED, 0)
+        await world.edge.probe_store()
+        assert world.edge.is_healthy
+        assert not world.hub.degraded, "what was refused while it was away says nothing of it any more"
+    ours = [str(record.msg) for record in caplog.records if record.name == "entrenous_signaling"]
+    assert ours == ["store-failing", "store-working"]
+
+
+async def test_a_store_that_can_be_read_and_not_written_stays_unhealthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with edge_world(tmp_path) as world:
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "submit", refusing(world))
+            await world.edge.remove_account("nobody")
+        await world.edge.probe_store()
+        assert not world.edge.is_healthy
 
 
 class Neighbour:

@@ -44,7 +44,7 @@ async def test_a_full_server_is_not_ready(tmp_path: Path) -> None:
         assert await states(world) == (OK, READY)
 
 
-@pytest.mark.parametrize(("part", "name"), [(Hub, "degraded"), (StoreAccess, "stuck")])
+@pytest.mark.parametrize(("part", "name"), [(Hub, "degraded"), (StoreAccess, "stuck"), (StoreAccess, "failing")])
 async def test_without_its_store_a_server_is_neither(
     part: type, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,21 @@ def test_what_the_shell_asks_itself_does_not_reach_the_hub() -> None:
     VirtualTime().run(main)
 
 
+def test_a_store_that_fails_whoever_looks_after_it_is_failing_until_it_does_not() -> None:
+    async def main() -> None:
+        access = StoreAccess(Submitted(), Meters())
+        for ticket, result, failing in ((-1, Failed.FAILED, True), (-2, None, False), (-3, Failed.FAILED, True)):
+            asked = asyncio.ensure_future(access.ask(READ))
+            await asyncio.sleep(0)
+            assert list(access.settle([(ticket, result)])) == []
+            assert (await asked, access.failing) == (result, failing)
+        access.submit(1, READ)
+        assert list(access.settle([(1, None)])) == [(1, None)]
+        assert access.failing, "what the hub has asked for is its own matter"
+
+    VirtualTime().run(main)
+
+
 def test_a_store_that_does_not_answer_is_stuck_but_not_by_housekeeping() -> None:
     async def main() -> None:
         access = StoreAccess(Submitted(), Meters())
