@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,10 @@ from entrenous.crypto.identity import CERTIFICATE_SECONDS, AccountIdentity
 from entrenous.crypto.keystore import MINIMAL, FileKeystore, Keystore
 from entrenous.crypto.profile import Profile as StoredProfile
 from entrenous.errors import KeystoreError
-from entrenous.own_devices import AGAIN_SECONDS, OwnDevices
+from entrenous.own_devices import AGAIN_SECONDS, SPREAD_SECONDS, OwnDevices
 from entrenous_wire.addresses import Address
 from entrenous_wire.messages import DeviceEntry, Devices, LoggedIn
+from world.virtual_time import VirtualTime
 
 BOB = Address("bob", "calls.example.org")
 PHONE, TABLET = "d7f3000000000001", "d7f3000000000002"
@@ -224,3 +226,18 @@ async def test_what_cannot_be_kept_is_told_and_told_again(bob: Bob, monkeypatch:
         assert bob.take_notices() == [OwnDeviceAdded(PHONE, NOW)]
     await bob.devices.look()
     assert bob.take_notices() == [OwnDeviceAdded(PHONE, NOW)]
+
+
+def test_nodes_that_are_back_look_once_each_and_not_all_at_once(bob: Bob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, last: last)
+
+    async def main() -> None:
+        looks = [asyncio.ensure_future(bob.devices.look_soon()) for _ in range(3)]
+        await asyncio.sleep(SPREAD_SECONDS - 1.0)
+        assert bob.asked == 0
+        await asyncio.gather(*looks)
+        assert bob.asked == 1
+        await bob.devices.look_soon()
+        assert bob.asked == 2
+
+    VirtualTime().run(main)

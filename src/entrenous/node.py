@@ -404,7 +404,7 @@ class Node:
         """The session stands."""
         self.report(inputs.SignalingRestored())
         self.spawn(self._relays.look())
-        self.spawn(self._own_devices.look())
+        self.spawn(self._own_devices.look_soon() if self._away else self._own_devices.look())
         if self._away:
             self._away = False
             self._tell(ServerBack())

@@ -6,7 +6,9 @@ server may do is to hide one from us. It cannot make one up.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 60.0
 """After which another login of the same device is told: a server cannot bury everything else under such news."""
+
+SPREAD_SECONDS: Final = 30.0
+"""How long a device that has come in the meantime may go unnoticed by a node that is back."""
 
 OwnDeviceNotice = OwnDeviceAdded | OwnDeviceGone | OwnDeviceLoggedIn
 
@@ -45,6 +50,7 @@ class OwnDevices:
         self._profile = profile
         self._fetch = fetch
         self._tell = tell
+        self._waits = False
         self._looking = False
         self._look_again = False
         self._told_at: dict[str, float] = {}
@@ -74,6 +80,17 @@ class OwnDevices:
             self._told_at[login.device] = now
             self._tell(OwnDeviceLoggedIn(login.device, float(login.at)))
         return False
+
+    async def look_soon(self) -> None:
+        """Look within SPREAD_SECONDS: when a server comes back, all its nodes do so at once."""
+        if self._waits:
+            return
+        self._waits = True
+        try:
+            await asyncio.sleep(random.uniform(0.0, SPREAD_SECONDS))  # noqa: S311 - spreads load, hides nothing
+        finally:
+            self._waits = False
+        await self.look()
 
     async def look(self) -> None:
         """Ask the server for the devices of the account, and tell what has changed; one look at a time."""
