@@ -459,7 +459,7 @@ class Simulation:
         while self.dials < calls:
             self.clock.run(self.clock.now + 10.0)
         self._active = False
-        self.clock.run(self.clock.now + 600.0)
+        self.clock.run(self.clock.now + max(600.0, 10.0 * self.habits.talk))  # who was called last talks to the end
 
     # --- users and misfortunes ---
 
