@@ -236,6 +236,19 @@ async def test_who_holds_all_places_gives_way(tmp_path: Path, monkeypatch: pytes
             writer.close()
 
 
+async def test_when_many_may_begin_at_once_all_of_them_do(tmp_path: Path) -> None:
+    async with place(tmp_path, most=0) as there:
+        held = [await there.come(BEGUN) for _ in range(40)]
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(there.acceptor._handshakes._ready) < 40:  # noqa: ASYNC110 - what is taken has no event
+                await asyncio.sleep(0)
+        there.acceptor._handshakes._most = 100
+        there.acceptor._begin()
+        await there.until_under_way(40)
+        for _, writer in held:
+            writer.close()
+
+
 @pytest.mark.parametrize("most", [0, 100])
 @pytest.mark.parametrize("said", [b"", BEGUN])
 async def test_closing_cuts_off_who_shakes_hands_and_lets_nobody_in(tmp_path: Path, said: bytes, most: int) -> None:
@@ -283,3 +296,17 @@ async def test_for_want_of_files_nobody_is_taken_for_a_while(
         assert (await there.ask()).endswith(b"here")
         assert there.acceptor._listener.failures == []  # type: ignore[attr-defined]  # of Exhausted
     assert caplog.text.count("internal-error") == 2
+
+
+async def test_meanwhile_it_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "BACK_OFF_SECONDS", LONG)
+    async with place(None) as there:
+        there.acceptor._listener = listener = Exhausted(there.acceptor._listener)  # type: ignore[assignment]  # as above
+        _, writer = await there.come()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while there.acceptor._pause is None:  # noqa: ASYNC110 - what the listener does has no event
+                await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert listener.failures == [errno.ENFILE]
+        writer.close()

@@ -7,13 +7,14 @@ import base64
 import gc
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
 from aiohttp import web
 
 from entrenous_signaling import sockets
-from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS
+from entrenous_signaling.admission import RETRY_SECONDS, SPREAD_SECONDS, Admission
 from entrenous_signaling.clock import SteadyClock
 from entrenous_signaling.cluster.envelopes import VERSION, Frame, pack_frame
 from entrenous_signaling.edge import Edge
@@ -119,13 +120,16 @@ async def test_without_the_subprotocol_nobody_is_let_in_and_nothing_is_compresse
             assert compressing.compress == 0
 
 
-async def test_what_is_no_handshake_is_refused_and_takes_nobody_s_place(tmp_path: Path) -> None:
-    async with edge_world(tmp_path, bounds=Bounds(address_connections=1)) as world:
-        for _ in range(3):
+async def test_what_is_no_handshake_is_refused_and_takes_nobody_s_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = Mock()
+    async with edge_world(tmp_path) as world:
+        with monkeypatch.context() as patch:
+            patch.setattr(Admission, "admit", lambda *arguments: origin)
             assert await world.get(SIGNAL_PATH) == (400, '{"error": "bad-request"}')
+        origin.disconnect.assert_called_once_with()
         assert world.edge.connections == 0
-        async with world.connected():
-            assert world.edge.connections == 1
 
 
 async def test_what_is_said_with_the_request_is_heard_and_of_the_request_nothing_is_kept(tmp_path: Path) -> None:
@@ -139,8 +143,10 @@ async def test_what_is_said_with_the_request_is_heard_and_of_the_request_nothing
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
             await reader.readuntil(b"\x8a\x02hi")
         assert not [known for known in gc.get_objects() if isinstance(known, Visitor | web.Request)]
+        assert world.visitors._open == 1
         writer.close()
         await world.emptied()
+        assert world.visitors._open == 0
 
 
 async def test_a_mistake_inside_hurts_one_input_only(

@@ -53,6 +53,7 @@ class Transport:
         self.writes.append(data)
 
     def close(self) -> None:
+        assert not self.closed
         self.closed = True
 
     def abort(self) -> None:
@@ -261,7 +262,7 @@ def test_a_goodbye_that_is_not_answered_in_time_cuts_the_connection() -> None:
 def test_their_goodbye_is_answered_behind_what_was_said_and_ends_it_in_time() -> None:
     end = End()
     end.socket.send(b"a")
-    end.hear(from_node(Opcode.CLOSE, b"\x03\xe9bye"), said(b"b"))
+    end.hear(from_node(Opcode.CLOSE, b"\x03\xe9bye"), said(b"b"), from_node(Opcode.CLOSE))
     assert end.heard == []
     assert end.transport.writes == [text_frame(b"a"), close_frame(1001)]
     assert end.transport.closed

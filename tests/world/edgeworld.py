@@ -43,6 +43,7 @@ class EdgeWorld:
     Args:
         edge: what is tested.
         hub, access, meters: what it was given.
+        visitors: who counts its connections.
         http: speaks to it.
     """
 
@@ -50,6 +51,7 @@ class EdgeWorld:
     hub: Hub
     access: StoreAccess
     meters: Meters
+    visitors: Visitors
     http: aiohttp.ClientSession
 
     @asynccontextmanager
@@ -111,7 +113,7 @@ async def edge_world(
     acceptor = Acceptor(listener, visitors, meters, None, 60.0)
     try:
         async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "edge"))) as http:
-            yield EdgeWorld(edge, hub, access, meters, http)
+            yield EdgeWorld(edge, hub, access, meters, visitors, http)
     finally:
         await acceptor.close()
         await edge.close()
