@@ -1,9 +1,10 @@
-"""How long honest messages take while twenty clients do their worst, beside a quiet run of the same load.
+"""How long honest messages and calls take while twenty clients do their worst, beside a quiet run of the same load.
 
-SESSIONS honest sessions route messages at a fixed rate; what is measured is the time from when one was due until it
-has come. Then `world.hostile` joins, from addresses that are limited as those of strangers are: it has the core of the
-load, behind the load itself, and never waits. All limits are as they come; the honest share one address, which the
-server is told to trust.
+SESSIONS honest sessions route messages at a fixed rate, and then call each other at one, with records that are opened
+and closed on disk; what is measured is the time from when a message or a whole call was due until its end. Each time
+`world.hostile` joins, from addresses that are limited as those of strangers are: it has the core of the load, behind
+the load itself, and never waits. All limits are as they come; the honest share one address, which the server is told
+to trust.
 
 Run it with `python -m bench.server_hostile` in `tests/`, on a machine that does nothing else.
 """
@@ -19,6 +20,7 @@ from typing import ClassVar, Final
 from world.hostile import attacked
 
 from .media_report import Row, run
+from .server_calls import call
 from .server_clients import cut_all, pairs_of
 from .server_load import CORE_OF_LOAD, Driver, Load, LoadError, Pair, pin_to, ready_to_measure
 from .server_ours import Ours
@@ -26,7 +28,8 @@ from .server_report import line, median_of
 
 SESSIONS: Final = 1_000
 HOSTILE: Final = 20
-RATE: Final = 2_000.0
+RATES: Final = {"messages": 2_000.0, "calls": 200.0}
+"""A second, of all together."""
 FACTOR: Final = 2.0
 """By how much the 99th percentile may rise."""
 
@@ -47,22 +50,26 @@ async def measure(folder: Path, seconds: float, rounds: int) -> AsyncIterator[Ro
     await server.start()
     try:
         clients = [await server.enter(number) for number in range(SESSIONS)]
-        pairs = pairs_of(clients, lambda sender, receiver: [server.routed(sender, receiver)])
+        messages = pairs_of(clients, lambda sender, receiver: [server.routed(sender, receiver)])
+        calls = [Pair(pair.files, call(2 * number, 2 * number + 1)) for number, pair in enumerate(messages)]
+        loads = {"messages": messages, "calls": calls}
         driver = server.driver()
         for _ in range(rounds):
-            yield {"case": "quiet", **await _drive(server, driver, pairs, seconds)}
-            async with attacked(server.port, HOSTILE) as tried:
-                row = await _drive(server, driver, pairs, seconds)
-            yield {"case": "hostile", **row, "tried": sum(tried.values()), **tried}
+            for what, pairs in loads.items():
+                load = Load(rate=RATES[what], seconds=seconds)
+                yield {"case": "quiet", "load": what, **await _drive(server, driver, pairs, load)}
+                async with attacked(server.port, HOSTILE) as tried:
+                    row = await _drive(server, driver, pairs, load)
+                yield {"case": "hostile", "load": what, **row, "tried": sum(tried.values()), **tried}
         cut_all(clients)
     finally:
         await server.program.stop()
 
 
-async def _drive(server: Ours, driver: Driver, pairs: Sequence[Pair], seconds: float) -> Row:
+async def _drive(server: Ours, driver: Driver, pairs: Sequence[Pair], load: Load) -> Row:
     cpu = server.program.cpu_seconds()
     try:
-        outcome = await driver.drive(pairs, Load(rate=RATE, seconds=seconds))
+        outcome = await driver.drive(pairs, load)
     except LoadError as trouble:
         return {"trouble": str(trouble)}
     cpu = server.program.cpu_seconds() - cpu
@@ -70,17 +77,20 @@ async def _drive(server: Ours, driver: Driver, pairs: Sequence[Pair], seconds: f
         "p50_ms": outcome.p50_ms,
         "p99_ms": outcome.p99_ms,
         "longest_ms": outcome.longest_ms,
-        "busy": round(cpu / (seconds + 1.0), 2),
+        "busy": round(cpu / (load.seconds + load.warm_seconds), 2),
         "load_busy": round(outcome.load_busy, 3),
     }
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
     """The table."""
-    lines = [line("1,000 honest sessions, 2,000/s", "p50 ms", "p99 ms", "longest ms", "core busy")]
-    for case in ("quiet", "hostile"):
-        cells = [median_of(rows, name, case=case) for name in ("p50_ms", "p99_ms", "longest_ms", "busy")]
-        lines.append(line(case if case == "quiet" else f"{HOSTILE} hostile beside them", *cells))
+    lines = [line("1,000 honest sessions", "p50 ms", "p99 ms", "longest ms", "core busy")]
+    for what, rate in RATES.items():
+        for case in ("quiet", "hostile"):
+            names = ("p50_ms", "p99_ms", "longest_ms", "busy")
+            cells = [median_of(rows, name, case=case, load=what) for name in names]
+            beside = "" if case == "quiet" else f", {HOSTILE} hostile"
+            lines.append(line(f"{rate:,.0f} {what}/s{beside}", *cells))
     troubles = [str(row["trouble"]) for row in rows if "trouble" in row]
     return [*lines, *troubles, f"  goal: p99 within {FACTOR} of the quiet one"]
 
