@@ -23,6 +23,7 @@ from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import UpgradeRefusal
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.store.requests import Failed, Removed, StoreRequest
+from entrenous_signaling.store.statements import ReadRequest
 from entrenous_signaling.store.writer import Store
 from entrenous_signaling.visitors import Visitor
 from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
@@ -218,12 +219,18 @@ async def test_a_store_that_is_away_shows_before_anybody_needs_it_and_so_does_it
 async def test_a_store_that_can_be_read_and_not_written_stays_unhealthy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = Store.submit
     async with edge_world(tmp_path) as world:
+        refuse = refusing(world)
+
+        def submit(store: Store, ticket: int, request: StoreRequest) -> None:
+            (whole if isinstance(request, ReadRequest) else refuse)(store, ticket, request)
+
         with monkeypatch.context() as patch:
-            patch.setattr(Store, "submit", refusing(world))
+            patch.setattr(Store, "submit", submit)
             await world.edge.remove_account("nobody")
-        await world.edge.probe_store()
-        assert not world.edge.is_healthy
+            await world.edge.probe_store()
+            assert not world.edge.is_healthy
 
 
 class Neighbour:
