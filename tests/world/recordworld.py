@@ -166,10 +166,10 @@ class RecordWorld:
     def say(self, kind: Kind, call: bytes, sender: Party, receiver: Party) -> None:
         """A device says something, as often as it takes."""
         talk = self.talks.setdefault(call, Talk())
+        self._hold(kind, call, sender, receiver)
         if kind is Kind.END:
             talk.ended = self.clock.now if talk.ended is None else talk.ended
             self.finish(sender, call)
-        self._hold(kind, call, sender, receiver)
         self._speak(sender)
 
     def _hold(self, kind: Kind, call: bytes, sender: Party, receiver: Party) -> None:
@@ -205,9 +205,12 @@ class RecordWorld:
                 self.clock.after(self.draw.uniform(0.5, 30.0), partial(self._come_back, party))
 
     def _come_back(self, party: Party) -> None:
-        party.node = self.draw.choice(self.nodes)
+        before, party.node = party.node, self.draw.choice(self.nodes)
         party.connected = True
         records, now = party.node.records, self.clock.now
+        if party.node is not before:
+            before.records.moved(party.key, now)
+            before.carry_out()
         records.started_afresh(party.key, now)
         for call, (token, peer) in party.tokens.items():
             records.claimed(party.key, call, token, peer.key, now)
