@@ -4,6 +4,7 @@
 
     connected, resumed ──> in its calls
     started afresh ──> in none, until it claims them; what it has not claimed in time it has forgotten
+    brought a call here ──> that is kept alive as soon as its end would have been said
     the last one left ──> that is noted on disk, and the grace begins
 """
 
@@ -15,7 +16,7 @@ from typing import Final, assert_never
 
 from .call_rows import TOUCH_SECONDS, CallRows
 from .mailbox import DeviceKey
-from .open_calls import OpenCall, OpenCalls
+from .open_calls import SURE_SECONDS, OpenCall, OpenCalls
 from .timers import Timers
 
 CLAIM_SECONDS: Final = 10.0
@@ -27,6 +28,11 @@ device that has not done so by then has forgotten them."""
 class _NotClaimed:
     call: bytes
     device: DeviceKey
+
+
+@dataclass(frozen=True, slots=True)
+class _Sure:
+    call: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +53,14 @@ class CallPresence:
         self._calls = calls
         self._rows = rows
         self._forgotten = forgotten
-        self._timers: Timers[_NotClaimed | _Touch] = Timers()
+        self._timers: Timers[_NotClaimed | _Sure | _Touch] = Timers()
 
     def enter(self, found: OpenCall, device: DeviceKey, now: float) -> None:
         """A device is here, and in the call."""
         found.enter(device, now)
         self.expect_no_claim(found, device)
+        if found.is_in_doubt(now):
+            self._timers.set(_Sure(found.call), now + SURE_SECONDS)
 
     def came(self, device: DeviceKey, now: float) -> None:
         """A device has resumed its session: it is in its calls as before."""
@@ -86,6 +94,10 @@ class CallPresence:
         """A device has claimed the call, or does not have to any more."""
         self._timers.cancel(_NotClaimed(found.call, device))
 
+    def over(self, found: OpenCall) -> None:
+        """The call goes on no more, as far as this node knows."""
+        self._timers.cancel(_Sure(found.call))
+
     def begin(self, now: float) -> None:
         """There is a call now, where there was none: touch what goes on from time to time."""
         self._timers.set(_Touch(), now + TOUCH_SECONDS)
@@ -112,6 +124,10 @@ class CallPresence:
                     found = self._calls.find(call)
                     if found is not None:
                         self._forgotten(found, device)
+                case _Sure(call):
+                    found = self._calls.find(call)
+                    if found is not None and not found.is_in_doubt(now):
+                        self._rows.touch(found.seen(now))
                 case _Touch():
                     self.touch(now)
                     self.begin(now)

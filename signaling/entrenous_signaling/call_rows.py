@@ -35,6 +35,9 @@ from .timers import Timers
 TOUCH_SECONDS: Final = 10.0
 """How often the time last seen of the open records is written, all of them at once."""
 
+_SPARED_SECONDS: Final = TOUCH_SECONDS
+"""For how long at least nobody sweeps up what was claimed within the grace."""
+
 ENDED_SECONDS: Final = 300
 """How long the database remembers that a call has ended: longer than devices go on saying an accept again."""
 
@@ -132,8 +135,12 @@ class CallRows:
         self._ask(OpenRecord(token, start), then)
 
     def claim(self, token: bytes, now: float, then: Continuation) -> None:
-        """Ask whether a record is open, and keep it alive unless it has passed the grace; gives a `RecordState`."""
-        self._ask(ClaimRecord(token, int(now), self.fresh_since(now)), then)
+        """Ask whether a record is open; the result is a `RecordState`.
+
+        Who claims a call may do so only to say that it is over. So one within the grace is not noted as alive, but
+        spared for as long as it takes to see whether it goes on, and to touch it then.
+        """
+        self._ask(ClaimRecord(token, self.fresh_since(now + _SPARED_SECONDS), self.fresh_since(now)), then)
 
     def fresh_since(self, now: float) -> int:
         """What was last seen before (Unix seconds) has nobody kept alive for the grace."""

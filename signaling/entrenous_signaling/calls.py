@@ -15,6 +15,10 @@ A call's *pair* is the device that accepted and the device that called. When two
 same moment, both pairs belong to the record, and the caller's `end` to the one that lost takes only that pair out;
 an `end` to a device that never accepted touches nothing. So where the two ends of a pair are on two nodes, it is the
 caller's that closes the record; the other notes when the call ended, and lets go of it.
+
+An accept that comes after the caller has cancelled the call leaves no record: the caller's node takes its row away. It
+has to be sure that no other device of the callee talks under that row, and so does it only where the caller itself has
+said that it is over, and where nothing was ever known of a call that goes on.
 """
 
 from __future__ import annotations
@@ -159,7 +163,7 @@ class CallRecords:
         if self._ended.has(call):
             return None
         if self._ended.has_pair(call, pair):
-            if found is None and not self._let_go.has(call):
+            if found is None and self._ended.was_cancelled(call, receiver) and not self._let_go.has(call):
                 self._rows.discard(self._token(call), now)
             return None
         if found is None:
@@ -202,6 +206,8 @@ class CallRecords:
         found = self._open.find(call)
         pair = frozenset((sender, receiver))
         self._ended.add_pair(call, pair)
+        if found is None and waiter is not None and not self._let_go.has(call):
+            self._ended.add_cancelled(call, sender)
         if found is None or pair not in found.pairs:
             return False
         # Only the node of the caller knows all pairs; where nobody knows who called, one that has both ends.
@@ -233,7 +239,7 @@ class CallRecords:
         refused = refused or not hmac.compare_digest(token, self._token(call))
         if found is None and not refused:
             found = self._add(call, device.username, None, Row.CLAIMED, now)
-            found.back_at = now
+            found.bring(now)
         elif found is not None:
             refused = refused or not found.is_between(device, peer)
         if found is None or refused or not self._open.join(found, pair):
@@ -351,7 +357,8 @@ class CallRecords:
             self._presence.note_absence(found, at)
             return
         opening = OpenRecord(found.token, found.start) if found.row is Row.UNSTORED else None
-        (self._ended if closes else self._let_go).add(found.call)
+        if closes:
+            self._ended.add(found.call)
         end = found.last_word(at, self._rows.fresh_since, closes=closes)
         self._rows.end(end, found.token, opening, at)
 
@@ -360,5 +367,7 @@ class CallRecords:
             self._presence.expect_no_claim(found, device)
         if not found.pairs:
             self._owed.discard(found.call)
+            self._let_go.add(found.call)
+            self._presence.over(found)
         if not self._open:
             self._presence.end()

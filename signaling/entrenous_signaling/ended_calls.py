@@ -28,6 +28,7 @@ class EndedCalls:
         self._capacity = capacity
         self._calls: OrderedDict[bytes, None] = OrderedDict()
         self._pairs: OrderedDict[bytes, None] = OrderedDict()
+        self._cancelled: OrderedDict[bytes, None] = OrderedDict()
 
     def add(self, call: bytes) -> None:
         """A call has ended."""
@@ -37,6 +38,10 @@ class EndedCalls:
         """A call has ended between two devices; others may go on with it."""
         self._remember(self._pairs, _hash(call, pair))
 
+    def add_cancelled(self, call: bytes, by: DeviceKey) -> None:
+        """A device has said an end of a call, and nothing was known then of one that goes on."""
+        self._remember(self._cancelled, _hash(call, (by,)))
+
     def has(self, call: bytes) -> bool:
         """Whether a call has ended."""
         return _hash(call, ()) in self._calls
@@ -44,6 +49,10 @@ class EndedCalls:
     def has_pair(self, call: bytes, pair: Iterable[DeviceKey]) -> bool:
         """Whether a call has ended between two devices by their own word."""
         return _hash(call, pair) in self._pairs
+
+    def was_cancelled(self, call: bytes, by: DeviceKey) -> bool:
+        """Whether a device has said an end of a call of which nothing was known."""
+        return _hash(call, (by,)) in self._cancelled
 
     def _remember(self, among: OrderedDict[bytes, None], digest: bytes) -> None:
         among[digest] = None

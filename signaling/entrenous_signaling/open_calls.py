@@ -64,6 +64,8 @@ class OpenCall:
     """When a device came back to it after none was here: maybe only to say that it is over; None once it goes on."""
     back_from: float | None = None
     """When the last device had left before; None when this node does not know."""
+    is_only_claimed: bool = False
+    """Whether a device has brought it here, and nothing else has shown that it goes on."""
     waiters: list[Waiter] = field(default_factory=list)
     """Messages that are answered when the record is on disk."""
 
@@ -80,12 +82,18 @@ class OpenCall:
         accounts = {end.username for end in self.ends()}
         return not accounts or {device.username, peer.username} <= accounts
 
+    def bring(self, now: float) -> None:
+        """A device claims it, and this node does not know of it."""
+        self.back_at, self.is_only_claimed = now, True
+
     def enter(self, device: DeviceKey, now: float) -> None:
         """A device is here, and in the call."""
         if self.gone_since is not None:
+            self.is_only_claimed = self.is_in_doubt(now)
             self.back_at, self.back_from = now, self.gone_since
         elif self.present - {device}:
             self.back_at = self.back_from = None
+            self.is_only_claimed = False
         elif self.back_at is not None:
             self.back_at = now
         self.present.add(device)
@@ -99,11 +107,13 @@ class OpenCall:
             self.left_at[device] = now
 
     def is_in_doubt(self, now: float) -> bool:
-        """Whether a device has claimed a call that this node did not know of, and may say right now that it is over.
+        """Whether a device has claimed a call that this node did not know of, and could not yet say that it is over.
 
-        It is not kept alive then: if nobody was seen for the grace, it has ended when they were last seen.
+        Nor had one that left again too soon. It is not kept alive then: if nobody was seen for the grace, it has ended
+        when they were last seen.
         """
-        return self.back_at is not None and self.back_from is None and now < self.back_at + SURE_SECONDS
+        seen = now if self.gone_since is None else self.gone_since
+        return self.is_only_claimed and self.back_at is not None and seen < self.back_at + SURE_SECONDS
 
     def is_left(self, now: float) -> bool:
         """Whether the last device that was here has just left; notes when."""

@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 
 from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS
+from entrenous_signaling.open_calls import SURE_SECONDS
 from entrenous_wire.messages import Kind
-from world.recordworld import GRACE, Party, RecordWorld
+from world.recordworld import GRACE, Party, RecordNode, RecordWorld
 
 CALL = b"c" * 16
 SLACK = 3.0
@@ -83,6 +84,92 @@ def test_an_accept_said_again_after_its_end_takes_no_record_away_that_another_de
     assert records.joined(CALL, phone.key, alice.key, connected=True, now=now) is None
     world.nodes[2].carry_out()
     wait(world, SLACK)
+    assert len(world.store.open_rows) == 1
+
+
+@pytest.mark.parametrize("lost", ["moved", "claimed too early"])
+def test_a_late_accept_takes_no_record_away_where_its_caller_was_with_the_call_for_a_while(lost: str) -> None:
+    world, (alice, bob, phone) = world_of(0, 1, 2)
+    world.nodes[1].failing = lost == "claimed too early"  # the row is not there yet when alice comes
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, SLACK)
+    records, now = world.nodes[2].records, world.clock.now
+    records.claimed(alice.key, CALL, alice.tokens[CALL][0], bob.key, now)
+    if lost == "moved":
+        assert not records.ended(CALL, alice.key, phone.key, (alice.key, b"e"), now, elsewhere=True)
+        records.moved(alice.key, now)
+        assert records._presence.next_deadline() is None
+    world.nodes[2].carry_out()
+    world.nodes[1].failing = False
+    wait(world, SLACK)
+    assert records.open_count == 0
+    now = world.clock.now
+    assert not records.ended(CALL, alice.key, phone.key, (alice.key, b"e"), now, elsewhere=True)
+    assert records.joined(CALL, phone.key, alice.key, connected=True, now=now) is None
+    world.nodes[2].carry_out()
+    wait(world, SLACK)
+    assert len(world.store.open_rows) == 1
+
+
+@pytest.mark.parametrize("caller_ends", [True, False])
+def test_an_accept_behind_an_end_that_its_caller_did_not_say_here_takes_no_record_away(caller_ends: bool) -> None:
+    world, (alice, bob, phone) = world_of(0, 1, 2)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, SLACK)
+    records, now = world.nodes[2].records, world.clock.now  # where alice's session is, that has claimed nothing yet
+    sender, receiver = (alice, phone) if caller_ends else (phone, alice)
+    assert not records.ended(CALL, sender.key, receiver.key, None, now)
+    assert records.joined(CALL, phone.key, alice.key, connected=True, now=now) is None
+    world.nodes[2].carry_out()
+    wait(world, SLACK)
+    assert len(world.store.open_rows) == 1
+
+
+def all_leave(world: RecordWorld, *parties: Party) -> None:
+    for party in parties:
+        party.node.records.left(party.key, world.clock.now)
+        party.node.carry_out()
+
+
+def claim(world: RecordWorld, node: RecordNode, party: Party, token: bytes, peer: Party) -> None:
+    node.records.started_afresh(party.key, world.clock.now)
+    node.records.claimed(party.key, CALL, token, peer.key, world.clock.now)
+    node.carry_out()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_claims_behind_which_no_end_could_be_said_make_no_record_longer(killed: bool) -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 30.0)
+    token = alice.tokens[CALL][0]
+    all_leave(world, alice, bob)
+    alice.node = world.nodes[2]
+    for _ in range(5):
+        wait(world, 18.0)
+        claim(world, alice.node, alice, token, bob)
+        wait(world, 1.0)
+        all_leave(world, alice)
+        if killed:
+            alice.node.start()
+    wait(world, 2 * GRACE)
+    assert durations(world) == [pytest.approx(30, abs=TOUCH_SECONDS + SLACK)]
+
+
+@pytest.mark.parametrize("absence", [5.0, 40.0, GRACE - SLACK])
+def test_a_claimed_call_goes_on_after_the_node_that_it_was_claimed_at_is_lost_too(absence: float) -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 30.0)
+    token = alice.tokens[CALL][0]
+    all_leave(world, alice, bob)
+    wait(world, absence)
+    claim(world, world.nodes[2], alice, token, bob)
+    wait(world, SURE_SECONDS + 1.0)
+    world.nodes[2].start()
+    wait(world, GRACE - 2 * SLACK)
+    claim(world, world.nodes[0], alice, token, bob)
+    wait(world, 200.0)
     assert len(world.store.open_rows) == 1
 
 

@@ -187,11 +187,11 @@ def test_what_nobody_keeps_alive_is_swept_up_when_its_grace_is_over() -> None:
     )
 
 
-def test_a_claim_keeps_alive_what_is_within_the_grace() -> None:
+def test_a_claim_spares_what_is_within_the_grace_until_it_can_be_touched() -> None:
     bench = Bench()
     states: list[StoreResult | Failed] = []
     bench.rows.claim(TOKEN, START + 70.0, lambda result, now: states.append(result))
-    assert bench.answer(RecordState.OPEN) == [ClaimRecord(TOKEN, 1_070, 1_010)]
+    assert bench.answer(RecordState.OPEN) == [ClaimRecord(TOKEN, 1_010 + int(TOUCH_SECONDS), 1_010)]
     assert states == [RecordState.OPEN]
 
 

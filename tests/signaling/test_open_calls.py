@@ -81,13 +81,28 @@ def test_whoever_comes_back_alone_may_have_come_to_say_that_it_is_over(calls: Op
 
 def test_a_call_that_a_device_brings_here_is_in_doubt_for_a_moment(calls: OpenCalls) -> None:
     found = begin(calls)
-    found.back_at = 100.0
+    found.bring(100.0)
     assert found.is_in_doubt(100.0)
     assert not found.is_in_doubt(100.0 + SURE_SECONDS)
     found.enter(ALICE, 100.0)
     assert found.is_in_doubt(100.0)
     found.enter(BOB, 101.0)
     assert not found.is_in_doubt(101.0), "two say that it goes on"
+
+
+def test_a_call_that_a_device_has_left_again_too_soon_stays_in_doubt(calls: OpenCalls) -> None:
+    found = begin(calls)
+    found.bring(100.0)
+    for at in (100.0, 120.0):
+        found.enter(ALICE, at)
+        found.leave(ALICE, at + 1.0)
+        assert found.is_left(at + 1.0)
+        assert found.is_in_doubt(at + 10.0)
+    found.enter(ALICE, 140.0)
+    found.leave(ALICE, 140.0 + SURE_SECONDS)
+    assert found.is_left(150.0)
+    found.enter(ALICE, 160.0)
+    assert not found.is_in_doubt(160.0), "it was here for long enough"
 
 
 def test_a_call_is_between_the_devices_of_two_accounts(calls: OpenCalls) -> None:

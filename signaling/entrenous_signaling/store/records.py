@@ -80,7 +80,7 @@ def open_records(connection: Connection, requests: Sequence[OpenRecord]) -> list
 
 
 def claim_records(connection: Connection, requests: Sequence[ClaimRecord]) -> list[RecordState]:
-    """Tell which are open, and note of those which were seen lately that they are again."""
+    """Tell which are open, and let those that were seen lately count as seen at the time that is asked for."""
     rows = execute_set(connection, _FIND, _TOKEN, [(request.token,) for request in requests])
     seen = {bytes(token): last for token, last in rows}
     alive = [request for request in requests if seen.get(request.token, -1) >= request.fresh_since]

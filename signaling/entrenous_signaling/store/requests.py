@@ -307,7 +307,7 @@ class OpenRecord:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRecord:
-    """Ask whether a record is open, and note that it was alive at `seen`; the result is a `RecordState`.
+    """Ask whether a record is open, and let it count as seen at `seen` or later; the result is a `RecordState`.
 
     Args:
         token: of the record.
