@@ -12,7 +12,15 @@ from entrenous_signaling.frames import Opcode, close_frame, control_frame, text_
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.outputs import CloseCode
-from entrenous_signaling.sockets import CLOSE_SECONDS, LARGEST_READ, SLOW_READER_BYTES, Departures, NodeSocket
+from entrenous_signaling.sockets import (
+    CLOSE_SECONDS,
+    FRAMES_A_TURN,
+    LARGEST_READ,
+    MOST_PASSED_OVER,
+    SLOW_READER_BYTES,
+    Departures,
+    NodeSocket,
+)
 from entrenous_wire.limits import HEARTBEAT_SECONDS
 from world.edgeworld import edge_world
 
@@ -40,7 +48,15 @@ class Transport:
     def __init__(self) -> None:
         self.size = 0
         self.writes: list[bytes] = []
-        self.closed = self.aborted = False
+        self.closed = self.aborted = self.paused = False
+
+    def pause_reading(self) -> None:
+        assert not self.paused
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        assert self.paused
+        self.paused = False
 
     def get_write_buffer_size(self) -> int:
         return self.size
@@ -229,6 +245,39 @@ def test_what_is_no_frame_ends_it_behind_what_came_and_was_said_before(frame: by
     assert end.transport.closed is (code is not None)
 
 
+def test_who_says_much_is_heard_in_turns_and_in_order() -> None:
+    end = End()
+    words = [b"%d" % number for number in range(2 * FRAMES_A_TURN + 3)]
+    end.hear(*map(said, words[:-1]))
+    assert (end.heard, end.transport.paused) == (words[:FRAMES_A_TURN], True)
+    end.hear(said(words[-1]))
+    assert len(end.heard) == FRAMES_A_TURN, "others are heard first"
+    end.turns.wait(0.0)
+    assert (end.heard, end.transport.paused) == (words, False)
+    assert len(end.turns.timers) == 1, "that of the heartbeat"
+    end.hear(said(b"more"))
+    assert end.heard[-1] == b"more"
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_who_is_gone_before_everything_was_heard_is_heard_no_more(is_lost: bool) -> None:
+    end = End()
+    end.hear((FRAMES_A_TURN + 1) * said(b"a"), b"\x81\x01a" + bytes(4), said(b"b"))
+    if is_lost:
+        end.socket.connection_lost(None)
+    end.turns.wait(0.0)
+    assert (end.heard.count(b"a"), end.heard.count(b"b")) == (FRAMES_A_TURN + (not is_lost), 0)
+    assert end.transport.closed is not is_lost, "what is no frame ends it"
+
+
+def test_a_connection_that_is_cut_is_not_paused() -> None:
+    end = End()
+    end.answer = end.socket.abort
+    end.hear((FRAMES_A_TURN + 1) * said(b"a"))
+    end.turns.wait(0.0)
+    assert (len(end.heard), end.transport.paused) == (FRAMES_A_TURN, False)
+
+
 # --- goodbyes ---
 
 
@@ -257,6 +306,17 @@ def test_a_goodbye_that_is_not_answered_in_time_cuts_the_connection() -> None:
     assert not end.transport.aborted
     end.turns.wait(0.1)
     assert end.transport.aborted
+
+
+def test_who_floods_instead_of_answering_a_goodbye_is_cut() -> None:
+    end = End()
+    end.socket.close(CloseCode.POLICY)
+    end.hear(MOST_PASSED_OVER * said(b"a"))
+    end.turns.wait(0.0)
+    assert not end.transport.aborted
+    end.hear(said(b"a"), said(b"b"))
+    assert end.transport.aborted
+    assert end.heard == []
 
 
 def test_their_goodbye_is_answered_behind_what_was_said_and_ends_it_in_time() -> None:
