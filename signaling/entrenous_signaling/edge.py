@@ -163,7 +163,7 @@ class Edge:
 
         socket = NodeSocket(number, transport, self, lost, self._meters, self._departures, self._loop.call_later)
         transport.set_protocol(socket)
-        transport.write(answer(accept, SUBPROTOCOL if is_spoken else None))
+        transport.write(answer(accept, SUBPROTOCOL if is_spoken else None, self._clock.now()))
         if not is_spoken:
             self._say_goodbye(number, socket, CloseCode.POLICY, b"entrenous.v1 is the subprotocol")
             return

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
+from email.utils import formatdate
 from typing import Final
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -46,18 +47,20 @@ def offers(headers: Mapping[str, str], subprotocol: str) -> bool:
     return subprotocol in headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
 
 
-def answer(accept: str, subprotocol: str | None) -> bytes:
+def answer(accept: str, subprotocol: str | None, now: float) -> bytes:
     """The head of the response, behind which frames follow; no extension is accepted.
 
     Args:
         accept: of `accept_key`.
         subprotocol: that is spoken from now on.
+        now: Unix seconds: whoever's clock is wrong finds that out by the date.
     """
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Accept: {accept}",
+        f"Date: {formatdate(now, usegmt=True)}",
     ]
     if subprotocol is not None:
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")

@@ -68,7 +68,8 @@ def test_subprotocols_that_are_offered(said: str, offered: bool) -> None:
 
 def test_the_answer_is_a_whole_head_and_accepts_no_extension() -> None:
     head = (
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x=\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Accept: x=\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
     )
-    assert answer("x=", None) == (head + "\r\n").encode()
-    assert answer("x=", "a.v1") == (head + "Sec-WebSocket-Protocol: a.v1\r\n\r\n").encode()
+    assert answer("x=", None, 784111777.9) == (head + "\r\n").encode()
+    assert answer("x=", "a.v1", 784111777.9) == (head + "Sec-WebSocket-Protocol: a.v1\r\n\r\n").encode()
