@@ -58,9 +58,10 @@ def test_hearing_one_way_is_not_connected(made_up: MadeUp) -> None:
 async def test_trouble_of_a_process_is_told_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.cli.demo_run.VARIABLE", "ANOTHER_VARIABLE")
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
+    before = psutil.Process().children(recursive=True)  # servers that other tests share
     with pytest.raises(ChildError, match=r"bob's process ended too early\. It said: entrenous: There is no terminal"):
         await play(1.0, tmp_path, lambda _: None)
-    assert psutil.Process().children(recursive=True) == []
+    assert psutil.Process().children(recursive=True) == before
 
 
 async def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
