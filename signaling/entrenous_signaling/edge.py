@@ -102,7 +102,7 @@ class Edge:
     @property
     def is_healthy(self) -> bool:
         """Whether the store does what it is asked."""
-        return not (self._hub.degraded or self._store.failing or self._store.stuck)
+        return not (self._is_store_failing or self._store.stuck)
 
     @property
     def is_ready(self) -> bool:
@@ -296,8 +296,12 @@ class Edge:
             else:
                 log(Event.CLOCK_AGREES)
 
+    @property
+    def _is_store_failing(self) -> bool:
+        return self._hub.degraded or self._store.failing
+
     def _note_health(self) -> None:
-        fails = self._hub.degraded or self._store.failing
+        fails = self._is_store_failing
         if fails is not self._was_degraded:
             self._was_degraded = fails
             log(Event.STORE_FAILING if fails else Event.STORE_WORKING)

@@ -404,10 +404,12 @@ class Node:
         """The session stands."""
         self.report(inputs.SignalingRestored())
         self.spawn(self._relays.look())
-        self.spawn(self._own_devices.look_soon() if self._away else self._own_devices.look())
         if self._away:
             self._away = False
             self._tell(ServerBack())
+            self.spawn(self._own_devices.look_soon())
+        else:
+            self.spawn(self._own_devices.look())
 
     def link_lost(self, sentence: str) -> None:
         """The session is gone for now."""
