@@ -253,7 +253,7 @@ class Server:
         with contextlib.suppress(TimeoutError):
             await self._count(STATUS_SECONDS)
         hub, edge, totals = self._started_hub(), self._started_edge(), self._totals
-        cluster = hub.cluster_state
+        cluster, clock = hub.cluster_state, hub.clock
         return Status(
             sessions=hub.sessions,
             connections=hub.connections,
@@ -266,6 +266,8 @@ class Server:
             draining=edge.is_draining,
             nodes=None if cluster is None else cluster.nodes,
             cut_off=cluster is not None and not cluster.connected,
+            clock_ahead=round(clock.ahead, 1) if clock.has_looked else None,
+            clock_differs=clock.differs,
             certificate_expires=None if self._certificate is None else self._certificate.expires,
         )
 

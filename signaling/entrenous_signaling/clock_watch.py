@@ -32,17 +32,19 @@ class ClockWatch:
 
     def __init__(self, outbox: Outbox, now: float, *, shared: bool) -> None:
         self._outbox = outbox
-        self._looked = not shared
+        self._shared = shared
         self._due: Timers[None] = Timers()
         if shared:
             self._due.set(None, now)
+        self.has_looked = False
+        """Whether they have been compared: never where the node is alone."""
         self.ahead = 0.0
         """By how many seconds this node was ahead of the database at the last look; negative when it was behind."""
 
     @property
     def agrees(self) -> bool:
         """Whether the clocks are known to agree."""
-        return self._looked and not self.differs
+        return (self.has_looked or not self._shared) and not self.differs
 
     @property
     def differs(self) -> bool:
@@ -65,5 +67,5 @@ class ClockWatch:
         there = expect(result, DatabaseClock).seconds
         # It was read at some moment between the question and the answer: nobody is blamed for how long that took.
         self.ahead = 0.0 if there is None else max(asked_at - there, min(now - there, 0.0))
-        self._looked = True
+        self.has_looked = True
         self._due.set(None, now + LOOK_SECONDS)

@@ -55,6 +55,9 @@ class Status(Struct, frozen=True):
         draining: nodes are being sent away.
         nodes: other servers of the cluster that are heard; None when this one is alone.
         cut_off: the bus to them is not reached.
+        clock_ahead: seconds by which its clock was ahead of the database's at the last look, negative when it was
+            behind; None when this one is alone, or has not looked yet.
+        clock_differs: that is more than the servers of a cluster may differ by.
         certificate_expires: Unix seconds at which the certificate in use ends; None without TLS.
     """
 
@@ -69,6 +72,8 @@ class Status(Struct, frozen=True):
     draining: bool
     nodes: int | None
     cut_off: bool
+    clock_ahead: float | None
+    clock_differs: bool
     certificate_expires: int | None
 
 

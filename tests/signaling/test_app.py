@@ -18,8 +18,14 @@ import aiohttp
 import pytest
 
 from entrenous_signaling import logs
+from entrenous_signaling.app import Server
 from entrenous_signaling.auth import hash_invite
 from entrenous_signaling.cli import main
+from entrenous_signaling.clock_watch import AGREED_SECONDS, ClockWatch
+from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.hub import Hub
+from entrenous_signaling.notify import Notifier
+from entrenous_signaling.outputs import Outbox
 from entrenous_signaling.store.database import Databases, add_invites, read_open_rows, read_records
 from entrenous_wire.codec import decode_from_server, encode
 from entrenous_wire.limits import MAX_FRAME_BYTES, SUBPROTOCOL
@@ -123,6 +129,21 @@ async def test_a_connection_that_does_not_log_in_is_closed(tmp_path: Path) -> No
         async with asyncio.timeout(60):
             await reader.read()
         writer.close()
+
+
+@pytest.mark.parametrize("past", [-1.0, 1.0])
+async def test_it_says_how_far_its_clock_is_off(past: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ClockWatch(Outbox(), 0.0, shared=True)
+    clock.ahead, clock.has_looked = -(AGREED_SECONDS + past + 0.04), True
+    monkeypatch.setattr(Hub, "clock", property(lambda _: clock))
+    config = ServerConfig(listen="127.0.0.1:0", data=str(tmp_path / "data"), insecure_loopback=True)
+    server = Server(config, Notifier({}))
+    try:
+        await server.start()
+        status = await server.status()
+    finally:
+        await server.close()
+    assert (status.clock_ahead, status.clock_differs) == (-(AGREED_SECONDS + past), past > 0)
 
 
 async def test_http_beside_it_says_what_it_may(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class Bench:
 def test_a_node_that_is_alone_agrees_with_itself_and_asks_nobody() -> None:
     watch = Bench(shared=False).watch
     assert watch.agrees
+    assert not watch.has_looked
     assert watch.next_deadline() is None
 
 
@@ -46,8 +47,9 @@ def test_until_the_first_answer_nothing_is_known() -> None:
     assert bench.watch.next_deadline() == START
     assert (bench.watch.agrees, bench.watch.differs) == (False, False)
     watch = bench.look(Failed.FAILED)
-    assert (watch.agrees, watch.differs) == (False, False)
+    assert (watch.agrees, watch.differs, watch.has_looked) == (False, False, False)
     assert bench.look(DatabaseClock(START)).agrees
+    assert watch.has_looked
     assert bench.look(Failed.FAILED).agrees
 
 

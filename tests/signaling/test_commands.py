@@ -34,6 +34,8 @@ STATUS = Status(
     draining=False,
     nodes=None,
     cut_off=False,
+    clock_ahead=None,
+    clock_differs=False,
     certificate_expires=None,
 )
 

@@ -65,6 +65,8 @@ def test_answers_are_plain_objects() -> None:
         draining=False,
         nodes=2,
         cut_off=False,
+        clock_ahead=-1.5,
+        clock_differs=False,
         certificate_expires=None,
     )
     assert msgspec.json.decode(msgspec.json.encode(status)) == msgspec.structs.asdict(status)

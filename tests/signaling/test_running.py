@@ -61,6 +61,8 @@ async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
                 "draining": False,
                 "nodes": None,
                 "cut_off": False,
+                "clock_ahead": None,
+                "clock_differs": False,
                 "certificate_expires": None,
             }
             with pytest.raises(ControlError, match="no TLS by itself"):

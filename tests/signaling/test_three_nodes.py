@@ -64,7 +64,7 @@ async def told(wire: Wire, number: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while not isinstance(said := await wire.hear(object), Delivered):
             continue
-    assert said.id == number.to_bytes(16, "big")
+    assert said.ids == [number.to_bytes(16, "big")]
 
 
 async def test_three_nodes_are_one_server(nodes: Nodes) -> None:
@@ -106,6 +106,7 @@ async def test_three_nodes_are_one_server(nodes: Nodes) -> None:
             await again.say(BOB.delete(again.hello))
             assert await again.closed() == 4002
         await nodes.until_met()
+        assert (await nodes.status(0)).clock_ahead is not None
 
 
 async def test_between_the_nodes_nothing_is_in_clear(nodes: Nodes, nats: NatsServer) -> None:

@@ -35,6 +35,8 @@ STATUS: dict[str, Any] = {
     "draining": False,
     "nodes": None,
     "cut_off": False,
+    "clock_ahead": None,
+    "clock_differs": False,
     "certificate_expires": 1763751727,
 }
 """What a server answers to `status`."""

@@ -70,4 +70,8 @@ def _server(config: ServerConfig) -> tuple[bool, Finding]:
         return True, warning("server", "It is running and cannot store anything.", "See the disk and the database.")
     if status.cut_off:
         return True, warning("server", "It is running and does not reach the other nodes.", "See NATS and the network.")
+    if status.clock_differs:
+        # It took the time of day when it started: the machine's own clock may be right again.
+        what = "It is running with a clock that is not that of the other nodes."
+        return True, warning("server", what, "Set this machine's clock, then restart the server.")
     return True, ok("server", f"It is running, with {status.connections} connections.")

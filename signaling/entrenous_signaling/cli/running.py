@@ -40,6 +40,8 @@ def _lines(said: Status) -> list[str]:
         state = "running, and cannot store anything: see the disk and the database"
     elif said.cut_off:
         state = "running, and cut off from the other nodes: see NATS and the network"
+    elif said.clock_differs:
+        state = "running, and its clock is not that of the other nodes: set it, then restart the server"
     rows = [
         ("state", state),
         ("running for", str(timedelta(seconds=said.uptime))),
@@ -49,6 +51,8 @@ def _lines(said: Status) -> list[str]:
     ]
     if said.nodes is not None:
         rows.append(("other nodes", f"{said.nodes:,}"))
+    if said.clock_ahead is not None:
+        rows.append(("clock", _compared(said.clock_ahead)))
     rows += [
         (name, f"{number:,}")
         for name, number in (
@@ -61,3 +65,10 @@ def _lines(said: Status) -> list[str]:
     if said.certificate_expires is not None:
         rows.append(("certificate", f"good until {utc(said.certificate_expires)}"))
     return [f"{name:16} {text}" for name, text in rows]
+
+
+def _compared(ahead: float) -> str:
+    seconds = round(abs(ahead))
+    if seconds == 0:
+        return "that of the database, to the second"
+    return f"{seconds:,} s {'ahead of' if ahead > 0 else 'behind'} the database's"

@@ -32,6 +32,7 @@ def test_the_numbers_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("degraded", "cannot store anything"),
         ("draining", "sending its nodes away"),
         ("cut_off", "cut off from the other nodes"),
+        ("clock_differs", "its clock is not that of the other nodes"),
     ],
 )
 def test_what_is_not_as_usual_stands_first(
@@ -59,6 +60,22 @@ def test_one_of_several_says_how_many_others_it_hears(tmp_path: Path, capsys: py
     with answering(tmp_path / "control.sock", STATUS | {"nodes": 2}):
         _, said, _ = run(capsys, "status", "--data", tmp_path)
     assert "other nodes      2" in said.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (0.4, "that of the database, to the second"),
+        (-29.6, "30 s behind the database's"),
+        (3605.0, "3,605 s ahead of the database's"),
+    ],
+)
+def test_one_of_several_says_what_its_clock_shows(
+    ahead: float, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(tmp_path / "control.sock", STATUS | {"nodes": 2, "clock_ahead": ahead}):
+        _, said, _ = run(capsys, "status", "--data", tmp_path)
+    assert f"clock            {words}" in said.splitlines()
 
 
 def test_a_server_of_another_version_is_a_clear_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
