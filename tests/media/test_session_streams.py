@@ -21,7 +21,9 @@ from entrenous.media.sinks import Recorder
 from entrenous.media.sources import CombinedSource, FileSource, ToneSource
 from entrenous.media.sources.testcard import TestCardSource, read_frame_number, shows_flash
 from entrenous.media.streams import Picture, StreamKind, VideoSource
-from lab.calls import CallEnd, SoundSource, close_call, make_call, open_call, psnr, until
+from entrenous.media.video_receiver import VideoReceiver
+from entrenous.media.video_sender import KEY_FRAME_INTERVAL, VideoSender
+from lab.calls import SETTINGS, CallEnd, SoundSource, close_call, make_call, open_call, psnr, until
 from world.virtual_time import in_virtual_time
 
 pytestmark = pytest.mark.usefixtures("without_threads")
@@ -244,9 +246,16 @@ async def test_on_hold_what_the_peer_still_shows_is_not_decoded() -> None:
     await until(lambda: receiver.ignored > ignored + 5)
     assert receiver.decoded <= decoded + 1, "one may have been in the decoder"
     there.session.hold(False)
-    seen = len(there.sink.seen)
-    await until(lambda: len(there.sink.seen) > seen + 3)
+    await comes_back(there)
+    assert receiver.key_frames_requested == 1
     await close_call(here, there)
+
+
+async def comes_back(end: CallEnd) -> None:
+    """Wait for pictures, which begin with a key frame a second after the last one at most."""
+    seen, since = len(end.sink.seen), time.monotonic()
+    await until(lambda: len(end.sink.seen) > seen + 3)
+    assert time.monotonic() - since < KEY_FRAME_INTERVAL + 0.5
 
 
 @in_virtual_time
@@ -262,8 +271,7 @@ async def test_what_the_peer_says_is_off_is_not_decoded_until_it_says_that_it_is
     assert receiver.decoded <= decoded + 1, "one may have been in the decoder"
     assert receiver.key_frames_requested == requested
     there.session.peer_sends((StreamKind.AUDIO, StreamKind.VIDEO))
-    seen = len(there.sink.seen)
-    await until(lambda: len(there.sink.seen) > seen + 3)
+    await comes_back(there)
     assert receiver.key_frames_requested > requested
     await close_call(here, there)
 
@@ -326,6 +334,52 @@ async def test_a_picture_freezes_for_a_bounded_time() -> None:
     assert max(gaps) < lossy_until - lossy_since + 1.0 + 0.4
     assert receiver.freezes >= 1
     assert receiver.frozen_seconds >= 0.25
+
+
+@pytest.mark.parametrize("kind", [StreamKind.VIDEO, StreamKind.SCREEN])
+@in_virtual_time
+async def test_what_cannot_be_repaired_is_asked_for_anew_and_comes_as_one_key_frame(kind: StreamKind) -> None:
+    here, there = ends = await talking(RememberedCard(128, 96, 30))
+    await here.session.share_screen(RememberedCard(128, 96, 30))
+    seen = there.sink.seen if kind is StreamKind.VIDEO else there.sink.screens
+    await until(lambda: len(seen) > 40)  # the sender makes one key frame a second: the first one is over
+    (sender, other), (receiver, bystander) = _senders(here, kind), _receivers(there, kind)
+    before, others = sender.key_frames, other.key_frames
+    pictures = here.path.local.by_kind[kind]
+    first, repairs = (ssrc.to_bytes(4, "big") for ssrc in (pictures.ssrc, pictures.rtx_ssrc or 0))
+    lost: list[bytes] = []
+
+    def drops(packet: bytes) -> bool:
+        """One packet, and every repair from then on."""
+        if is_rtcp(packet) or packet[8:12] not in (first, repairs) or (lost and packet[8:12] == first):
+            return False
+        lost.append(packet)
+        return True
+
+    here.path.drops = drops
+    await until(lambda: bool(lost))
+    lost_at, count = time.monotonic(), len(seen)
+    await until(lambda: len(seen) > count + 3)
+    waited = time.monotonic() - lost_at
+    await close_call(*ends)
+    assert len(lost) > 1, "repairs were tried first"
+    assert waited < SETTINGS.video_hold + 0.2
+    assert (receiver.key_frames_requested, sender.key_frames, receiver.key_frames) == (1, before + 1, before + 1)
+    assert (bystander.key_frames_requested, other.key_frames) == (0, others)
+
+
+def _senders(end: CallEnd, kind: StreamKind) -> tuple[VideoSender, VideoSender]:
+    """That of a kind, and the other one."""
+    first, second = end.session.outgoing.senders
+    return (first, second) if first.kind is kind else (second, first)
+
+
+def _receivers(end: CallEnd, kind: StreamKind) -> tuple[VideoReceiver, VideoReceiver]:
+    """That of a kind, and the other one."""
+    camera, screen = end.session.video_receiver, end.session.screen_receiver
+    assert camera is not None
+    assert screen is not None
+    return (camera, screen) if kind is StreamKind.VIDEO else (screen, camera)
 
 
 @in_virtual_time
