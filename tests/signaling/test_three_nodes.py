@@ -64,7 +64,7 @@ async def told(wire: Wire, number: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while not isinstance(said := await wire.hear(object), Delivered):
             continue
-    assert said.ids == [number.to_bytes(16, "big")]
+    assert said.id == number.to_bytes(16, "big")
 
 
 async def test_three_nodes_are_one_server(nodes: Nodes) -> None:
