@@ -194,7 +194,8 @@ class MemoryStore:
         self, username: str, request: RegisterAccount | StoreDevice, prekeys: tuple[bytes, ...]
     ) -> DeviceOutcome:
         devices = self.devices[username]
-        for device in [device for device, (_, not_after) in devices.items() if not_after <= request.now]:
+        expired = [device for device, (_, not_after) in devices.items() if not_after <= request.now]
+        for device in [device for device in expired if device != request.device]:
             del devices[device]
             self.messages.pop((username, device), None)
         if request.device not in devices and len(devices) >= MAX_DEVICES:

@@ -59,7 +59,7 @@ class RegisterAccount:
         not_after: Unix seconds at which the certificate expires.
         may_create: False when the operator takes no new accounts.
         invite: the hash of the invite code that a new account uses up, or None when none is asked for.
-        now: Unix seconds; expired devices of the account make room.
+        now: Unix seconds; other devices of the account that have expired make room.
 
     The result is a `RegisterOutcome`.
     """

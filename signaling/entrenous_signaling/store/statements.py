@@ -202,9 +202,10 @@ def _lock_account(connection: Connection, username: str) -> bytes | None:
 def _put_device(connection: Connection, request: StoreDevice | RegisterAccount) -> DeviceOutcome:
     """Add a device to an account, or renew it; the account is locked, or was made in this transaction."""
     device = schema.device
-    mine = device.c.username == request.username
-    connection.execute(delete(device).where(mine, device.c.not_after <= request.now))
-    others = connection.scalar(select(func.count()).where(mine, device.c.device != request.device))
+    # Not itself when it comes back too late: what waits for it would go with it.
+    of_others = (device.c.username == request.username, device.c.device != request.device)
+    connection.execute(delete(device).where(*of_others, device.c.not_after <= request.now))
+    others = connection.scalar(select(func.count()).where(*of_others))
     if others is not None and others >= MAX_DEVICES:
         return DeviceOutcome.TOO_MANY_DEVICES
     row = {"certificate": request.certificate, "not_after": request.not_after}
@@ -216,9 +217,8 @@ def _put_device(connection: Connection, request: StoreDevice | RegisterAccount) 
 def _publish(connection: Connection, request: ReplacePrekeys) -> PrekeysOutcome:
     device = schema.device
     mine = select(device.c.certificate).where(device.c.username == request.username, device.c.device == request.device)
-    certificate = connection.scalar(
-        mine.with_for_update(key_share=True)
-    )  # nobody renews or removes it until the commit
+    # Nobody renews or removes it until the commit.
+    certificate = connection.scalar(mine.with_for_update(key_share=True))
     if certificate is None or not _is_of_key(certificate, request.device_key):
         return PrekeysOutcome.OTHER_KEY
     _replace_prekeys(connection, request.username, request.device, request.prekeys)

@@ -165,6 +165,15 @@ def test_a_device_that_expires_takes_its_messages_along(apply: Apply) -> None:
     assert apply(CountAccounts()) == AccountTotals(1, 1, 0)
 
 
+def test_a_device_that_renews_itself_after_it_has_expired_finds_what_waits_for_it(apply: Apply) -> None:
+    apply(registration(not_after=50, certificate=BOB.certificate))
+    assert apply(message(1)) is MessageOutcome.STORED
+    assert apply(StoreDevice("bob", b"key", "d1", NEWER, 1000, 60)) is DeviceOutcome.STORED
+    assert (waiting(apply), prekeys(apply)) == (ids(1), (b"p1", b"p2"))
+    assert apply(registration(certificate=BOB.certificate, not_after=2000, now=1000)) is RegisterOutcome.REGISTERED
+    assert waiting(apply) == ids(1)
+
+
 def prekeys(apply: Apply, username: str = "bob") -> tuple[bytes, ...]:
     account = apply(ReadAccount(username))
     assert isinstance(account, Account)
