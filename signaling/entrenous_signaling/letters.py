@@ -124,12 +124,15 @@ class Letters:
         """The store has answered: bring the message to its device if that is here."""
         if result is MessageOutcome.STORED:
             self._counters.routed[Kind.MESSAGE] += 1
-            key = DeviceKey(request.username, request.device)
-            if self._cluster is not None and key not in self._readers:
-                self._cluster.ring(key)
-            self.ring(key)
         elif result is MessageOutcome.KNOWN:
             self._counters.repeated += 1
+        else:
+            return
+        # Also of one that was there: when the database was lost, or this server was, nobody was rung the first time.
+        key = DeviceKey(request.username, request.device)
+        if self._cluster is not None and key not in self._readers:
+            self._cluster.ring(key)
+        self.ring(key)
 
     @staticmethod
     def check(result: StoreResult | Failed) -> None:

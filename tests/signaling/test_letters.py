@@ -155,6 +155,21 @@ def test_a_repetition_is_accepted_and_stored_once() -> None:
     assert world.hub.counters.repeated == 1
 
 
+def test_a_device_is_rung_when_only_the_repetition_was_answered() -> None:
+    """A database that was lost while it committed has the message, and nobody was told."""
+    world, alice, bob = two()
+    world.store_waits = True
+    alice.say(ALICE.message(1, BOB))
+    ticket, request = world.waiting.pop(0)
+    world.store.apply(request)
+    world.run(world.hub.store_failed(ticket, world.now))
+    assert alice.hear(Error).code is ErrorCode.UNAVAILABLE
+    world.store_waits = False
+    assert not bob.heard
+    alice.say(ALICE.message(1, BOB)).hear(Accepted)
+    assert letters(bob) == [1]
+
+
 def test_the_sender_is_not_named_and_the_day_is_rounded_up() -> None:
     world, alice = stored_and_away(1)
     alice.say(ALICE.message(2, BOB_PHONE))
