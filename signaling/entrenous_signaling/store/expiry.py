@@ -71,8 +71,10 @@ def _begin_weeks(connection: Connection, week: int) -> None:
 
 def _inactive(connection: Connection, before: int) -> int:
     account = schema.account
-    # One after the other: with an account, thousands of messages may go.
-    name = connection.scalar(select(account.c.username).where(account.c.active_week < before).limit(1))
+    # One after the other: with an account, thousands of messages may go. One that another process is just noting as
+    # used is left alone.
+    unused = select(account.c.username).where(account.c.active_week < before).limit(1)
+    name = connection.scalar(unused.with_for_update(skip_locked=True))
     if name is None:
         return 0
     remove_account(connection, RemoveAccount(name))

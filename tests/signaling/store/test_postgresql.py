@@ -228,6 +228,16 @@ def test_an_account_that_another_server_is_just_removing_gets_no_device(shared: 
         assert store.wait(ticket) is DeviceOutcome.NO_ACCOUNT
 
 
+def test_an_account_that_another_server_is_just_noting_as_used_is_kept(shared: Databases) -> None:
+    with running(shared) as store, psycopg.connect(shared.url) as other:
+        for name in ("bob", "eve"):
+            assert store.do(registration(name)) is RegisterOutcome.REGISTERED
+        other.execute("UPDATE accounts.account SET active_week = 9 WHERE username = 'bob'")
+        assert store.do(Expire(now=10, records_before=0, inactive_before_week=5)) is Done.DONE
+        other.commit()
+        assert [store.do(ReadAccount(name)) is None for name in ("bob", "eve")] == [False, True]
+
+
 @pytest.mark.usefixtures("patience")
 def test_a_call_of_which_another_server_is_just_saying_that_it_is_over_has_no_record(
     shared: Databases, cluster: Cluster
