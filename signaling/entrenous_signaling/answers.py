@@ -7,14 +7,15 @@ frame less for nearly all messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, assert_never
 
+from entrenous_wire.limits import MAX_DELIVERED
 from entrenous_wire.messages import Accepted, Delivered, Error, ErrorCode
 
 from .auth import RETRY_SECONDS
 from .counters import Counters
-from .mailbox import DELIVERED, QUEUED, Delivery, DeviceKey, Durability, Mailbox, Sent
+from .mailbox import DELIVERED, LOST, QUEUED, STORED, Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
 from .outputs import Outbox
 
 ACCEPT_SECONDS: Final = 0.05
@@ -75,26 +76,62 @@ class Answers:
                 self._error(sender.connection, message_id, ErrorCode.UNAVAILABLE, _UNAVAILABLE, RETRY_SECONDS)
             case Durability.STORED:
                 self._accept(sender.connection, message_id, sent)
-                self.tell_outcome(sender, message_id, sent)
+                self._tell_outcome(sender, message_id, sent)
             case _:
                 assert_never(sent.durability)
 
-    def tell_outcome(self, sender: Mailbox, message_id: bytes, sent: Sent) -> None:
+    def _tell_outcome(self, sender: Mailbox, message_id: bytes, sent: Sent) -> None:
         """Say what became of a message in the end, if that is known."""
         if sender.connection is None:
             return
-        if sent.delivery is DELIVERED:  # as nearly all are: a pattern takes longer
-            self._outbox.transmit(sender.connection, Delivered(id=message_id))
-        else:
-            match sent.delivery:
-                case Delivery.QUEUED:
-                    return
-                case Delivery.LOST:
-                    self._error(sender.connection, message_id, ErrorCode.OFFLINE, _OFFLINE, None)
-                case _:
-                    assert_never(sent.delivery)
+        match sent.delivery:
+            case Delivery.QUEUED:
+                return
+            case Delivery.DELIVERED:
+                self._outbox.transmit(sender.connection, Delivered(ids=[message_id]))
+            case Delivery.LOST:
+                self._error(sender.connection, message_id, ErrorCode.OFFLINE, _OFFLINE, None)
+            case _:
+                assert_never(sent.delivery)
         sent.told = True
         sent.aged = False
+
+    def arrived(self, items: Iterable[Queued]) -> None:
+        """Note that messages of devices of this node have arrived, and tell each of these once of all of its own."""
+        ids: dict[DeviceKey, list[bytes]] = {}
+        for item in items:
+            ids.setdefault(item.sender, []).append(item.message.id)
+        for key, arrived in ids.items():
+            sender = self._find(key)
+            if sender is not None:
+                self._tell_arrived(sender, arrived)
+
+    def lost(self, item: Queued) -> None:
+        """Note that a message of a device of this node does not arrive, and tell it so, if it can be told."""
+        sender = self._find(item.sender)
+        sent = None if sender is None else sender.sent.get(item.message.id)
+        if sender is None or sent is None:
+            return
+        sent.delivery = LOST
+        sent.receiver = None
+        if sent.durability is STORED:
+            self._tell_outcome(sender, item.message.id, sent)
+
+    def _tell_arrived(self, sender: Mailbox, message_ids: Iterable[bytes]) -> None:
+        told = []
+        for message_id in message_ids:
+            sent = sender.sent.get(message_id)
+            if sent is None:
+                continue
+            sent.delivery = DELIVERED
+            sent.receiver = None
+            if sender.connection is not None and sent.durability is STORED:
+                sent.told = True
+                sent.aged = False
+                told.append(message_id)
+        if sender.connection is not None:
+            for start in range(0, len(told), MAX_DELIVERED):
+                self._outbox.transmit(sender.connection, Delivered(ids=told[start : start + MAX_DELIVERED]))
 
     def _accept(self, connection: int, message_id: bytes, sent: Sent) -> None:
         """Say `accepted`, where it tells more than what became of the message in the end."""

@@ -7,7 +7,7 @@ What becomes of a message::
          ──> queued: deliver follows at once or when the receiver is back; `accepted` when the call record it opens
              or closes, if any, is on disk; of what can have none, and is said to a connected device, only after a
              moment without an acknowledgement
-    ack  ──> gone from the queue, `delivered` to the sender
+    ack  ──> gone from the queue, `delivered` to each sender, once for all of its own that it settled
     grace over ──> error offline to each sender
 
 A device is expected back for the grace after its connection dropped, and, when it is registered, for the grace
@@ -29,7 +29,7 @@ from .cluster.cluster import Cluster
 from .cluster.elsewhere import Elsewhere
 from .counters import Counters
 from .limits import Bounds
-from .mailbox import DELIVERED, LOST, QUEUED, STORED, Delivery, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
+from .mailbox import LOST, QUEUED, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
 from .outputs import Outbox
 from .store.requests import Account, Failed, ReadAccount, StoreResult
 from .timers import Timers, earliest
@@ -80,6 +80,7 @@ class Router:
         self._left: set[DeviceKey] = set()  # on purpose, while the server still expects everybody back
         self._timers: Timers[DeviceKey | Memory] = Timers()  # a device itself is named for the end of its grace
         self._boxes = 0
+        self._answers = Answers(outbox, counters, self.find)
         self.elsewhere: Elsewhere | None = None
         if cluster is not None:
             self.elsewhere = Elsewhere(
@@ -89,7 +90,7 @@ class Router:
                 make=self._new_mailbox,
                 next_box=self._next_box,
                 pump=self.pump,
-                settle=self._settle,
+                arrived=self._answers.arrived,
                 grace=grace_seconds,
             )
         self._calls = CallRecords(
@@ -103,7 +104,6 @@ class Router:
             shared=cluster is not None,
         )
         self._call_messages = CallMessages(self._calls, server, counters, alone=cluster is None)
-        self._answers = Answers(outbox, counters, self.find)
 
     @property
     def calls(self) -> CallRecords:
@@ -177,14 +177,16 @@ class Router:
         """
         if seq > mailbox.last_transmitted:
             return False
-        for item in mailbox.acknowledge(seq):
-            self._counters.delivered += 1
+        items = mailbox.acknowledge(seq)
+        self._counters.delivered += len(items)
+        for item in items:
             if item.message.record is not None:
                 self._calls.heard_of(item.message.call, mailbox.key, item.sender, now)
-            if item.origin is None:
-                self._settle(item, DELIVERED)
-            elif self.elsewhere is not None:
-                self.elsewhere.cluster.settled(mailbox.key, item.origin)
+        if self.elsewhere is None:
+            self._answers.arrived(items)
+        else:
+            self._answers.arrived([item for item in items if item.origin is None])
+            self.elsewhere.cluster.settled(mailbox.key, [item.origin for item in items if item.origin is not None])
         self.pump(mailbox)
         return True
 
@@ -327,19 +329,8 @@ class Router:
             for item in mailbox.clear():
                 if item.origin is None:  # else it is for the node of its sender to say so
                     self._counters.lost += 1
-                    self._settle(item, Delivery.LOST)
+                    self._answers.lost(item)
         return mailbox
-
-    def _settle(self, item: Queued, delivery: Delivery) -> None:
-        """Note what became of a message, and tell its sender when it can be told."""
-        sender = self._mailboxes.get(item.sender)
-        sent = None if sender is None else sender.sent.get(item.message.id)
-        if sender is None or sent is None:
-            return
-        sent.delivery = delivery
-        sent.receiver = None
-        if sent.durability is STORED and sender.connection is not None:
-            self._answers.tell_outcome(sender, item.message.id, sent)
 
     def pump(self, mailbox: Mailbox) -> None:
         """Let out what the window lets out, to the device or to the node where it is."""

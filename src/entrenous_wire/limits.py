@@ -49,6 +49,18 @@ NONCE_BYTES: Final = 32
 RECORD_TOKEN_BYTES: Final = 16
 SESSION_TOKEN_BYTES: Final = 32
 
+ACK_SECONDS: Final = 0.02
+"""How long a node gathers acknowledgements of signals; what calls begin and end with is acknowledged at once."""
+
+ACK_MESSAGES: Final = 8
+"""After how many messages a node acknowledges them at once."""
+
+ACK_BYTES: Final = 32 * 1024
+"""After how many bytes of bodies a node acknowledges them at once: a quarter of what servers let out unacknowledged."""
+
+MAX_DELIVERED: Final = 64
+"""Messages of which a device is told at a time that they have arrived."""
+
 LOGIN_SECONDS: Final = 5.0
 """How long a connection may take to log in, and how long a nonce is good for."""
 

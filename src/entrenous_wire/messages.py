@@ -14,10 +14,11 @@ Routing, in order and at least once per (sender device, receiver device)::
     server → sender    [accepted {id, record?}]         it is queued (and its call record, if any, is on disk)
     server → receiver  deliver {seq, id, sender, device, call, kind, body, record?}
     receiver → server  ack {seq}                        everything up to and including seq is in hand
-    server → sender    delivered {id}                   the sender may forget it
+    server → sender    delivered {ids}                  the sender may forget them
                      | error {code, id}                 it will not arrive (offline, expired, refused …)
 
-A sender keeps a message until `delivered` or an error names its id, and says it again, in order, after every
+An `ack` settles all that came before it, and each sender of that is told once, in one `delivered` for up to 64 of its
+messages. A sender keeps a message until `delivered` or an error names its id, and says it again, in order, after every
 new login or resume; the receiver drops repeats by id. So nothing that was accepted is lost when the server is
 killed, as long as the two nodes live. `accepted` is left out where there is no record to tell of, and `delivered` or
 an error follows within a moment. An error with `retry_after` is no end either: the sender says the message
@@ -85,6 +86,7 @@ InviteCode = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 UnixMinute = Annotated[int, msgspec.Meta(ge=0, le=2**53, multiple_of=60)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+DeliveredIds = Annotated[list[MessageId], msgspec.Meta(min_length=1, max_length=limits.MAX_DELIVERED)]
 TakenIds = Annotated[list[MessageId], msgspec.Meta(min_length=1, max_length=limits.MAX_TAKEN)]
 
 
@@ -341,9 +343,9 @@ class Accepted(Message, frozen=True, kw_only=True, tag="accepted"):
 
 
 class Delivered(Message, frozen=True, kw_only=True, tag="delivered"):
-    """The receiver has the message; the sender may forget it."""
+    """The receiver has these messages; the sender may forget them."""
 
-    id: MessageId
+    ids: DeliveredIds
 
 
 class Deliver(Message, frozen=True, kw_only=True, tag="deliver"):

@@ -1,7 +1,8 @@
 """Calls that are set up and ended, a second: what nodes say for one, with sealed bodies of the sizes that they have.
 
 A call is: look up the callee's devices, ring, ringing, accept, one message of candidates from each end, end. The
-record of the call is opened and closed on disk on the way: the next step waits until `accepted` or `delivered` says so.
+record of the call is opened and closed on disk on the way: after ring, accept and end, the next step waits until
+`accepted` or `delivered` says so; after a signal only until that has come, as nodes do.
 Only ours can do this; the messages that this routes are given beside it, to compare with the others.
 """
 
@@ -38,7 +39,7 @@ def call(caller: int, callee: int) -> list[Step]:
             kind=kind,
             size=BODIES[body],
             call=_CYCLE[:9] + caller.to_bytes(3, "big") + _CYCLE[:4],
-            waits_for=_BOTH,
+            waits_for=WaitsFor.DELIVERED_THERE if kind is Kind.SIGNAL else _BOTH,
         )
 
     return [

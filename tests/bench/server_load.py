@@ -24,6 +24,8 @@ from typing import Final
 
 import numpy as np
 
+from entrenous_wire.limits import ACK_BYTES, ACK_MESSAGES, ACK_SECONDS
+
 CORE_OF_LOAD: Final = 0
 CORE_OF_SERVER: Final = 1
 
@@ -39,7 +41,7 @@ class Dialect(IntEnum):
     """How the load understands what a server says; the numbers are those in `native/load.c`."""
 
     ENTRENOUS = 0
-    """Ours: answers every `deliver` with an `ack`."""
+    """Ours: acknowledges what comes as our nodes do."""
     PLAIN = 1
     """A frame is a message."""
     NATS = 2
@@ -51,7 +53,7 @@ class WaitsFor(IntFlag):
 
     DELIVERED_THERE = 1
     ACCEPTED = 2
-    """Or delivered, which says more."""
+    """Or delivered, which says more: of the message of this step. Only one cycle may be under way then."""
     ANSWERED = 4
 
 
@@ -160,6 +162,9 @@ class _Options(ctypes.Structure):
         ("window", ctypes.c_uint32),
         ("dialect", ctypes.c_uint32),
         ("prefix", ctypes.c_char * 32),
+        ("ack_seconds", ctypes.c_double),
+        ("ack_messages", ctypes.c_uint32),
+        ("ack_bytes", ctypes.c_uint32),
     )
 
 
@@ -226,6 +231,9 @@ class Driver:
             load.window,
             self._dialect,
             self._prefix,
+            ACK_SECONDS,
+            ACK_MESSAGES,
+            ACK_BYTES,
         )
         result = _Result()
         drive = _library().drive_load

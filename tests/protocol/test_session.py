@@ -368,7 +368,7 @@ EVERYTHING: list[FromServer] = [
     HELLO,
     WELCOME,
     Accepted(id=b"?" * 16, record=RECORD),
-    Delivered(id=b"?" * 16),
+    Delivered(ids=[b"?" * 16]),
     Letter(id=b"?" * 16, body=bytes(1024)),
     NoLetters(),
     LoggedIn(device="b" * 16, at=60, new=False),
@@ -391,7 +391,7 @@ def test_messages_out_of_place_are_counted_and_move_nothing() -> None:
         play = up()
         play.hear(message).expect()
         assert (play.session.phase, play.session.dropped) == (Phase.UP, 1)
-    for message in (Accepted(id=b"?" * 16), Delivered(id=b"?" * 16), EVERYTHING[-1]):
+    for message in (Accepted(id=b"?" * 16), Delivered(ids=[b"?" * 16]), EVERYTHING[-1]):
         play = up()
         play.hear(message).expect()
         assert play.session.phase is Phase.UP

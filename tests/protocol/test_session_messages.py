@@ -71,9 +71,9 @@ def test_a_message_is_held_until_it_is_delivered() -> None:
     play.expect(*said(send(1)))
     play.hear(Accepted(id=send(1).id)).expect()
     assert play.session.held == 1
-    play.hear(Delivered(id=send(1).id)).expect(SendDelivered(send(1).id))
+    play.hear(Delivered(ids=[send(1).id])).expect(SendDelivered(send(1).id))
     assert play.session.held == 0
-    play.hear(Delivered(id=send(1).id)).expect()
+    play.hear(Delivered(ids=[send(1).id])).expect()
 
 
 @pytest.mark.parametrize("welcome", [WELCOME, RESUMED])
@@ -81,7 +81,7 @@ def test_everything_undelivered_is_said_again_in_order(welcome: Welcome) -> None
     play = up()
     for number in (1, 2, 3):
         play.session.send(send(number), play.now)
-    play.hear(Accepted(id=send(1).id), Delivered(id=send(2).id)).session.drain()
+    play.hear(Accepted(id=send(1).id), Delivered(ids=[send(2).id])).session.drain()
     play.reconnect(welcome).expect(SessionUp(welcome.resumed), *said(send(1), send(3)))
 
 
@@ -158,7 +158,7 @@ def test_an_acknowledgement_over_the_rate_is_said_again() -> None:
 
 def accepted_call(play: Play) -> None:
     play.session.send(send(1, Kind.ACCEPT), play.now)
-    play.hear(Accepted(id=send(1).id, record=RECORD), Delivered(id=send(1).id)).session.drain()
+    play.hear(Accepted(id=send(1).id, record=RECORD), Delivered(ids=[send(1).id])).session.drain()
 
 
 def test_live_calls_are_claimed_before_anything_is_said_again() -> None:
@@ -188,7 +188,7 @@ def test_a_call_is_claimed_until_its_end_is_out() -> None:
     play.session.drain()
     end = send(2, Kind.END)
     play.reconnect(WELCOME).expect(Transmit(Live(calls=[LIVE])), SessionUp(resumed=False), *said(end))
-    play.hear(Delivered(id=end.id)).expect(SendDelivered(end.id))
+    play.hear(Delivered(ids=[end.id])).expect(SendDelivered(end.id))
     play.reconnect(WELCOME).expect(SessionUp(resumed=False))
 
 

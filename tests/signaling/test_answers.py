@@ -7,11 +7,12 @@ import pytest
 from entrenous_signaling.answers import ACCEPT_SECONDS, Answers
 from entrenous_signaling.counters import Counters
 from entrenous_signaling.limits import Bounds
-from entrenous_signaling.mailbox import Delivery, DeviceKey, Durability, Mailbox, Sent
+from entrenous_signaling.mailbox import Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
 from entrenous_signaling.outputs import Outbox, Transmit
-from entrenous_wire.messages import Accepted, Delivered, Error, ErrorCode
+from entrenous_wire.limits import MAX_DELIVERED
+from entrenous_wire.messages import Accepted, Deliver, Delivered, Error, ErrorCode, Kind
 
-ALICE, BOB = DeviceKey("alice", "a" * 16), DeviceKey("bob", "b" * 16)
+ALICE, BOB, EVE = DeviceKey("alice", "a" * 16), DeviceKey("bob", "b" * 16), DeviceKey("eve", "e" * 16)
 TOKEN = bytes(16)
 
 
@@ -31,6 +32,20 @@ def told(
     sent = Sent(delivery, durability, bytes(16), BOB, record=record)
     Answers(outbox, counters, {ALICE: mailbox}.get).answer(mailbox, bytes(16), sent)
     return messages(outbox), sent, counters
+
+
+def queued(number: int, sender: DeviceKey) -> Queued:
+    """A message of a device to Bob."""
+    deliver = Deliver(
+        seq=number,
+        id=number.to_bytes(16, "big"),
+        sender=f"{sender.username}@calls.example.org",
+        device=sender.device,
+        call=bytes(16),
+        kind=Kind.SIGNAL,
+        body=bytes(1024),
+    )
+    return Queued(deliver, sender)
 
 
 class Waiting:
@@ -130,3 +145,62 @@ def test_accepted_is_not_said_to_who_is_gone_and_of_what_is_forgotten() -> None:
 def test_nothing_is_said_to_who_is_not_there_and_it_counts_as_untold() -> None:
     messages, sent, _ = told(Delivery.DELIVERED, Durability.STORED, connected=False)
     assert (messages, sent.told) == ([], False)
+
+
+def test_what_arrives_together_is_told_each_sender_at_once() -> None:
+    outbox, there = Outbox(), {}
+    for connection, key in enumerate((ALICE, EVE), 7):
+        mailbox = there[key] = Mailbox(key, f"{key.username}@calls.example.org", Bounds(remembered=1000))
+        mailbox.connection = connection
+    senders = [ALICE, EVE, *[ALICE] * MAX_DELIVERED]
+    items = [queued(number, sender) for number, sender in enumerate(senders)]
+    for item in items:
+        sent = Sent(Delivery.QUEUED, Durability.STORED, bytes(16), BOB, aged=True)
+        there[item.sender].remember(item.message.id, sent)
+    Answers(outbox, Counters(), there.get).arrived(items)
+    of_alice = [item.message.id for item in items if item.sender == ALICE]
+    assert outbox.take() == [
+        Transmit(7, Delivered(ids=of_alice[:MAX_DELIVERED])),
+        Transmit(7, Delivered(ids=of_alice[MAX_DELIVERED:])),
+        Transmit(8, Delivered(ids=[items[1].message.id])),
+    ]
+    for mailbox in there.values():
+        for sent in mailbox.sent.values():
+            assert (sent.delivery, sent.receiver) == (Delivery.DELIVERED, None)
+            assert (sent.told, sent.aged) == (True, False)
+
+
+def test_of_what_arrives_only_that_is_told_which_can_be() -> None:
+    outbox, mailbox = Outbox(), Mailbox(ALICE, "alice@calls.example.org", Bounds())
+    mailbox.connection = 7
+    items = [queued(number, ALICE) for number in range(4)]
+    for item, durability in zip(items, Durability, strict=False):  # what was said last is not remembered
+        mailbox.remember(item.message.id, Sent(Delivery.QUEUED, durability, bytes(16), BOB))
+    answers = Answers(outbox, Counters(), {ALICE: mailbox}.get)
+    answers.arrived([*items, queued(9, EVE)])
+    assert messages(outbox) == [Delivered(ids=[items[0].message.id])]
+    assert [sent.told for sent in mailbox.sent.values()] == [True, False, False]
+    assert {sent.delivery for sent in mailbox.sent.values()} == {Delivery.DELIVERED}
+    mailbox.connection = None
+    mailbox.remember(items[3].message.id, Sent(Delivery.QUEUED, Durability.STORED, bytes(16), BOB))
+    answers.arrived(items[3:])
+    assert messages(outbox) == []
+    assert not mailbox.sent[items[3].message.id].told
+
+
+def test_what_is_lost_is_told_as_it_can_be() -> None:
+    outbox, mailbox = Outbox(), Mailbox(ALICE, "alice@calls.example.org", Bounds())
+    mailbox.connection = 7
+    answers = Answers(outbox, Counters(), {ALICE: mailbox}.get)
+    for number, durability in enumerate((Durability.STORED, Durability.STORING)):
+        mailbox.remember(number.to_bytes(16, "big"), Sent(Delivery.QUEUED, durability, bytes(16), BOB))
+        answers.lost(queued(number, ALICE))
+    answers.lost(queued(2, ALICE))
+    answers.lost(queued(0, EVE))
+    (error,) = messages(outbox)
+    assert isinstance(error, Error)
+    assert (error.code, error.id) == (ErrorCode.OFFLINE, bytes(16))
+    assert [(sent.delivery, sent.told) for sent in mailbox.sent.values()] == [
+        (Delivery.LOST, True),
+        (Delivery.LOST, False),
+    ]

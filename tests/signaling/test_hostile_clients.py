@@ -30,7 +30,7 @@ async def talk(wire: Wire, me: Account, other: Account) -> int:
             assert int.from_bytes(message.id, "big") == arrived
             await wire.say(Ack(seq=message.seq))
         elif isinstance(message, Delivered):
-            confirmed += 1
+            confirmed += len(message.ids)
             if sent < MESSAGES:
                 await wire.say(me.send(sent := sent + 1, other, Kind.SIGNAL))
     return arrived

@@ -11,7 +11,7 @@ from entrenous_wire.messages import Delivered
 
 def test_outputs_come_in_order_and_once() -> None:
     outbox = Outbox()
-    message = Delivered(id=bytes(16))
+    message = Delivered(ids=[bytes(16)])
     outbox.transmit(1, message)
     outbox.execute(ReadAccount("bob"), lambda result, now: None)
     outbox.close(1, CloseCode.POLICY)

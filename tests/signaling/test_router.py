@@ -32,9 +32,24 @@ def test_a_message_is_delivered_and_acknowledged() -> None:
     message = bob.hear(Deliver)
     assert (message.seq, message.sender, message.device, message.kind) == (1, ALICE.address, ALICE.device, Kind.RING)
     bob.say(Ack(seq=1))
-    assert alice.hear(Delivered).id == message.id
+    assert alice.hear(Delivered).ids == [message.id]
     world.advance(1)
     assert alice.heard == bob.heard == []
+
+
+def test_one_acknowledgement_settles_all_before_it_and_each_sender_is_told_once() -> None:
+    world, alice, bob = two()
+    eve = world.register(EVE)
+    alice.say(ALICE.send(1, BOB))
+    eve.say(EVE.send(2, BOB))
+    alice.say(ALICE.send(3, BOB), ALICE.send(4, BOB))
+    bob.say(Ack(seq=3))
+    ids = [number.to_bytes(16, "big") for number in range(5)]
+    assert alice.hear_all() == [Delivered(ids=[ids[1], ids[3]])]
+    assert eve.hear_all() == [Delivered(ids=[ids[2]])]
+    bob.say(Ack(seq=4))
+    assert alice.hear_all() == [Delivered(ids=[ids[4]])]
+    assert world.hub.counters.delivered == 4
 
 
 def test_a_message_that_is_not_acknowledged_for_a_moment_is_accepted() -> None:
@@ -257,7 +272,8 @@ def test_over_cut_connections_nothing_is_lost_and_order_is_kept(seed: int) -> No
                     nodes["bob"].say(Ack(seq=last_seq))
                 for message in nodes["alice"].hear_all():
                     if isinstance(message, Delivered):
-                        held.pop(message.id, None)
+                        for known in message.ids:
+                            held.pop(known, None)
     for _ in range(100):
         for message in nodes["bob"].hear_all():
             if isinstance(message, Deliver):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous_wire.codec import WireError, decode_from_node, decode_from_server, encode
-from entrenous_wire.limits import BODY_SIZES, MAX_FRAME_BYTES, MAX_TAKEN
-from entrenous_wire.messages import Ack, Deliver, Error, ErrorCode, Kind, Letter, Message, Publish, Send
+from entrenous_wire.limits import BODY_SIZES, MAX_DELIVERED, MAX_FRAME_BYTES, MAX_TAKEN
+from entrenous_wire.messages import Ack, Deliver, Delivered, Error, ErrorCode, Kind, Letter, Message, Publish, Send
 
 SEND = {
     "type": "send",
@@ -90,6 +90,20 @@ def test_so_many_letters_are_taken_at_a_time(count: int, fits: bool) -> None:
         decode_from_node(frame)
     else:
         assert code_of(frame) is ErrorCode.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("count", "fits"),
+    [(0, False), (1, True), (MAX_DELIVERED, True), (MAX_DELIVERED + 1, False)],
+)
+def test_so_many_messages_are_told_to_have_arrived_at_a_time(count: int, fits: bool) -> None:
+    frame = json.dumps({"type": "delivered", "ids": [SEND["id"]] * count})
+    if fits:
+        assert decode_from_server(frame) == Delivered(ids=[bytes(16)] * count)
+    else:
+        with pytest.raises(WireError) as caught:
+            decode_from_server(frame)
+        assert caught.value.code is ErrorCode.MALFORMED
 
 
 def test_unknown_fields_of_newer_peers_are_ignored() -> None:

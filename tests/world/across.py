@@ -34,8 +34,9 @@ def outcomes(node: HubNode) -> list[tuple[str, int]]:
     """What was said of messages, without `accepted`."""
     told: list[tuple[str, int]] = []
     for message in node.hear_all():
-        if isinstance(message, Delivered | Error):
+        if isinstance(message, Delivered):
+            told += [("delivered", int.from_bytes(known, "big")) for known in message.ids]
+        elif isinstance(message, Error):
             assert message.id is not None
-            code = message.code.value if isinstance(message, Error) else "delivered"
-            told.append((code, int.from_bytes(message.id, "big")))
+            told.append((message.code.value, int.from_bytes(message.id, "big")))
     return told

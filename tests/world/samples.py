@@ -71,7 +71,7 @@ FROM_SERVER: list[Message] = [
         unreachable=[b"d"],
     ),
     Accepted(id=ID, record=TOKEN),
-    Delivered(id=ID),
+    Delivered(ids=[ID, CALL]),
     Deliver(seq=1, id=ID, sender=ADDRESS, device=DEVICE, call=CALL, kind=Kind.END, body=bytes(2048), record=TOKEN),
     Letter(id=ID, body=bytes(1024)),
     NoLetters(),

@@ -233,9 +233,10 @@ class Talker:
                 self._open[known].was_accepted = True
                 said = self._open[known].message
                 self._begin_call(said.call, record, said.to, said.device)
-            case Delivered(id=known) if known in self._open:
-                self._open[known].was_accepted = True
-                self._settle(known, None)
+            case Delivered(ids=ids):
+                for known in self._open.keys() & ids:
+                    self._open[known].was_accepted = True
+                    self._settle(known, None)
             case Error(id=bytes() as known) if known in self._open:
                 self._refuse(self._open[known], message)
             case _:

@@ -8,6 +8,8 @@ in order, to wherever the device comes back. Receivers drop what they have alrea
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from entrenous_wire.messages import Deliver
 
 from ..mailbox import DeviceKey, Mailbox, Origin
@@ -116,9 +118,10 @@ class Cluster:
         for message in mailbox.take_for_transmission():
             self.peers.send(home, _forward(mailbox, message))
 
-    def settled(self, key: DeviceKey, origin: Origin) -> None:
-        """A device of this node has acknowledged a message of another one."""
-        self._settled[origin.node, key, origin.box] = origin.seq
+    def settled(self, key: DeviceKey, origins: Iterable[Origin]) -> None:
+        """A device of this node has acknowledged messages of other nodes, in the order of their queues."""
+        for node, box, seq in origins:
+            self._settled[node, key, box] = seq
 
     def tell(self, node: bytes, envelope: AnyEnvelope) -> None:
         """Say something to a node."""

@@ -11,11 +11,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..mailbox import Delivery, DeviceKey, Mailbox, Memory, Queued
+from ..mailbox import DeviceKey, Mailbox, Memory, Queued
 from ..timers import Timers
 from .cluster import Cluster
 from .envelopes import NotHere
@@ -37,7 +37,7 @@ class Elsewhere:
         make: a new mailbox.
         next_box: a name for a numbering.
         pump: lets out what the window of a mailbox lets out.
-        settle: takes what became of a message.
+        arrived: told which messages of devices that are here have arrived.
         grace: seconds for which a device is expected back.
         adopted: told the name of an account of which a session was taken over, which its last node may have known
             to be deleted.
@@ -49,7 +49,7 @@ class Elsewhere:
     make: Callable[[DeviceKey], Mailbox]
     next_box: Callable[[], int]
     pump: Callable[[Mailbox], None]
-    settle: Callable[[Queued, Delivery], None]
+    arrived: Callable[[Sequence[Queued]], None]
     grace: float
     adopted: Callable[[str], None] | None = None
 
@@ -137,8 +137,7 @@ class Elsewhere:
 
     def settled(self, mailbox: Mailbox, seq: int) -> None:
         """The device has everything up to and including `seq`."""
-        for item in mailbox.acknowledge(seq):
-            self.settle(item, Delivery.DELIVERED)
+        self.arrived(mailbox.acknowledge(seq))
         self._go_on(mailbox)
 
     def _drop_said_by(self, sender: Mailbox) -> None:

@@ -99,8 +99,9 @@ class Mail:
                     self._settle(message_id)
                 elif sent is not None and record is not None:
                     self._records.open(LiveCall(call=sent.call, record=record, peer=sent.to, device=sent.device))
-            case Delivered(id=message_id):
-                self._settle(message_id)
+            case Delivered(ids=message_ids):
+                for message_id in message_ids:
+                    self._settle(message_id)
             case Deliver():
                 self._arrive(message)
             case Letter():

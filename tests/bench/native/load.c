@@ -4,6 +4,9 @@
  * time it had something to do. A pair repeats a cycle of steps; a step is one frame of one of its ends, and is over
  * when what it waits for has come. With a rate, cycles begin on schedule whatever the server does, and a latency
  * counts from the time at which its message was due; without one, each pair has `window` cycles under way.
+ *
+ * To our server it acknowledges as our nodes do: at once what begins or ends a call, and signals together, so many or so
+ * long after the first of them.
  */
 
 #define _GNU_SOURCE
@@ -16,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MARKS = 4, MARK_BYTES = 12, RING = 4096, BUFFER_BYTES = 262144, EVENTS = 256, GIVE_UP_SECONDS = 10 };
+enum { MARKS = 4, MARK_BYTES = 12, ID_LETTERS = 24, RING = 4096, BUFFER_BYTES = 262144, EVENTS = 256, GIVE_UP_SECONDS = 10 };
 enum { CLOSE = 8, PING = 9, PONG = 10 };
 
 /* What the other end says; the same numbers as in server_load.py. */
@@ -51,6 +54,8 @@ struct options {
     uint32_t window;
     uint32_t dialect;
     char prefix[32]; /* PLAIN: what the payload of a delivered message begins with */
+    double ack_seconds; /* ENTRENOUS: how acknowledgements are gathered */
+    uint32_t ack_messages, ack_bytes;
 };
 
 struct result {
@@ -66,12 +71,12 @@ struct result {
 struct end {
     uint8_t *incoming, *outgoing;
     uint32_t incoming_length, outgoing_length;
-    uint64_t last_seq;
-    uint32_t owed; /* ENTRENOUS: `delivered` of which `accepted` has come, so that it is no news */
+    uint64_t last_seq; /* ENTRENOUS: of the messages that have come, and how many of them are not acknowledged */
+    uint32_t unacknowledged, unacknowledged_bytes;
     uint64_t skip; /* NATS: bytes of a body that are to come */
     char line[96]; /* NATS: the beginning of a line */
     uint32_t line_length;
-    uint8_t must_ack, dirty;
+    uint8_t dirty;
 };
 
 struct state {
@@ -80,6 +85,7 @@ struct state {
     double due[RING];
     uint64_t begun, ended; /* cycles */
     uint32_t step;
+    uint8_t id[ID_LETTERS]; /* ENTRENOUS: of the message of this step, as it was said last */
     uint8_t seen;
 };
 
@@ -89,6 +95,8 @@ struct load {
     struct state *states;
     uint32_t pairs;
     uint32_t *dirty, dirty_count;
+    double *ack_at, next_ack; /* ENTRENOUS: of each end, 0 when nothing waits; none is due before `next_ack` */
+    uint32_t acks; /* that wait */
     double measure_from, measure_until;
     uint64_t cycle;
 };
@@ -152,6 +160,9 @@ static void say_step(struct load *load, struct state *state)
         for (uint32_t at = step->mark[i]; at < step->mark[i] + MARK_BYTES; at++, counter >>= 4)
             frame[at] = (uint8_t)('A' + (counter & 15)) ^ mask[(at - step->header) & 3];
     }
+    if (step->waits_for & ACCEPTED)
+        for (uint32_t i = 0; i < ID_LETTERS; i++) /* the first mark is in the id, as it comes first in a message */
+            state->id[i] = frame[step->mark[0] + i] ^ mask[(step->mark[0] + i - step->header) & 3];
     state->seen = 0;
 }
 
@@ -198,25 +209,72 @@ static int begins(const uint8_t *bytes, uint32_t length, const char *prefix)
     return length >= wanted && !memcmp(bytes, prefix, wanted);
 }
 
+static void acknowledge(struct load *load, struct state *state, int side)
+{
+    struct end *end = &state->end[side];
+    double *ack_at = &load->ack_at[(state - load->states) * 2 + side];
+    char text[64] = "{\"type\":\"ack\",\"seq\":", digits[24];
+    uint32_t count = 0, length = 20;
+    for (uint64_t seq = end->last_seq; seq || !count; seq /= 10)
+        digits[count++] = (char)('0' + seq % 10);
+    while (count)
+        text[length++] = digits[--count];
+    text[length++] = '}';
+    say_short(load, state, side, 1, text, length);
+    end->unacknowledged = end->unacknowledged_bytes = 0;
+    load->acks -= *ack_at > 0;
+    *ack_at = 0;
+}
+
+static void owe(struct load *load, struct state *state, int side, const uint8_t *text, uint32_t length)
+{
+    static const char signal[] = "\"kind\":\"signal\"", body[] = "\"body\":\"";
+    const struct options *options = load->options;
+    struct end *end = &state->end[side];
+    double *ack_at = &load->ack_at[(state - load->states) * 2 + side];
+    const uint8_t *at = memmem(text, length, body, sizeof body - 1);
+    const uint8_t *letters = at ? at + sizeof body - 1 : text + length;
+    const uint8_t *stop = memchr(letters, '"', (size_t)(text + length - letters));
+    end->unacknowledged++;
+    end->unacknowledged_bytes += stop ? (uint32_t)(stop - letters) / 4 * 3 : 0;
+    if (!at || !memmem(text, (size_t)(at - text), signal, sizeof signal - 1) ||
+        end->unacknowledged >= options->ack_messages || end->unacknowledged_bytes >= options->ack_bytes) {
+        acknowledge(load, state, side);
+    } else if (*ack_at == 0) {
+        *ack_at = now() + options->ack_seconds;
+        if (!load->acks++ || *ack_at < load->next_ack)
+            load->next_ack = *ack_at;
+    }
+}
+
+static int acknowledge_due(struct load *load, double until)
+{
+    if (!load->acks || load->next_ack > until)
+        return 0;
+    load->next_ack = until + load->options->ack_seconds;
+    for (uint32_t i = 0; i < load->pairs * 2; i++) {
+        if (load->ack_at[i] > 0 && load->ack_at[i] <= until)
+            acknowledge(load, &load->states[i / 2], (int)(i % 2));
+        else if (load->ack_at[i] > 0 && load->ack_at[i] < load->next_ack)
+            load->next_ack = load->ack_at[i];
+    }
+    return 1;
+}
+
 static void hear_entrenous(struct load *load, struct state *state, int side, const uint8_t *text, uint32_t length)
 {
     static const char deliver[] = "{\"type\":\"deliver\",\"seq\":";
+    const struct step *step = &state->pair->steps[state->step];
     if (begins(text, length, deliver)) {
         uint64_t seq = 0;
         for (uint32_t i = sizeof deliver - 1; i < length && text[i] >= '0' && text[i] <= '9'; i++)
             seq = seq * 10 + (uint64_t)(text[i] - '0');
         state->end[side].last_seq = seq;
-        state->end[side].must_ack = 1;
-        if (state->pair->steps[state->step].side != side)
+        owe(load, state, side, text, length);
+        if (step->side != side)
             come(load, state, DELIVERED_THERE);
-    } else if (begins(text, length, "{\"type\":\"accepted\"")) {
-        state->end[side].owed++;
-        if (state->pair->steps[state->step].side == side)
-            come(load, state, ACCEPTED);
-    } else if (begins(text, length, "{\"type\":\"delivered\"")) {
-        if (state->end[side].owed)
-            state->end[side].owed--;
-        else if (state->pair->steps[state->step].side == side)
+    } else if (begins(text, length, "{\"type\":\"accepted\"") || begins(text, length, "{\"type\":\"delivered\"")) {
+        if (step->side == side && step->waits_for & ACCEPTED && memmem(text, length, state->id, ID_LETTERS))
             come(load, state, ACCEPTED);
     } else if (begins(text, length, "{\"type\":\"devices\"")) {
         come(load, state, ANSWERED);
@@ -319,17 +377,6 @@ static void hear(struct load *load, struct state *state, int side)
     }
     end->incoming_length = (uint32_t)(stop - at);
     memmove(end->incoming, at, end->incoming_length);
-    if (end->must_ack) { /* one for all that came together, as acknowledgements are cumulative */
-        char text[64] = "{\"type\":\"ack\",\"seq\":", digits[24];
-        uint32_t count = 0, length = 20;
-        for (uint64_t seq = end->last_seq; seq || !count; seq /= 10)
-            digits[count++] = (char)('0' + seq % 10);
-        while (count)
-            text[length++] = digits[--count];
-        text[length++] = '}';
-        end->must_ack = 0;
-        say_short(load, state, side, 1, text, length);
-    }
 }
 
 static void flush(struct load *load)
@@ -384,12 +431,13 @@ static void drive(struct load *load, int poller)
         }
         for (int i = 0; i < ready; i++)
             hear(load, &load->states[events[i].data.u32 / 2], (int)(events[i].data.u32 % 2));
+        busy |= acknowledge_due(load, now());
         if (load->dirty_count)
             flush(load);
         double done = now();
         if (busy && turn >= load->measure_from && turn < load->measure_until)
             load->result->busy_seconds += done - turn;
-        if (done >= load->measure_until && !busy && !load->dirty_count && !open_cycles(load))
+        if (done >= load->measure_until && !busy && !load->dirty_count && !load->acks && !open_cycles(load))
             break;
         if (done >= give_up)
             fail(load, STUCK, (const uint8_t *)"", 0);
@@ -404,7 +452,8 @@ int drive_load(struct pair *pairs, uint32_t count, const struct options *options
     memset(result, 0, sizeof *result);
     load.states = calloc(count, sizeof *load.states);
     load.dirty = calloc(count * 2, sizeof *load.dirty);
-    if (poller < 0 || !load.states || !load.dirty)
+    load.ack_at = calloc(count * 2, sizeof *load.ack_at);
+    if (poller < 0 || !load.states || !load.dirty || !load.ack_at)
         goto over;
     for (uint32_t i = 0; i < count; i++) {
         load.states[i].pair = &pairs[i];
@@ -429,6 +478,7 @@ over:
         }
     free(load.states);
     free(load.dirty);
+    free(load.ack_at);
     if (poller >= 0)
         close(poller);
     return outcome;

@@ -137,10 +137,9 @@ def test_a_deletion_is_told() -> None:
 
 def test_of_what_a_device_has_acknowledged_only_the_last_is_told() -> None:
     told = Told()
-    told.cluster.settled(ALICE, Origin(THERE, 3, 1))
-    told.cluster.settled(ALICE, Origin(THERE, 3, 2))
-    told.cluster.settled(ALICE, Origin(THERE, 4, 1))
-    assert told.take() == [Settled(*ALICE, 3, 2), Settled(*ALICE, 4, 1)]
+    told.cluster.settled(ALICE, [Origin(THERE, 3, 1), Origin(THERE, 3, 2)])
+    told.cluster.settled(ALICE, [Origin(THERE, 3, 3), Origin(THERE, 4, 1)])
+    assert told.take() == [Settled(*ALICE, 3, 3), Settled(*ALICE, 4, 1)]
     assert told.take() == []
 
 

@@ -19,7 +19,7 @@ def test_a_message_to_another_node_is_delivered_and_acknowledged() -> None:
     assert (message.call, message.id, message.record) == (CALL, id_of(1), None)
     assert hubs.hubs[0].hub.queued == 1, "it stays with its sender until it is delivered"
     bob.say(Ack(seq=1))
-    assert alice.hear(Delivered).id == id_of(1)
+    assert alice.hear(Delivered).ids == [id_of(1)]
     assert alice.heard == bob.heard == []
     assert [hub.hub.queued for hub in hubs.hubs] == [0, 0, 0]
     counters = [hub.hub.counters for hub in hubs.hubs]
