@@ -53,10 +53,10 @@ except DeviceError as error:
 
 
 _TONE = """
-import asyncio, json, sys, threading
+import asyncio, json, sys, threading, types
 import numpy as np
 from entrenous import DeviceError, MicrophoneSource, SpeakerSink, ToneSource
-from entrenous.media.devices import portaudio
+from entrenous.media.devices import portaudio, speaker as speakers
 
 refused, opened, start = sys.argv[1] == "refuse 48000", set(), portaudio._started
 
@@ -88,9 +88,10 @@ async def main():
         if len(sound) == 24000 and spectrum.max() > 1e7:
             break
     playing.cancel()
-    before = speaker.stream.underruns
-    while speaker.stream.underruns == before:  # too late, though not as late as a pause
-        await asyncio.sleep(0.1)
+    before, stopped = speaker.stream.underruns, speakers.time.monotonic()
+    speakers.time = types.SimpleNamespace(monotonic=lambda: stopped)  # nothing is as late as a pause, however busy we are
+    while speaker.stream.underruns == before:
+        await asyncio.sleep(0.1)  # until the sound card has taken what there was
         speaker.play(block.samples, 0.0)
     await microphone.close()
     await speaker.close()
