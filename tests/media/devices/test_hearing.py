@@ -89,7 +89,7 @@ async def main():
             break
     playing.cancel()
     before, stopped = speaker.stream.underruns, speakers.time.monotonic()
-    speakers.time = types.SimpleNamespace(monotonic=lambda: stopped)  # nothing is as late as a pause, however busy we are
+    speakers.time = types.SimpleNamespace(monotonic=lambda: stopped)  # so nothing is as late as a pause
     while speaker.stream.underruns == before:
         await asyncio.sleep(0.1)  # until the sound card has taken what there was
         speaker.play(block.samples, 0.0)
