@@ -6,6 +6,7 @@ secrets and configuration, exported call records.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -70,8 +71,11 @@ def staged(path: Path, *, replace: bool = True, like: os.stat_result | None = No
 
     Raises:
         FileExistsError: there is one that may not be replaced.
-        OSError: it cannot be written.
+        OSError: it cannot be written, or what stands there is no plain file.
     """
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        # As /dev/stdout does: taking its place would take it from all others.
+        raise OSError(errno.EINVAL, "no plain file stands there", str(path))
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     temporary = Path(name)
     try:

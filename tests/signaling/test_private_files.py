@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -94,6 +95,21 @@ def test_a_file_that_is_not_filled_to_its_end_leaves_what_was_there(tmp_path: Pa
         temporary.write_text("new")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("new", 0o640)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_but_a_plain_file_is_replaced(tmp_path: Path) -> None:
+    """As /dev/stdout, which is a link to a pipe, or to a file that the shell holds open."""
+    file = private(tmp_path / "file", "old")
+    places = [tmp_path / name for name in ("link", "pipe")]
+    places[0].symlink_to(file)
+    os.mkfifo(places[1])
+    for path in places:
+        with pytest.raises(OSError, match="no plain file"), staged(path) as temporary:
+            temporary.write_text("new")
+        with pytest.raises(ValueError, match="cannot be written: no plain file"):
+            write(path, "new", replace=True)
+    assert (file.read_text(), places[0].is_symlink(), places[1].is_fifo()) == ("old", True, True)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_lines_are_read_without_blanks(tmp_path: Path) -> None:

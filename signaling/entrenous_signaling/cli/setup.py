@@ -143,6 +143,7 @@ def _owner(asked: str | None) -> pwd.struct_passwd | None:
 def _write(file: Path, values: dict[str, Any], owner: pwd.struct_passwd | None, *, force: bool) -> list[str]:
     """Write the file and make the secrets that are not there; what was done, a line each."""
     folder = file.parent
+    is_ours = folder == STANDARD_FOLDER or not folder.exists()  # any other may be full of what belongs to others
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if file.exists() and not force:
         raise ConfigError(f"{file} is there already: --force replaces it, --dir names another folder.")
@@ -161,8 +162,10 @@ def _write(file: Path, values: dict[str, Any], owner: pwd.struct_passwd | None, 
     write(file, render(values), replace=force)
     lines.insert(0, f"{file}  the configuration: every key with its meaning")
     if owner is not None:
-        for path in (folder, file, secret, *(Path(name) for name in (shared, turn) if name is not None)):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
+        made = [file, secret, *(Path(name) for name in (shared, turn) if name is not None)]
+        for path in (folder, *made) if is_ours else made:
+            # Whoever may write into the folder could let a link stand there, to any file of the machine.
+            os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
         lines.append(f"All of it belongs to {owner.pw_name}, and nobody else may read it.")
     return lines
 

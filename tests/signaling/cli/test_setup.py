@@ -109,6 +109,18 @@ def test_files_belong_to_who_runs_the_server(owner: str, tmp_path: Path, capsys:
     assert (code, owners, f"belongs to {owner}" in said) == (0, {owner}, True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_init_has_not_made_is_not_given_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, other = tmp_path / "etc", tmp_path / "other"
+    folder.mkdir()
+    other.touch()
+    (folder / "message-secret").symlink_to(other)  # put there by whoever may write into the folder
+    code, said, _ = run(capsys, "init", "--dir", folder, "--name", "a.example.org", "--owner", "daemon")
+    assert code == 0, said
+    owners = [pwd.getpwuid(path.stat().st_uid).pw_name for path in (folder, other, folder / "server.toml")]
+    assert owners == ["root", "root", "daemon"]
+
+
 def test_one_of_several_gets_a_secret_to_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     again = (
         *("init", "--dir", tmp_path, "--name", "calls.example.org", "--database", "postgresql://me@db.example.org/x"),
