@@ -18,7 +18,7 @@ from entrenous_signaling.store.database import count, remove
 from entrenous_signaling.store.place import existing_databases
 from entrenous_signaling.store.requests import Removed
 from entrenous_signaling.store.writer import is_held
-from entrenous_wire.addresses import Address
+from entrenous_wire.addresses import Address, canonical_host
 
 from .common import acting_as_owner, configured, counted, place_options
 
@@ -71,11 +71,7 @@ def remove_command(context: click.Context, name: str, config: Path | None, data:
         config = before[0]  # where the environment's is too
     settings = configured(config, data or before[1]).settings
     as_json = as_json or before[2]
-    username = name.partition("@")[0].lower()
-    try:
-        Address(username, "example.org")
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    username = _username(name, settings)
     gone = _remove(settings, username)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(gone)))
@@ -90,6 +86,22 @@ def remove_command(context: click.Context, name: str, config: Path | None, data:
         case _:
             assert_never(gone)
     click.echo(f"{username} is deleted, with {', '.join(parts[:-1])} and {parts[-1]}. {ended}")
+
+
+def _username(name: str, settings: ServerConfig) -> str:
+    """The name of an account, given as such or as its address.
+
+    Raises:
+        UsageError: it is none, or one of another server.
+    """
+    user, at, host = name.lower().partition("@")
+    try:
+        address = Address.parse(f"{user}@{host}" if at else f"{user}@example.org")
+        if at and settings.name and address.host != canonical_host(settings.name):
+            raise click.UsageError(f"{address} is of another server: this server is {settings.name}.")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return address.user
 
 
 def _remove(settings: ServerConfig, username: str) -> AccountRemoved | Removed:

@@ -93,6 +93,14 @@ def test_what_is_no_name_is_refused(data: Path, capsys: pytest.CaptureFixture[st
     assert (code, "A username has" in err) == (2, True)
 
 
+def test_an_address_of_another_server_removes_nobody_here(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = data / "server.toml"
+    file.write_text(f'data = "{data}"\nname = "calls.example.org"\n')
+    code, _, err = run(capsys, "users", "--config", file, "remove", "alice@other.example.org")
+    assert (code, "this server is calls.example.org" in err) == (2, True)
+    assert run(capsys, "users", "--config", file, "remove", "Alice@Calls.example.org")[0] == 0
+
+
 def test_a_directory_without_accounts_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ((), ("remove", "alice")):
         code, _, err = run(capsys, "users", "--data", tmp_path, *words)
