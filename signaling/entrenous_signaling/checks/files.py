@@ -35,7 +35,7 @@ def check_files(config: ServerConfig, file: Path | None) -> Iterator[Finding]:
     if file is not None:
         yield _configuration(file)
     secrets: list[tuple[str, Path, Callable[[Path], object]]] = []
-    if config.secret_file or config.secret_path.exists():
+    if config.secret_file or _may_be_there(config.secret_path):
         secrets.append(("secret_file", config.secret_path, read_message_secret))
     if config.turn_secret_file:
         secrets.append(("turn_secret_file", Path(config.turn_secret_file), read_secrets))
@@ -49,6 +49,14 @@ def check_files(config: ServerConfig, file: Path | None) -> Iterator[Finding]:
         secrets.append(("tls_key", Path(config.tls_key), _readable_key))
     for key, path, read in secrets:
         yield _secret(key, path, read)
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether there is a file, as far as this user can tell."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return True
 
 
 def _configuration(file: Path) -> Finding:

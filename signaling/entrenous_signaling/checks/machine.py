@@ -35,19 +35,19 @@ def check_data(folder: Path) -> Iterator[Finding]:
         folder: the data directory, which need not be there yet.
     """
     there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        yield error("data", f"{there} is no directory.", "Name another place as `data`.")
-        return
     try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        if not there.is_dir():
+            yield error("data", f"{there} is no directory.", "Name another place as `data`.")
+            return
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as problem:
         yield error(
             "data",
             f"{there} cannot be written: {problem.strerror}.",
-            "Let it belong to the user that runs the server, and look as that user.",
+            "Let it belong to the user that runs the server, who may enter the folders above; look as that user.",
         )
         return
     if there != folder.absolute():

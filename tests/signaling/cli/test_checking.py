@@ -96,4 +96,10 @@ def test_root_looks_as_who_runs_the_server(capsys: pytest.CaptureFixture[str]) -
             assert (wrong[0]["subject"], "Permission denied" in wrong[0]["text"]) == (subject, True), said
             os.chown(path, owner.pw_uid, owner.pw_gid)
         assert run(capsys, "check", "--config", file)[0] == 0
+        folder.chmod(0o700)  # as /root: what is in it is the server's, and it cannot get there
+        for text in (file.read_text(), file.read_text().replace("\nsecret_file", "\n#")):
+            file.write_text(text)
+            code, said, _ = run(capsys, "check", "--config", file, "--json")
+            wrong = [json.loads(line)["subject"] for line in said.splitlines() if '"error"' in line]
+            assert (code, wrong) == (1, ["configuration", "secret_file", "data", "database"]), said
     assert (os.geteuid(), os.getegid()) == (0, 0)
