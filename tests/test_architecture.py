@@ -35,8 +35,10 @@ ARROWS: dict[str, tuple[str, ...]] = {
         "entrenous.protocol",
         "entrenous.config",
         "entrenous.errors",
+        "entrenous.link_transport",
         "entrenous.link_ways",
     ),
+    "entrenous.link_transport": ("entrenous_wire", "entrenous.config", "entrenous.link_ways"),
     "entrenous.link_ways": ("entrenous_wire", "entrenous.protocol", "entrenous.config", "entrenous.errors"),
     "entrenous": ("entrenous", "entrenous_wire"),
     "entrenous.doctor": (
@@ -61,7 +63,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "aioice": ("entrenous.media.transport",),
     "ifaddr": ("entrenous.network_watch", "entrenous.media.transport"),
     "aiohttp": (
-        "entrenous.link",
+        "entrenous.link_transport",
         "entrenous.link_ways",
         "entrenous_signaling.app",
         "entrenous_signaling.edge",

@@ -1,7 +1,7 @@
-"""One WebSocket to one signaling server: the sockets and the timer of a `protocol.session.Session`.
+"""The link of a device to its signaling server: what moves a `protocol.session.Session`, and who asks it for things.
 
-The session decides; the link opens and closes the connection, carries text frames, and keeps one timer. After
-each input it drains everything the session asks for, then arms the timer anew.
+The session decides; the transport below carries what is said; the link keeps the timer, the answers that somebody
+waits for, and what is to be told. After each input it drains everything the session asks for, then arms the timer anew.
 """
 
 from __future__ import annotations
@@ -16,40 +16,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, assert_never
 
-import aiohttp
-
-from entrenous_wire import codec, limits
+from entrenous_wire import limits
 from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deleted, Deliver, Devices, FromNode, Kind, Letter, LoggedIn, Send, Turn
+from entrenous_wire.messages import Deleted, Deliver, Devices, FromServer, Kind, Letter, LoggedIn, Send, Turn
 
 from .config import NodeConfig
 from .errors import ServerUnreachable
-from .link_ways import (
-    PersistentResolver,
-    given_up,
-    is_ours,
-    is_without_network,
-    refusal,
-    retry_after,
-    tls_context,
-    why_not_connected,
-)
+from .link_transport import LinkTransport
+from .link_ways import given_up, refusal
 from .protocol import session_outputs as told
 from .protocol.credentials import Credentials
 from .protocol.deadlines import Timeouts
 from .protocol.session import Phase, Session
 
 log = logging.getLogger(__name__)
-
-MAX_OUTGOING: Final = 1024
-"""Frames that may wait for a slow connection before it is given up; the session says them again on the next."""
-
-
-LAST_WORDS_SECONDS: Final = 1.0
-"""How long a connection that is closed on purpose may take to say what is queued, and to close."""
-
-PROBE_SECONDS: Final = 1.0
-"""How long the server may take to answer on a connection that the network may have changed under."""
 
 _NEXT_STEP: Final = "Check the address and your network, then try again."
 
@@ -98,20 +78,10 @@ class Link:
     def __init__(
         self, config: NodeConfig, credentials: Credentials, user: LinkUser, *, timeouts: Timeouts | None = None
     ) -> None:
-        self._url = config.url + limits.SIGNAL_PATH
-        self._tls = tls_context(config)
+        self._transport = LinkTransport(config, credentials.server, self)
         self._user = user
         self._session = Session(credentials, draw=random.SystemRandom().random, timeouts=timeouts)
         self._server = credentials.server
-        self._http: aiohttp.ClientSession | None = None
-        self._connection: asyncio.Task[None] | None = None
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._probing: asyncio.Task[None] | None = None
-        self._probe = 0
-        self._probe_answered = asyncio.Event()
-        self._fruitless = 0
-        self._closing: set[asyncio.Task[None]] = set()
-        self._outgoing: asyncio.Queue[str] = asyncio.Queue(MAX_OUTGOING)
         self._timer: asyncio.TimerHandle | None = None
         self._sent: dict[bytes, Send] = {}
         self._settled = asyncio.Event()
@@ -138,9 +108,6 @@ class Link:
             ServerUnreachable: the first attempt failed, or the server did not answer in time.
             RequestRefused: the server answered that it will not let this device in.
         """
-        # A name is looked up once: finding the way back after a network change shall not wait for a name server.
-        connector = aiohttp.TCPConnector(ttl_dns_cache=None, resolver=PersistentResolver())
-        self._http = aiohttp.ClientSession(connector=connector)
         self._first_up = asyncio.get_running_loop().create_future()
         self._session.start(time.monotonic())
         self._drain()
@@ -169,13 +136,7 @@ class Link:
         self._drain()
         if self._timer is not None:
             self._timer.cancel()
-        if self._probing is not None:
-            self._probing.cancel()
-        if self._closing:
-            await asyncio.wait(self._closing)
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
+        await self._transport.close()
 
     # --- what the node asks for ---
 
@@ -239,22 +200,14 @@ class Link:
         assert isinstance(answer, Deleted)
 
     def network_changed(self) -> None:
-        """Find out whether the connection still works, or connect anew at once; harmless when the link is not open.
-
-        A connection whose own address is gone cannot work any more; any other is given a second to prove itself.
-        """
+        """Find out whether the connection still works, or connect anew at once; harmless when the link is not open."""
         if self._first_up is None or not self._first_up.done():
             return  # whoever opens the link waits for this one attempt
-        self._fruitless = 0
-        if self._socket is None or not is_ours(self._socket.get_extra_info("sockname")):
-            self._reconnect("The network of this machine changed.")
-        else:
-            self.doubt()
+        self._transport.network_changed()
 
     def doubt(self) -> None:
         """Something else that goes over the network broke: a connection that stands is to prove itself."""
-        if self._socket is not None and self._probing is None:
-            self._probing = asyncio.ensure_future(self._prove(self._socket))
+        self._transport.doubt()
 
     def call_finished(self, call: bytes) -> None:
         """Stop claiming the record of a call."""
@@ -299,12 +252,12 @@ class Link:
     def _carry_out(self, output: told.SessionOutput) -> None:
         match output:
             case told.OpenTransport():
-                self._outgoing = asyncio.Queue(MAX_OUTGOING)
-                self._connection = asyncio.ensure_future(self._connect())
+                self._transport.connect()
             case told.CloseTransport():
-                self._drop_connection()
+                self._transport.disconnect()
             case told.Transmit():
-                self._queue(output.message)
+                if not self._transport.send(output.message):
+                    self._session.transport_lost("The connection to the server is too slow.", time.monotonic())
             case told.Arrived():
                 self._told.append(lambda: self._user.message_arrived(output.message))
             case told.LetterArrived():
@@ -346,124 +299,29 @@ class Link:
         self._settled.set()
         return message
 
-    def _queue(self, message: FromNode) -> None:
-        try:
-            self._outgoing.put_nowait(codec.encode(message))
-        except asyncio.QueueFull:
-            self._drop_connection()
-            self._session.transport_lost("The connection to the server is too slow.", time.monotonic())
-
     def _time_passed(self) -> None:
         self._timer = None
         self._session.handle_timeout(time.monotonic())
         self._drain()
 
-    # --- the socket ---
+    # --- what the transport tells (TransportUser) ---
 
-    def _reconnect(self, sentence: str) -> None:
+    def transport_opened(self) -> None:
+        """The connection stands."""
+        self._session.transport_opened(time.monotonic())
+        self._drain()
+
+    def message_received(self, message: FromServer) -> None:
+        """The server said something."""
+        self._session.receive(message, time.monotonic())
+        self._drain()
+
+    def transport_lost(self, sentence: str, retry_after: float, *, restarting: bool) -> None:
+        """The connection ended, or did not come about."""
+        self._session.transport_lost(sentence, time.monotonic(), retry_after=retry_after, restarting=restarting)
+        self._drain()
+
+    def transport_doubtful(self, sentence: str) -> None:
+        """A connection cannot be relied upon any more, or one may now come about."""
         self._session.reconnect(sentence, time.monotonic())
         self._drain()
-
-    async def _prove(self, used: aiohttp.ClientWebSocketResponse) -> None:
-        """Ask the server for a sign of life, and connect anew when there is none."""
-        self._probe += 1
-        self._probe_answered.clear()
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                await used.ping(b"%d" % self._probe)
-                await self._probe_answered.wait()
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            if used is self._socket:
-                self._reconnect("The network of this machine changed, and the connection to the server broke.")
-        finally:
-            self._probing = None
-
-    def _drop_connection(self) -> None:
-        self._socket = None
-        connection, self._connection = self._connection, None
-        if connection is not None and not connection.done():
-            self._closing.add(connection)
-            connection.add_done_callback(self._closing.discard)
-            connection.cancel()
-
-    async def _connect(self) -> None:
-        """Be one connection, from its opening to its end."""
-        assert self._http is not None  # a link is opened before its session starts
-        self._fruitless += 1
-        if self._fruitless > 1 and isinstance(self._http.connector, aiohttp.TCPConnector):
-            self._http.connector.clear_dns_cache()  # the server may have moved
-        try:
-            async with self._http.ws_connect(
-                self._url,
-                protocols=(limits.SUBPROTOCOL,),
-                ssl=self._tls,
-                max_msg_size=limits.MAX_FRAME_BYTES,
-                heartbeat=limits.HEARTBEAT_SECONDS,
-                autoping=False,
-                timeout=aiohttp.ClientWSTimeout(ws_close=LAST_WORDS_SECONDS),
-                compress=0,
-            ) as used:
-                self._socket, self._fruitless = used, 0
-                self._session.transport_opened(time.monotonic())
-                self._drain()
-                outgoing = self._outgoing
-                writer = asyncio.ensure_future(self._write(used, outgoing))
-                try:
-                    goodbye = await self._read(used)
-                finally:
-                    writer.cancel()
-                    # What the writer broke on is what the reader saw too: the connection is gone.
-                    await asyncio.gather(writer, return_exceptions=True)
-                    await self._say_last_words(used, outgoing)
-            sentence = f"The connection to {self._server} was closed."
-            pause, restarting = 0.0, goodbye == aiohttp.WSCloseCode.SERVICE_RESTART
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            sentence = why_not_connected(error, self._server)
-            pause, restarting = retry_after(error), False
-            if is_without_network(error):
-                self._fruitless = 0
-        if asyncio.current_task() is not self._connection:
-            return  # it was given up before, and ended badly: the next one stands already
-        self._connection = self._socket = None
-        self._session.transport_lost(sentence, time.monotonic(), retry_after=pause, restarting=restarting)
-        self._drain()
-
-    async def _read(self, used: aiohttp.ClientWebSocketResponse) -> int | None:
-        """Hand on what comes until the connection ends.
-
-        Returns:
-            The code that the server closed it with, None when it did not say goodbye. `used.close_code` is not it:
-            where the server does not wait for our answer, that says only that the answer could not be given.
-        """
-        while True:
-            frame = await used.receive()
-            if frame.type is aiohttp.WSMsgType.PING:
-                await used.pong(frame.data)
-                continue
-            if frame.type is aiohttp.WSMsgType.PONG:
-                if frame.data == b"%d" % self._probe:
-                    self._probe_answered.set()
-                continue
-            if frame.type is aiohttp.WSMsgType.CLOSE:
-                return int(frame.data)
-            if frame.type is not aiohttp.WSMsgType.TEXT:
-                return None
-            try:
-                message = codec.decode_from_server(frame.data)
-            except codec.WireError as error:
-                # A newer server may say what we do not know; what it says is never logged.
-                log.info("a message of the server was dropped: %s", error.code.value)
-                continue
-            self._session.receive(message, time.monotonic())
-            self._drain()
-
-    async def _write(self, used: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
-        while True:
-            await used.send_str(await outgoing.get())
-
-    async def _say_last_words(self, used: aiohttp.ClientWebSocketResponse, outgoing: asyncio.Queue[str]) -> None:
-        """What was queued when we closed the connection, above all that this device leaves."""
-        with suppress(aiohttp.ClientError, OSError, TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                while not outgoing.empty() and not used.closed:
-                    await used.send_str(outgoing.get_nowait())
