@@ -10,7 +10,7 @@ A line is the time, the level, the event and its numbers, as text or as a JSON o
 LOGGED is the whole of it: every event, with the fields that it may have.
 
 What libraries log is reduced to its level and the library it came from: their texts contain addresses. Of an error
-inside the server the module and the line are kept, never the text.
+inside the server, caught or not, the module and the line are kept, never the text.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -283,6 +284,10 @@ def configure(form: LogForm = LogForm.TEXT) -> None:
     handler.addFilter(LineBound())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.raiseExceptions = False  # a handler that fails would print the record, texts and all
+    # Of what nobody catches the interpreter would print a traceback, with the text of the error.
+    sys.excepthook = lambda kind, error, trace: log_internal_error(error)
+    threading.excepthook = lambda uncaught: log_internal_error(uncaught.exc_value)
+    sys.unraisablehook = lambda uncaught: log_internal_error(uncaught.exc_value)
     for name in ("aiohttp", "asyncio", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +35,17 @@ PATIENCE = 60.0
 
 def written(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [TypedFormatter().format(record).partition(" ")[2] for record in caplog.records]
+
+
+def own_logging(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """Let what a test configures end with it."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    for module, name in ((sys, "excepthook"), (threading, "excepthook"), (sys, "unraisablehook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    return root
 
 
 def test_events_are_written_with_their_level(caplog: pytest.LogCaptureFixture) -> None:
@@ -147,10 +160,7 @@ def test_what_strangers_cause_over_and_over_is_written_so_often_a_minute() -> No
 def test_configured_logging_reduces_everything(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
-    monkeypatch.setattr(root, "level", root.level)
-    monkeypatch.setattr(logging, "raiseExceptions", True)
+    root = own_logging(monkeypatch)
     monkeypatch.setattr(line_writer, "_LAST_LINES_SECONDS", PATIENCE)
     logs.configure()
     logging.getLogger("aiohttp.access").warning(SECRET)
@@ -165,6 +175,30 @@ def test_configured_logging_reduces_everything(
     assert "alice" not in err
 
 
+def test_what_nobody_catches_is_told_by_its_place_alone() -> None:
+    program = """
+import threading
+from entrenous_signaling import logs
+
+def fail():
+    raise ValueError("alice@example.org")
+
+class Left:
+    def __del__(self):
+        fail()
+
+logs.configure()
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+Left()
+fail()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    told = [line.partition(" ")[2] for line in done.stderr.splitlines()]
+    assert (done.returncode, done.stdout, told) == (1, "", 3 * ["error internal-error source=other"])
+
+
 def test_lines_that_are_lost_are_told_in_the_form_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[logging.LogRecord] = []
 
@@ -173,19 +207,13 @@ def test_lines_that_are_lost_are_told_in_the_form_of_all(monkeypatch: pytest.Mon
         return logging.NullHandler()
 
     monkeypatch.setattr(logs, "LineWriter", writer)
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
-    monkeypatch.setattr(root, "level", root.level)
-    monkeypatch.setattr(logging, "raiseExceptions", True)
+    own_logging(monkeypatch)
     logs.configure()
     assert TypedFormatter().format(told[0]).endswith("Z warning lines-lost lines=7")
 
 
 def test_without_standard_error_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    root = logging.getLogger()
-    monkeypatch.setattr(root, "handlers", [])
-    monkeypatch.setattr(root, "level", root.level)
-    monkeypatch.setattr(logging, "raiseExceptions", True)
+    root = own_logging(monkeypatch)
     monkeypatch.setattr(sys, "stderr", None)
     logs.configure()
     log(Event.STARTED)
