@@ -316,7 +316,9 @@ class Lobby:
     def register(self, here: Connection, message: Register, now: float) -> None:
         """Check a registration and store it."""
         here.check_failures(now)
-        wait = 0.0 if here.origin is None else here.origin.register(now)
+        wait = self._registrations.wait(now)  # while others crowd in, an address loses nothing by trying
+        if wait == 0.0 and here.origin is not None:
+            wait = here.origin.register(now)
         if wait == 0.0:
             wait = self._registrations.take(now)
         if wait > 0.0:

@@ -247,6 +247,18 @@ def test_an_address_registers_no_more_than_its_rate_and_takes_nothing_from_other
     world.register(BOB)
 
 
+def test_a_crowd_of_newcomers_costs_an_address_none_of_its_own() -> None:
+    bounds = Bounds(registration_rate=Rate(per_second=1.0, burst=1.0))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
+    where = origin(world)
+    world.register(BOB)
+    node, hello = world.connect(where)
+    error = node.say(ALICE.register(hello)).hear(Error)
+    assert (error.code, error.retry_after) == (ErrorCode.TOO_MANY, 1.0)
+    world.advance(1.0)
+    node.say(ALICE.register(hello)).hear(Welcome)
+
+
 def test_a_stranger_that_says_much_and_does_not_log_in_is_cut() -> None:
     world = HubWorld()
     node, _ = world.connect()
