@@ -7,6 +7,7 @@ the kernel is asked who is at the other end (SO_PEERCRED): the server's own user
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -82,7 +83,8 @@ class ControlServer:
             return
         self._closing = True
         self._server.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next server replaces it
+            self._path.unlink()
         for client in self._silent:
             client.cancel()
         if self._clients:

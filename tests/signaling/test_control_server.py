@@ -134,6 +134,13 @@ async def test_the_file_is_for_its_user_alone_and_goes_with_the_server(tmp_path:
     assert not path.exists()
 
 
+async def test_a_socket_that_cannot_be_removed_is_left(tmp_path: Path) -> None:
+    async with serving(tmp_path / "control"):
+        (tmp_path / "control").unlink()
+        (tmp_path / "control").mkdir()
+    assert (tmp_path / "control").is_dir()
+
+
 async def test_what_a_killed_server_left_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as killed:
