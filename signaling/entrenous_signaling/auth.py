@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from entrenous_wire.addresses import MAX_ADDRESS_LENGTH, Address, is_username
-from entrenous_wire.certificate import CertificateError, DeviceCertificate, SignedPrekey, same_key
+from entrenous_wire.certificate import CertificateError, DeviceCertificate, SignedPrekey, names_key, same_key
 from entrenous_wire.limits import MAX_LETTER_DAYS
 from entrenous_wire.login import verify_deletion, verify_login, verify_prekeys, verify_registration
 from entrenous_wire.messages import DeleteAccount, DeviceEntry, ErrorCode, Login, Register
@@ -87,11 +87,8 @@ def check_login(login: Login, account: Account, *, server: str, nonce: bytes, no
 
 def has_device(account: Account, certificate: DeviceCertificate) -> bool:
     """Whether a device is stored, with the key that this certificate names."""
-    return any(
-        known.device == certificate.device_id
-        and DeviceCertificate.parse(known.certificate).device_key == certificate.device_key
-        for known in account.devices
-    )
+    mine = (known.certificate for known in account.devices if known.device == certificate.device_id)
+    return any(names_key(known, certificate.device_key) for known in mine)
 
 
 def check_registration(

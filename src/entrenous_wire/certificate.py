@@ -174,6 +174,14 @@ class DeviceCertificate:
         verify_signature(self.identity_key, _CERTIFICATE_LABEL, body, signature)
 
 
+def names_key(certificate: bytes, device_key: bytes) -> bool:
+    """Whether a device certificate names a device key; False too when it is laid out otherwise. Nothing is verified."""
+    try:
+        return same_key(DeviceCertificate.parse(certificate).device_key, device_key)
+    except CertificateError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class SignedPrekey:
     """A device's hybrid KEM key, to which a ring is encrypted; not yet verified.

@@ -10,6 +10,7 @@ from entrenous_signaling.auth import (
     check_login,
     check_prekeys,
     check_registration,
+    has_device,
     hash_invite,
     known_account,
     local_user,
@@ -21,7 +22,7 @@ from entrenous_signaling.auth import (
 from entrenous_signaling.store.requests import Account as StoredAccount
 from entrenous_signaling.store.requests import DeviceOutcome, RegisterOutcome, StoredDevice
 from entrenous_wire import certificate
-from entrenous_wire.certificate import HYBRID_KEY_BYTES, SignedPrekey
+from entrenous_wire.certificate import HYBRID_KEY_BYTES, DeviceCertificate, SignedPrekey
 from entrenous_wire.limits import MAX_LETTER_DAYS
 from entrenous_wire.messages import ErrorCode, Hello, RegistrationPolicy
 from world.hubworld import SERVER, account
@@ -117,9 +118,11 @@ def test_a_look_up_costs_no_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unreachable_devices(STORED, [], 2.0**34) == []
 
 
-def test_what_is_stored_in_no_known_form_is_not_shown() -> None:
+def test_what_is_stored_in_no_known_form_is_as_if_it_were_not_there() -> None:
     garbled = StoredDevice(ALICE.device, b"?", (ALICE.prekey,))
     assert reachable_devices(StoredAccount(KEY, (garbled,)), 1.0) == []
+    assert not has_device(StoredAccount(KEY, (garbled,)), DeviceCertificate.parse(ALICE.certificate))
+    assert has_device(STORED, DeviceCertificate.parse(ALICE.certificate))
     partly = StoredDevice(ALICE.device, ALICE.certificate, (ALICE.prekey, b"?"))
     assert [entry.prekey for entry in reachable_devices(StoredAccount(KEY, (partly,)), 1.0)] == [ALICE.prekey]
 

@@ -16,6 +16,7 @@ from entrenous_wire.certificate import (
     CertificateError,
     DeviceCertificate,
     SignedPrekey,
+    names_key,
     verify_signature,
 )
 from entrenous_wire.limits import MAX_CERTIFICATE_BYTES, MAX_PREKEY_BYTES
@@ -40,6 +41,12 @@ def test_a_certificate_says_what_was_put_in() -> None:
     assert (read.address, read.device_id, read.not_after) == (BOB, "00112233445566ff", LATER)
     assert (read.identity_key, read.device_key) == (bytes(IDENTITY.verify_key), bytes(DEVICE.verify_key))
     read.verify(bytes(IDENTITY.verify_key), NOW)
+
+
+def test_whether_a_certificate_names_a_key_is_told_of_any_bytes() -> None:
+    assert names_key(CERTIFICATE.raw, bytes(DEVICE.verify_key))
+    assert not names_key(CERTIFICATE.raw, bytes(OTHER.verify_key))
+    assert not names_key(CERTIFICATE.raw[:-1], bytes(DEVICE.verify_key))
 
 
 def test_a_prekey_says_what_was_put_in() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Float, Table, delete, func, insert, select
 
-from entrenous_wire.certificate import CertificateError, DeviceCertificate, same_key
+from entrenous_wire.certificate import CertificateError, DeviceCertificate, names_key
 from entrenous_wire.limits import MAX_DEVICES
 
 from . import schema
@@ -219,23 +219,16 @@ def _publish(connection: Connection, request: ReplacePrekeys) -> PrekeysOutcome:
     mine = select(device.c.certificate).where(device.c.username == request.username, device.c.device == request.device)
     # Nobody renews or removes it until the commit.
     certificate = connection.scalar(mine.with_for_update(key_share=True))
-    if certificate is None or not _is_of_key(certificate, request.device_key):
+    if certificate is None or not names_key(certificate, request.device_key):
         return PrekeysOutcome.OTHER_KEY
     _replace_prekeys(connection, request.username, request.device, request.prekeys)
     return PrekeysOutcome.REPLACED
 
 
-def _is_of_key(certificate: bytes, device_key: bytes) -> bool:
-    try:
-        return same_key(DeviceCertificate.parse(certificate).device_key, device_key)
-    except CertificateError:
-        return False
-
-
 def _are_of_one_key(one: bytes, other: bytes) -> bool:
     """Whether two certificates are of the same device key."""
     try:
-        return _is_of_key(one, DeviceCertificate.parse(other).device_key)
+        return names_key(one, DeviceCertificate.parse(other).device_key)
     except CertificateError:
         return False
 
