@@ -37,9 +37,8 @@ def invite(config: Path | None, data: str | None, count: int, as_json: bool) -> 
         raise StoreError(f"There is no directory {folder}: start the server once, or name its --data.")
     os.umask(0o077)
     codes = ["".join(secrets.choice(_CODE_ALPHABET) for _ in range(_CODE_LENGTH)) for _ in range(count)]
-    databases = databases_of(settings)
     with acting_as_owner(folder):
-        add_invites(databases, [hash_invite(code) for code in codes])
+        add_invites(databases_of(settings), [hash_invite(code) for code in codes])
     for line in [json.dumps({"codes": codes})] if as_json else codes:
         click.echo(line)
     if place.file is not None:  # without one, nobody has said who may register

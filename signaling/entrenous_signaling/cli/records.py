@@ -58,8 +58,9 @@ def calls(
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--from has to be before --to.")
     chosen = Format(form) if form is not None else ENDINGS.get(out.suffix.lower() if out else "", Format.TABLE)
-    with contextlib.closing(read_records(databases_of(settings), since, until)) as found:
+    with contextlib.ExitStack() as stack:
         with acting_as_owner(Path(settings.data)):
+            found = stack.enter_context(contextlib.closing(read_records(databases_of(settings), since, until)))
             rows = chain(list(islice(found, 1)), found)  # it is opened now; what is exported is for who asks
         if out is None:
             write_text(rows, chosen, sys.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from entrenous_signaling.cli import common
 from entrenous_signaling.cli.common import acting_as_owner, configured
 from entrenous_signaling.config import ConfigError
+from world.operator import run
 
 
 @pytest.fixture
@@ -63,3 +65,19 @@ def test_root_acts_with_the_rights_of_the_owner_and_with_no_others(
     with acting_as_owner(tmp_path):
         assert (os.geteuid(), os.getegid(), os.getgroups()) == (54_321, 12_345, [12_345]), "a user without a name"
     assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as somebody else")
+@pytest.mark.parametrize("command", ["calls", "invite", "users"])
+def test_no_command_reads_for_the_server_what_only_root_may(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    owner = pwd.getpwnam("daemon")
+    with tempfile.TemporaryDirectory() as name:  # pytest's own are behind a door that is closed to others
+        folder = Path(name)
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        (folder / "password").touch(mode=0o600)
+        (folder / "password").write_text("of root")
+        file = folder / "server.toml"
+        where = 'database = "postgresql://me@127.0.0.1:1/none"'
+        file.write_text(f'data = "{folder}"\n{where}\ndatabase_password_file = "{folder}/password"\n')
+        code, _, err = run(capsys, command, "--config", file)
+    assert (code, err) == (2, f"Error: {folder}/password cannot be read: Permission denied.\n")
