@@ -1,7 +1,7 @@
 """What a device is told of the messages that it has sent.
 
-Where the receiver is connected, its acknowledgement mostly comes within a few milliseconds, and `delivered` says more
-than `accepted` would have. So `accepted` waits a moment there, and is said only of what is still on its way then: one
+Where the receiver is connected, its acknowledgement mostly comes within some 20 ms, and `delivered` says more than
+`accepted` would have. So `accepted` waits a moment there, and is said only of what is still on its way then: one
 frame less for nearly all messages.
 """
 
@@ -19,7 +19,9 @@ from .mailbox import DELIVERED, LOST, QUEUED, STORED, Delivery, DeviceKey, Durab
 from .outputs import Outbox
 
 ACCEPT_SECONDS: Final = 0.05
-"""How long `accepted` waits at least for an acknowledgement that makes it needless; at most it waits twice as long."""
+"""How long `accepted` waits at least for an acknowledgement that makes it needless; at most it waits twice as long.
+
+Well above ACK_SECONDS, for which the receiver may gather it."""
 
 _UNAVAILABLE: Final = "The server cannot store the call record now."
 _OFFLINE: Final = "The device is not connected, or was not back in time."

@@ -90,7 +90,9 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         refusals: frames over the limits, one after the other, after which a connection is closed.
         queue_messages, queue_bytes: what may wait for one device; bytes are those of the sealed bodies.
         sender_messages: how many of them may come from one account.
-        window_bytes: bodies said to a device and not acknowledged yet; more of them wait in its queue.
+        window_bytes: bodies said to a device and not acknowledged yet; more of them wait in its queue. Nodes gather
+            acknowledgements of less than 32 KiB for 20 ms (`ACK_BYTES`): below 80 KiB, which is that and the largest
+            body, a window that is full may wait for that.
         remembered: message ids remembered per sending device, so that what it says again is routed once and it is
             told of each what became of it; of older ones a repetition is delivered again and dropped by its receiver.
             Nodes hold 256 at most that they were told nothing of.

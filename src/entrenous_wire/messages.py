@@ -18,12 +18,14 @@ Routing, in order and at least once per (sender device, receiver device)::
                      | error {code, id}                 it will not arrive (offline, expired, refused …)
 
 An `ack` settles all that came before it, and each sender of that is told once, in one `delivered` for up to 64 of its
-messages. A sender keeps a message until `delivered` or an error names its id, and says it again, in order, after every
-new login or resume; the receiver drops repeats by id. So nothing that was accepted is lost when the server is
-killed, as long as the two nodes live. `accepted` is left out where there is no record to tell of, and `delivered` or
-an error follows within a moment. An error with `retry_after` is no end either: the sender says the message
-again after that many seconds. Until then the server refuses, with the same code, whatever else that device
-sends to the same receiver, so that nothing overtakes the message. Other refusals of a message are final.
+messages. So nodes gather acknowledgements of signals, for 20 ms, 8 messages or 32 KiB (`limits.ACK_SECONDS` and the
+next ones); rings, accepts and ends they acknowledge at once, and before they leave, whatever they owe. A sender keeps
+a message until `delivered` or an error names its id, and says it again, in order, after every new login or resume; the
+receiver drops repeats by id. So nothing that was accepted is lost when the server is killed, as long as the two nodes
+live. `accepted` is left out where there is no record to tell of, and `delivered` or an error follows within a moment.
+An error with `retry_after` is no end either: the sender says the message again after that many seconds. Until then the
+server refuses, with the same code, whatever else that device sends to the same receiver, so that nothing overtakes the
+message. Other refusals of a message are final.
 
 A device whose connection drops is waited for; one that goes offline on purpose says `leave`, and is not.
 

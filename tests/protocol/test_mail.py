@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from entrenous.protocol.mail import Mail
 from entrenous.protocol.session_outputs import (
     Arrived,
@@ -14,10 +16,12 @@ from entrenous.protocol.session_outputs import (
     SessionOutput,
     Transmit,
 )
+from entrenous_wire.limits import ACK_SECONDS
 from entrenous_wire.messages import (
     Accepted,
     Ack,
     Deliver,
+    Delivered,
     Error,
     ErrorCode,
     Kind,
@@ -50,8 +54,8 @@ def test_what_is_stored_is_settled_by_being_accepted_and_what_is_routed_is_not()
     assert outputs == [Transmit(send(1)), Transmit(send(2, Kind.MESSAGE))]
     assert mail.holds_for("bob@x", "b" * 16)
     outputs.clear()
-    mail.take(Accepted(id=send(1).id))
-    mail.take(Accepted(id=send(2).id))
+    mail.take(Accepted(id=send(1).id), 0.0)
+    mail.take(Accepted(id=send(2).id), 0.0)
     assert outputs == [SendDelivered(send(2).id)]
     assert mail.held == 1
 
@@ -68,8 +72,8 @@ def test_what_arrives_is_told_once_and_acknowledged_each_time() -> None:
         body=bytes(1024),
         record=RECORD,
     )
-    mail.take(message)
-    mail.take(message)
+    mail.take(message, 0.0)
+    mail.take(message, 0.0)
     assert outputs == [Arrived(message), Transmit(Ack(seq=4)), Transmit(Ack(seq=4))]
     outputs.clear()
     mail.welcomed(resumed=True)
@@ -84,8 +88,8 @@ def test_letters_are_passed_on_as_they_come() -> None:
     mail, outputs = told()
     letter = Letter(id=b"l" * 16, body=bytes(1024))
     for _ in range(2):
-        mail.take(letter)
-    mail.take(NoLetters())
+        mail.take(letter, 0.0)
+    mail.take(NoLetters(), 0.0)
     assert outputs == [LetterArrived(letter), LetterArrived(letter), NothingStored()]
 
 
@@ -114,3 +118,34 @@ def test_what_is_kept_for_too_long_fails() -> None:
     assert not outputs
     mail.fail_expired(math.inf, "Over.")
     assert outputs == [SendFailed(send(1).id, ErrorCode.UNAVAILABLE, "Over.")]
+
+
+def test_all_messages_that_are_delivered_together_are_settled() -> None:
+    mail, outputs = told()
+    for number in (1, 2, 3):
+        mail.hold(send(number), 0.0)
+    mail.take(Delivered(ids=[send(3).id, b"?" * 16, send(1).id]), 0.0)
+    assert outputs == [SendDelivered(send(3).id), SendDelivered(send(1).id)]
+    assert mail.held == 1
+
+
+def test_what_is_owed_first_is_due_first() -> None:
+    mail, outputs = told()
+    signal = Deliver(
+        seq=4, id=b"i" * 16, sender="bob@x", device="b" * 16, call=CALL, kind=Kind.SIGNAL, body=bytes(1024)
+    )
+    assert mail.next_deadline() is None
+    mail.take(signal, 10.0)
+    assert mail.next_deadline() == 10.0 + ACK_SECONDS
+    mail.hold(send(1), 10.0 + ACK_SECONDS - 60.0 - 0.001)
+    assert mail.next_deadline() == pytest.approx(10.0 + ACK_SECONDS - 0.001)
+    outputs.clear()
+    mail.acknowledge(10.0)
+    assert outputs == []
+    mail.acknowledge(10.0 + ACK_SECONDS)
+    mail.acknowledge(math.inf)
+    assert outputs == [Transmit(Ack(seq=4))]
+    mail.acknowledge_again(50.0)
+    mail.rewind()
+    mail.acknowledge(math.inf)
+    assert outputs == [Transmit(Ack(seq=4))]

@@ -1,8 +1,8 @@
-"""Held messages keep their order whatever happens to them; repeats are dropped."""
+"""Held messages keep their order whatever happens to them."""
 
 from __future__ import annotations
 
-from entrenous.protocol.outbox import MAX_HELD, MAX_REMEMBERED, RESERVED, Inbox, Outbox
+from entrenous.protocol.outbox import MAX_HELD, RESERVED, Outbox
 from entrenous_wire.messages import Kind, Send
 
 
@@ -87,25 +87,6 @@ def test_it_knows_whether_an_end_is_on_its_way() -> None:
     assert not outbox.holds_end(call)
     assert outbox.confirm(message(1).id) == message(1, call=call)
     assert outbox.confirm(message(2).id) is None
-
-
-def test_repeats_are_dropped_by_id_even_when_the_server_counts_anew() -> None:
-    inbox = Inbox()
-    assert inbox.arrive(b"a" * 16, 7)
-    assert not inbox.arrive(b"a" * 16, 8)
-    assert inbox.last_seq == 8
-    inbox.start_afresh()
-    assert inbox.last_seq == 0
-    assert not inbox.arrive(b"a" * 16, 1)
-    assert inbox.last_seq == 1
-
-
-def test_the_memory_is_bounded() -> None:
-    inbox = Inbox()
-    for number in range(MAX_REMEMBERED + 1):
-        assert inbox.arrive(number.to_bytes(16), number)
-    assert inbox.arrive((0).to_bytes(16), 0), "the oldest is forgotten"
-    assert not inbox.arrive((2).to_bytes(16), 0)
 
 
 def test_accepts_of_one_call_can_be_taken_back() -> None:

@@ -18,6 +18,7 @@ from entrenous.protocol.session_outputs import (
     SessionUp,
     Transmit,
 )
+from entrenous_wire.limits import ACK_SECONDS
 from entrenous_wire.messages import (
     Accepted,
     Ack,
@@ -151,7 +152,7 @@ def test_no_server_keeps_a_node_away_for_ever(hostile: float) -> None:
 
 def test_a_pause_that_is_over_already_is_none() -> None:
     play = up()
-    play.hear(deliver(1, 11)).session.drain()
+    play.hear(deliver(1, 11)).wait(ACK_SECONDS).session.drain()
     play.hear(Error(code=ErrorCode.TOO_MANY, message="Later.", retry_after=-5.0)).expect()
     assert play.session.next_deadline() == play.now
     play.wait(0.0).expect(*said(Ack(seq=1)))

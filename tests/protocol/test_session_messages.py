@@ -22,6 +22,7 @@ from entrenous.protocol.session_outputs import (
     SessionUp,
     Transmit,
 )
+from entrenous_wire.limits import ACK_MESSAGES, ACK_SECONDS
 from entrenous_wire.login import deletion_proof
 from entrenous_wire.messages import (
     Accepted,
@@ -34,6 +35,7 @@ from entrenous_wire.messages import (
     ErrorCode,
     FetchDevices,
     Kind,
+    Leave,
     Letter,
     Live,
     LoggedIn,
@@ -136,21 +138,85 @@ def test_the_outbox_is_bounded() -> None:
 
 def test_messages_are_passed_up_once_and_acknowledged() -> None:
     play = up()
-    play.hear(deliver(1, 11)).expect(Arrived(deliver(1, 11)), *said(Ack(seq=1)))
-    play.hear(deliver(2, 11)).expect(*said(Ack(seq=2)))
+    ring = deliver(1, 11, Kind.RING)
+    play.hear(ring).expect(Arrived(ring), *said(Ack(seq=1)))
+    play.hear(deliver(2, 11, Kind.RING)).expect(*said(Ack(seq=2)))
     play.last_seq = 2
     play.reconnect(RESUMED).expect(SessionUp(resumed=True))
-    play.hear(deliver(3, 12)).expect(Arrived(deliver(3, 12)), *said(Ack(seq=3)))
+    play.hear(deliver(3, 12)).expect(Arrived(deliver(3, 12)))
+    play.wait(ACK_SECONDS).expect(*said(Ack(seq=3)))
     play.last_seq = 3
     play.reconnect(WELCOME).expect(SessionUp(resumed=False))
-    play.hear(deliver(1, 12)).expect(*said(Ack(seq=1)))
+    play.hear(deliver(1, 12)).wait(ACK_SECONDS).expect(*said(Ack(seq=1)))
+
+
+def test_acknowledgements_of_signals_are_gathered_for_a_moment() -> None:
+    play = up()
+    play.hear(deliver(1, 11)).expect(Arrived(deliver(1, 11)))
+    play.wait(0.75 * ACK_SECONDS).hear(deliver(2, 12)).expect(Arrived(deliver(2, 12)))
+    play.wait(0.2 * ACK_SECONDS).expect()
+    play.wait(0.1 * ACK_SECONDS).expect(*said(Ack(seq=2)))
+    assert play.session.next_deadline() is None
+
+
+def test_enough_signals_are_acknowledged_at_once() -> None:
+    play = up()
+    for number in range(1, ACK_MESSAGES):
+        play.hear(deliver(number, number)).expect(Arrived(deliver(number, number)))
+    last = deliver(ACK_MESSAGES, ACK_MESSAGES)
+    play.hear(last).expect(Arrived(last), *said(Ack(seq=ACK_MESSAGES)))
+    play.wait(ACK_SECONDS).expect()
+
+
+def test_the_end_of_a_call_is_acknowledged_at_once_with_the_signals_before_it() -> None:
+    play, end = up(), deliver(2, 12, Kind.END)
+    play.hear(deliver(1, 11), end).expect(Arrived(deliver(1, 11)), Arrived(end), *said(Ack(seq=2)))
+    play.wait(ACK_SECONDS).expect()
+
+
+def test_who_leaves_says_first_what_has_arrived() -> None:
+    play = up()
+    play.hear(deliver(1, 11)).session.drain()
+    play.session.stop()
+    play.expect(*said(Ack(seq=1), Leave()), CloseTransport())
+    assert play.session.next_deadline() is None
+    play = up()
+    play.session.stop()
+    play.expect(*said(Leave()), CloseTransport())
+
+
+@pytest.mark.parametrize("welcome", [WELCOME, RESUMED])
+def test_what_was_to_be_acknowledged_on_a_connection_that_is_gone_is_not_on_the_next(welcome: Welcome) -> None:
+    play = up()
+    play.hear(deliver(1, 11)).session.drain()
+    play.last_seq = 1  # which the resumption says
+    play.reconnect(welcome).expect(SessionUp(welcome.resumed))
+    play.wait(ACK_SECONDS).expect()
+
+
+def test_what_was_to_be_acknowledged_is_nothing_any_more_when_the_session_is_over() -> None:
+    play = up()
+    play.hear(deliver(1, 11)).session.drain()
+    play.hear(Error(code=ErrorCode.REPLACED, message="Elsewhere."))
+    play.expect(CloseTransport(), GaveUp(ErrorCode.REPLACED, "Elsewhere."))
+    assert play.session.next_deadline() is None
+    play.wait(ACK_SECONDS).expect()
 
 
 def test_an_acknowledgement_over_the_rate_is_said_again() -> None:
     play = up()
-    play.hear(deliver(1, 11), deliver(2, 12)).session.drain()
+    play.hear(deliver(1, 11), deliver(2, 12)).wait(ACK_SECONDS).session.drain()
     play.hear(Error(code=ErrorCode.TOO_MANY, message="Later.", retry_after=1.5)).expect()
-    play.wait(1.5).expect(*said(Ack(seq=2)))
+    play.wait(1.4).expect()
+    play.wait(0.1).expect(*said(Ack(seq=2)))
+
+
+def test_what_arrives_meanwhile_does_not_wait_for_that() -> None:
+    play = up()
+    play.hear(deliver(1, 11, Kind.RING), Error(code=ErrorCode.TOO_MANY, message="Later.", retry_after=1.5))
+    play.hear(deliver(2, 12)).session.drain()
+    play.wait(ACK_SECONDS).expect(*said(Ack(seq=2)))
+    play.wait(1.5).expect()
 
 
 # --- records ---

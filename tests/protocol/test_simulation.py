@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from entrenous.protocol.states import CallState, EndReason
+from entrenous_wire.messages import Deliver
 from world.links import Weather
 from world.simulation import Habits, Simulation
 
@@ -80,12 +81,12 @@ def break_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    from entrenous.protocol.outbox import Inbox
+    from entrenous.protocol.inbox import Inbox
 
     arrive = Inbox.arrive
 
-    def always_new(box: Inbox, message_id: bytes, seq: int) -> bool:
-        arrive(box, message_id, seq)
+    def always_new(box: Inbox, message: Deliver, now: float) -> bool:
+        arrive(box, message, now)
         return True
 
     monkeypatch.setattr(Inbox, "arrive", always_new)

@@ -9,7 +9,7 @@ from entrenous_signaling.counters import Counters
 from entrenous_signaling.limits import Bounds
 from entrenous_signaling.mailbox import Delivery, DeviceKey, Durability, Mailbox, Queued, Sent
 from entrenous_signaling.outputs import Outbox, Transmit
-from entrenous_wire.limits import MAX_DELIVERED
+from entrenous_wire.limits import ACK_SECONDS, MAX_DELIVERED
 from entrenous_wire.messages import Accepted, Deliver, Delivered, Error, ErrorCode, Kind
 
 ALICE, BOB, EVE = DeviceKey("alice", "a" * 16), DeviceKey("bob", "b" * 16), DeviceKey("eve", "e" * 16)
@@ -111,6 +111,10 @@ def test_what_may_be_said_again_says_when() -> None:
 def test_what_is_there_needs_no_accepted_where_no_token_comes_with_it() -> None:
     messages, _, _ = told(Delivery.DELIVERED, Durability.STORED, record=None)
     assert [type(message) for message in messages] == [Delivered]
+
+
+def test_accepted_is_patient_with_who_gathers_acknowledgements() -> None:
+    assert ACCEPT_SECONDS > 2 * ACK_SECONDS, "as long again is left for the way to the receiver and back"
 
 
 def test_accepted_waits_for_a_moment_and_at_most_for_two() -> None:

@@ -24,7 +24,8 @@ from entrenous_wire.messages import (
 )
 
 from .credentials import sentence_of
-from .outbox import Inbox, Outbox
+from .inbox import Inbox
+from .outbox import Outbox
 from .records import Records
 from .session_outputs import Arrived, LetterArrived, NothingStored, SendDelivered, SendFailed, SessionOutput, Transmit
 
@@ -61,8 +62,9 @@ class Mail:
         return self._outbox.holds_for((to, device))
 
     def next_deadline(self) -> float | None:
-        """When a message expires, or a refusal is over, or None."""
-        return self._outbox.next_deadline()
+        """When a message expires, a refusal is over, or something is to be acknowledged, or None."""
+        times = (self._outbox.next_deadline(), self._inbox.ack_at)
+        return min((at for at in times if at is not None), default=None)
 
     # --- what is sent ---
 
@@ -90,7 +92,7 @@ class Mail:
 
     # --- what the server says ---
 
-    def take(self, message: Carried) -> None:
+    def take(self, message: Carried, now: float) -> None:
         """What the server says of messages; it may say it twice of those that were said twice."""
         match message:
             case Accepted(id=message_id, record=record):
@@ -103,7 +105,7 @@ class Mail:
                 for message_id in message_ids:
                     self._settle(message_id)
             case Deliver():
-                self._arrive(message)
+                self._arrive(message, now)
             case Letter():
                 self._tell(LetterArrived(message))
             case NoLetters():
@@ -111,15 +113,22 @@ class Mail:
             case _:
                 assert_never(message)
 
-    def acknowledge(self) -> None:
-        """Say what has arrived."""
-        self._tell(Transmit(Ack(seq=self._inbox.last_seq)))
+    def acknowledge(self, now: float) -> None:
+        """Say what has arrived, if it is time for that; whatever was not said, when `now` is infinite."""
+        seq = self._inbox.take_ack(now)
+        if seq is not None:
+            self._tell(Transmit(Ack(seq=seq)))
+
+    def acknowledge_again(self, at: float) -> None:
+        """What the server refused for now may have been what was acknowledged last: say it again."""
+        self._inbox.acknowledge_at(at)
 
     # --- connections and calls ---
 
     def rewind(self) -> None:
-        """Count everything as unsaid: the connection is a new one."""
+        """Count everything as unsaid: the connection is gone, and the next one begins with what has arrived."""
         self._outbox.rewind()
+        self._inbox.rewind()
 
     def welcomed(self, *, resumed: bool) -> None:
         """The session stands: claim the records of live calls before anything is said again.
@@ -139,8 +148,8 @@ class Mail:
         self._records.finish(call)
         self._records.tidy(self._outbox)
 
-    def _arrive(self, message: Deliver) -> None:
-        if self._inbox.arrive(message.id, message.seq):
+    def _arrive(self, message: Deliver, now: float) -> None:
+        if self._inbox.arrive(message, now):
             if message.record is not None:
                 self._records.open(
                     LiveCall(call=message.call, record=message.record, peer=message.sender, device=message.device)
@@ -148,7 +157,7 @@ class Mail:
             if message.kind is Kind.END:
                 self._records.ended_by(message.call, message.sender, message.device)
             self._tell(Arrived(message))
-        self.acknowledge()
+        self.acknowledge(now)
 
     def _settle(self, message_id: bytes) -> None:
         if self._outbox.settle(message_id):

@@ -1,4 +1,4 @@
-"""Messages that are held until their receivers have them, and the memory that drops repeats at the other end.
+"""Messages that are held until their receivers have them.
 
 ::
 
@@ -26,9 +26,6 @@ MAX_HELD: Final = 256
 
 RESERVED: Final = 64
 """Of those, how many are kept free for rings, accepts and ends."""
-
-MAX_REMEMBERED: Final = 4096
-"""Ids of arrived messages that are remembered; more than a server queues for one device."""
 
 Receiver = tuple[str, str]
 """Address and device id."""
@@ -152,27 +149,3 @@ class Outbox:
         if oldest is not None:
             times.append(oldest.expires)
         return min(times, default=None)
-
-
-class Inbox:
-    """What has arrived: drops repeats, and knows what to acknowledge."""
-
-    def __init__(self) -> None:
-        self._remembered: OrderedDict[bytes, None] = OrderedDict()
-        self.last_seq = 0
-        """The highest sequence number of this session."""
-
-    def arrive(self, message_id: bytes, seq: int) -> bool:
-        """Note an arrival; False when it is a repeat."""
-        self.last_seq = max(self.last_seq, seq)
-        if message_id in self._remembered:
-            self._remembered.move_to_end(message_id)
-            return False
-        self._remembered[message_id] = None
-        if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
-        return True
-
-    def start_afresh(self) -> None:
-        """The server counts from the start; ids stay remembered."""
-        self.last_seq = 0

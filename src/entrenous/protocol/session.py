@@ -82,7 +82,6 @@ class _Wait(StrEnum):
     PAUSE = "pause"
     OPEN = "open"
     LOGIN = "login"
-    ACK = "ack"
     ANEW = "anew"
 
 
@@ -155,6 +154,7 @@ class Session:
     def stop(self) -> None:
         """End the session for good and go offline. What waits fails: wait for SendDelivered where that matters."""
         if self._phase is Phase.UP:
+            self._mail.acknowledge(math.inf)
             self._transmit(Leave())
         if self._phase in (Phase.OPENING, Phase.GREETING, Phase.LOGGING_IN, Phase.UP):
             self._outputs.append(CloseTransport())
@@ -277,7 +277,7 @@ class Session:
             case Error() if self._phase is Phase.UP:
                 self._told_error(message, now)
             case Accepted() | Delivered() | Deliver() | Letter() | NoLetters() if self._phase is Phase.UP:
-                self._mail.take(message)
+                self._mail.take(message, now)
             case Devices() | Published() | Turn() if self._phase is Phase.UP:
                 self._answered(message)
             case LoggedIn() if self._phase is Phase.UP:
@@ -301,8 +301,6 @@ class Session:
                 case _Wait.LOGIN:
                     self._outputs.append(CloseTransport())
                     self._pause(f"{self._credentials.server} did not let us in in time.", now)
-                case _Wait.ACK:
-                    self._mail.acknowledge()
                 case _Wait.ANEW:
                     self._open_anew(now)
                 case _:
@@ -312,6 +310,7 @@ class Session:
                 number, ErrorCode.UNAVAILABLE, f"{self._credentials.server} did not answer in time."
             )
             self._outputs.append(failure)
+        self._mail.acknowledge(now)
         self._mail.fail_expired(now, "The message could not be handed over in time.")
         self._say_all(now)
 
@@ -375,6 +374,7 @@ class Session:
         self._deadlines = Deadlines()
         for number in self._requests.take_expired(math.inf):
             self._outputs.append(RequestFailed(number, ErrorCode.UNAVAILABLE, sentence))
+        self._mail.rewind()
         self._mail.fail_expired(math.inf, sentence)
 
     def _greeted(self, hello: Hello) -> None:
@@ -450,7 +450,7 @@ class Session:
                 self.dropped += 1
         elif error.code is ErrorCode.TOO_MANY:
             # The only thing without a number that we say often is Ack, and the next one says all that this one did.
-            self._deadlines = self._deadlines.set(_Wait.ACK, now + (self._timeouts.retry if pause is None else pause))
+            self._mail.acknowledge_again(now + (self._timeouts.retry if pause is None else pause))
         else:
             self.dropped += 1
 
