@@ -181,7 +181,7 @@ def test_of_what_arrives_only_that_is_told_which_can_be() -> None:
     for item, durability in zip(items, Durability, strict=False):  # what was said last is not remembered
         mailbox.remember(item.message.id, Sent(Delivery.QUEUED, durability, bytes(16), BOB))
     answers = Answers(outbox, Counters(), {ALICE: mailbox}.get)
-    answers.arrived([*items, queued(9, EVE)])
+    answers.arrived([items[3], *items[:3], queued(9, EVE)])
     assert messages(outbox) == [Delivered(ids=[items[0].message.id])]
     assert [sent.told for sent in mailbox.sent.values()] == [True, False, False]
     assert {sent.delivery for sent in mailbox.sent.values()} == {Delivery.DELIVERED}
