@@ -70,6 +70,11 @@ def test_a_server_whose_database_is_away_is_started_again_until_it_is_back() -> 
     assert "\nStartLimitIntervalSec=0\n" in unit
 
 
+def test_the_server_waits_for_the_clock() -> None:
+    (after,) = re.findall(r"^After=(.*)$", UNIT, re.MULTILINE)
+    assert {"network-online.target", "time-sync.target"} <= set(after.split())
+
+
 def test_the_container_is_built_in_stages_and_runs_as_nobody() -> None:
     stages = re.split(r"^FROM ", CONTAINER, flags=re.MULTILINE)[1:]
     assert len(stages) == 2
