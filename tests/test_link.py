@@ -25,7 +25,7 @@ from entrenous_wire.messages import (
     Send,
 )
 from lab.calls import until
-from world.links import BODY, User, link_to, odd_server, opened
+from world.linked import BODY, User, link_to, odd_server, opened
 from world.nodes import PATIENCE, config
 from world.serverproc import ServerProcess
 

@@ -23,7 +23,7 @@ from entrenous.link_transport import MAX_OUTGOING, LinkTransport
 from entrenous_wire import codec, limits
 from entrenous_wire.messages import Deliver, FromServer, Hello, Kind, Leave, RegistrationPolicy, Welcome
 from lab.certificates import self_signed, write
-from world.links import BODY, User, link_to, odd_server, opened, web_server
+from world.linked import BODY, User, link_to, odd_server, opened, web_server
 from world.nodes import PATIENCE, config
 from world.serverproc import ServerProcess, running_server
 

@@ -1,110 +1,99 @@
-"""Links to real servers and to servers that misbehave, and what they tell."""
+"""Seeded connections that behave as TCP does: in order, late, and lost as a whole when they are cut."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from aiohttp import web
-
-from entrenous import NodeConfig, Profile, Timeouts, register
-from entrenous.account import credentials_of
-from entrenous.link import Link
-from entrenous_wire import limits
-from entrenous_wire.addresses import Address
-from entrenous_wire.messages import Deliver, Letter, LoggedIn, Send
-
-from .nodes import PATIENCE, config
-from .serverproc import ServerProcess
-
-Handler = Callable[[web.WebSocketResponse], Awaitable[None]]
-BODY = bytes(1024)
+from .clock import Clock
 
 
-class User:
-    """Remembers what a link tells."""
+@dataclass(frozen=True)
+class Weather:
+    """How bad the network is; times in seconds.
 
-    def __init__(self) -> None:
-        self.told: asyncio.Queue[object] = asyncio.Queue()
-        self.letters_were_read = asyncio.Event()
+    Args:
+        fastest, slowest: one-way delay.
+        hiccup: how often a frame is held up by a lost packet.
+        hiccup_seconds: how long, at most.
+        notice_seconds: how long an end may take, at most, to notice a cut.
+    """
 
-    def message_arrived(self, message: Deliver) -> None:
-        self.told.put_nowait(message)
-
-    def message_failed(self, message: Send) -> None:
-        self.told.put_nowait(message)
-
-    def letter_arrived(self, letter: Letter) -> None:
-        self.told.put_nowait(letter)
-
-    def letters_read(self) -> None:
-        self.letters_were_read.set()
-
-    def other_logged_in(self, login: LoggedIn) -> None:
-        self.told.put_nowait(login)
-
-    def link_up(self) -> None:
-        self.told.put_nowait("up")
-
-    def link_lost(self, sentence: str) -> None:
-        self.told.put_nowait(("lost", sentence))
-
-    def link_closed(self, sentence: str) -> None:
-        self.told.put_nowait(("closed", sentence))
-
-    async def next(self) -> object:
-        async with asyncio.timeout(PATIENCE):
-            return await self.told.get()
+    fastest: float = 0.01
+    slowest: float = 0.12
+    hiccup: float = 0.03
+    hiccup_seconds: float = 3.0
+    notice_seconds: float = 30.0
 
 
-@asynccontextmanager
-async def opened(
-    server: ServerProcess, username: str, timeouts: Timeouts | None = None
-) -> AsyncIterator[tuple[Link, User, Profile]]:
-    settings = config(server, None)
-    profile = await register(settings, username, passphrase=None)
-    user = User()
-    opened_link = Link(settings, credentials_of(profile), user, timeouts=timeouts)
-    await opened_link.open(PATIENCE)
-    assert await user.next() == "up"
-    try:
-        yield opened_link, user, profile
-    finally:
-        await opened_link.close()
+class LinkEnd:
+    """One end of a link.
+
+    Args:
+        hear: takes each frame of the other end.
+        lost: told once that the link is gone, unless this end closed it.
+    """
+
+    def __init__(self, hear: Callable[[str], None], lost: Callable[[], None]) -> None:
+        self.hear = hear
+        self.lost = lost
+        self.open = True
+        self.free_at = 0.0
+        """When the frames that are on their way to this end have arrived."""
 
 
-@asynccontextmanager
-async def odd_server(handler: Handler) -> AsyncIterator[NodeConfig]:
-    """A WebSocket server that does what `handler` does."""
+class Link:
+    """A connection between a node and a server.
 
-    async def serve(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(protocols=(limits.SUBPROTOCOL,))
-        await socket.prepare(request)
-        await handler(socket)
-        return socket
+    Args:
+        clock: simulated time.
+        draw: the randomness of the run.
+        weather: delays.
+        node, server: the ends.
+    """
 
-    async with web_server(serve) as settings:
-        yield settings
+    def __init__(self, clock: Clock, draw: random.Random, weather: Weather, node: LinkEnd, server: LinkEnd) -> None:
+        self._clock = clock
+        self._draw = draw
+        self._weather = weather
+        self.node = node
+        self.server = server
+        self._whole = True
 
+    def say_to(self, end: LinkEnd, frame: str) -> None:
+        """Send a frame to `end`; it is lost when the link is cut before it arrives."""
+        if self._whole:
+            self._later(end, lambda: end.hear(frame))
 
-@asynccontextmanager
-async def web_server(serve: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[NodeConfig]:
-    """An HTTP server that answers the upgrade with `serve`."""
-    app = web.Application()
-    app.router.add_get(limits.SIGNAL_PATH, serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    try:
-        yield NodeConfig(server=f"ws://127.0.0.1:{port}", loopback_only=True)
-    finally:
-        await runner.cleanup()
+    def close_from(self, end: LinkEnd) -> None:
+        """`end` closes the link: what it said before still arrives, then the other end learns of it."""
+        other = self.server if end is self.node else self.node
+        end.open = False
+        if self._whole:
+            self._later(other, lambda: self._lose(other))
 
+    def cut(self) -> None:
+        """What is in flight is gone, and each end notices in its own time."""
+        if self._whole:
+            self._whole = False
+            for end in (self.node, self.server):
+                wait = self._draw.uniform(0.0, self._weather.notice_seconds)
+                self._clock.after(wait, lambda end=end: self._lose(end))  # type: ignore[misc]  # binds the loop's end
 
-def link_to(settings: NodeConfig, *, name: str = "127.0.0.1") -> Link:
-    profile = Profile.create(None, None, Address("alice", name))
-    timeouts = Timeouts(backoff=0.05, restart=0.05, login=0.2)
-    return Link(settings, credentials_of(profile), User(), timeouts=timeouts)
+    def _later(self, end: LinkEnd, action: Callable[[], None]) -> None:
+        delay = self._draw.uniform(self._weather.fastest, self._weather.slowest)
+        if self._draw.random() < self._weather.hiccup:
+            delay += self._draw.uniform(0.0, self._weather.hiccup_seconds)
+        end.free_at = max(end.free_at, self._clock.now + delay)
+
+        def arrive() -> None:
+            if self._whole and end.open:
+                action()
+
+        self._clock.at(end.free_at, arrive)
+
+    def _lose(self, end: LinkEnd) -> None:
+        if end.open:
+            end.open = False
+            end.lost()
