@@ -32,7 +32,7 @@ async def test_a_leg_opens_no_socket_before_it_is_asked_to_connect() -> None:
     before = psutil.Process().num_fds()
     leg = engine.leg(3, streams, controlling=True, relay_only=False, ice_servers=(), on_event=EventLog())
     path: PacketPath = leg
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
     assert (leg.generation, path.path) == (3, None)
     await leg.close()
 

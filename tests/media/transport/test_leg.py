@@ -290,6 +290,7 @@ async def test_a_relayed_path_carries_a_call(tmp_path: Path, callee_relay_only: 
 
 @needs_coturn
 async def test_a_relay_that_died_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    gc.collect()  # what earlier tests left
     descriptors = psutil.Process().num_fds()
     with running_relay(tmp_path) as relay:
         caller, callee = await relayed_legs(relay, callee_relay_only=True)
@@ -299,7 +300,7 @@ async def test_a_relay_that_died_does_not_hold_up_the_end(tmp_path: Path) -> Non
         async with asyncio.timeout(50):
             await close(caller, callee)
     assert len(asyncio.all_tasks()) == 1
-    assert psutil.Process().num_fds() == descriptors
+    assert psutil.Process().num_fds() <= descriptors
 
 
 @needs_coturn
@@ -387,4 +388,5 @@ async def test_twenty_legs_leave_nothing_behind() -> None:
         await asyncio.gather(caller.log.wait_for(DataOpen), callee.log.wait_for(DataOpen))
         await close(caller, callee)
     gc.collect()
-    assert (process.num_fds(), threading.active_count(), len(asyncio.all_tasks())) == before
+    after = (process.num_fds(), threading.active_count(), len(asyncio.all_tasks()))
+    assert not [now - then for now, then in zip(after, before, strict=True) if now > then]
