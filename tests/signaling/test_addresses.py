@@ -114,6 +114,16 @@ def test_no_flood_of_addresses_makes_the_table_forget_who_is_limited() -> None:
     assert find(addresses, "192.0.2.2") is failed
 
 
+def test_who_was_here_longest_ago_makes_place() -> None:
+    addresses = table(capacity=2)
+    there = find(addresses, "192.0.2.1")
+    for text in ("192.0.2.1", "192.0.2.2"):
+        find(addresses, text).failed_to_log_in(0.0)
+    assert find(addresses, "192.0.2.1") is there
+    find(addresses, "192.0.2.3").failed_to_log_in(0.0)
+    assert find(addresses, "192.0.2.1") is there
+
+
 def test_newcomers_share_one_place_while_all_others_are_limited() -> None:
     addresses = table(capacity=2)
     for text in ("192.0.2.1", "192.0.2.2"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -105,6 +106,30 @@ def test_a_session_is_resumed_even_under_the_next_certificate(tmp_path: Path) ->
     again = handshake(certificate.context, client, session=first.session)
     assert again.session_reused
     assert handshake(certificate.context, client, session=again.session).session_reused
+
+
+def tickets(context: ssl.SSLContext, client: ssl.SSLContext) -> int:
+    """How many the server hands out: each is a record of its own behind the handshake (RFC 8446 4.6.1)."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = client.wrap_bio(to_client, to_server, server_hostname=HOST)
+    far = context.wrap_bio(to_server, to_client, server_side=True)
+    for end in (near, far, near, far):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    left, records = to_client.read(), 0
+    while left:
+        records, left = records + 1, left[5 + int.from_bytes(left[3:5], "big") :]
+    return records
+
+
+def test_a_handshake_gives_out_one_ticket_under_whichever_certificate(tmp_path: Path) -> None:
+    authority = Authority()
+    certificate = Certificate(*write(tmp_path, authority.issue(HOST)))
+    client = trusting(authority)
+    assert tickets(certificate.context, client) == 1
+    write(tmp_path, authority.issue(HOST))
+    certificate.reload()
+    assert tickets(certificate.context, client) == 1
 
 
 def test_what_is_older_than_tls_1_3_is_refused(tmp_path: Path) -> None:

@@ -83,10 +83,10 @@ def test_the_operators_deletion_ends_them_likewise(again: bool) -> None:
 def test_what_was_not_committed_leaves_the_account_as_it_is() -> None:
     world = HubWorld()
     node, phone, wish = delete_and_lose(world, committed=False)
-    world.advance(2 * DOUBT_SECONDS)
-    looked = sum(isinstance(request, ReadAccount) for request in world.requests)
-    world.advance(10 * DOUBT_SECONDS)
-    assert sum(isinstance(request, ReadAccount) for request in world.requests) == looked
+    world.requests.clear()
+    for seconds, looks in ((2.0 * DOUBT_SECONDS, 6), (10.0 * DOUBT_SECONDS, 6)):  # after 1, 3, 7, 15, 31 and 61 s
+        world.advance(seconds)
+        assert sum(isinstance(request, ReadAccount) for request in world.requests) == looks
     assert (node.closed, phone.closed) == (None, None)
     node.say(wish).hear(Deleted)
     assert node.closed == phone.closed == CloseCode.DELETED
@@ -109,6 +109,21 @@ def test_while_the_database_is_away_it_is_asked_again() -> None:
     assert (node.closed, phone.closed) == (None, None)
     world.store_fails = False
     world.advance(DOUBT_SECONDS)
+    assert node.closed == phone.closed == CloseCode.DELETED
+
+
+def test_what_was_seen_before_a_second_deletion_says_nothing_about_that() -> None:
+    world = HubWorld()
+    node, phone, _ = delete_and_lose(world, committed=False)
+    world.advance(DOUBT_SECONDS - 1)
+    world.store_waits = True
+    world.advance(2)
+    ticket, request = world.waiting.pop(0)
+    seen = world.store.apply(request)
+    remove(world)
+    lose(world, committed=True)
+    world.run(world.hub.stored(ticket, seen, world.now))
+    world.advance(RETRY_SECONDS)
     assert node.closed == phone.closed == CloseCode.DELETED
 
 

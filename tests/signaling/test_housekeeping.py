@@ -80,7 +80,6 @@ def test_the_week_of_a_login_is_noted_once_and_of_who_stays_each_week() -> None:
 def test_a_week_that_could_not_be_noted_is_noted_in_the_next_round() -> None:
     world = HubWorld()
     world.register(ALICE).drop()
-    world.store.weeks.clear()
     world.advance(2 * WEEK_SECONDS)
     world.store_waits = True
     node, hello = world.connect()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from entrenous_signaling.counters import Counters
+from entrenous_signaling.letters import Letters
 from entrenous_signaling.limits import Bounds
-from entrenous_signaling.outputs import CloseCode
+from entrenous_signaling.mailbox import DeviceKey
+from entrenous_signaling.outputs import CloseCode, Execute, Outbox
 from entrenous_signaling.retention import MessageSettings
 from entrenous_signaling.settings import HubSettings
-from entrenous_signaling.store.requests import DeleteMessages, ReadMessages, StoreMessage
+from entrenous_signaling.store.requests import DeleteMessages, ReadMessages, StoredMessages, StoreMessage
 from entrenous_wire.limits import LETTERS_IN_FLIGHT
 from entrenous_wire.messages import (
     Accepted,
@@ -247,6 +250,48 @@ def test_a_read_that_failed_is_done_again() -> None:
     world.store_waits = False
     world.advance(2.0)
     assert letters(bob) == [1]
+
+
+def test_who_is_gone_when_the_store_answers_is_not_asked_for_again() -> None:
+    world, _ = stored_and_away(1)
+    bob, hello = world.connect()
+    world.store_waits = True
+    bob.say(BOB.login(hello))
+    ticket, request = world.waiting.pop(0)
+    world.run(world.hub.stored(ticket, world.store.apply(request), world.now))
+    assert any(isinstance(request, ReadMessages) for _, request in world.waiting)
+    bob.drop()
+    world.store_fails, world.store_waits = True, False
+    world.answer_store()
+    world.requests.clear()
+    world.advance(10.0)
+    assert not any(isinstance(request, ReadMessages) for request in world.requests)
+
+
+def test_the_store_is_asked_for_half_a_window_at_a_time() -> None:
+    world, _ = stored_and_away(2 * LETTERS_IN_FLIGHT)
+    bob, _ = world.login(BOB)
+    world.requests.clear()
+    for number in range(1, LETTERS_IN_FLIGHT + 1):
+        bob.say(taken(number))
+    assert [request.limit for request in world.requests if isinstance(request, ReadMessages)] == [
+        LETTERS_IN_FLIGHT // 2,
+        LETTERS_IN_FLIGHT // 2,
+    ]
+
+
+def test_when_anything_may_have_been_stored_the_store_is_asked_of_one_device_after_the_other() -> None:
+    outbox = Outbox()
+    letters = Letters(HubSettings(name=SERVER, message_key=bytes(32)), outbox, Counters())
+    for number in range(2000):
+        letters.attach(DeviceKey("bob", f"{number:016x}"), number)
+    for output in outbox.take():
+        if isinstance(output, Execute):
+            outbox.resolve(output.ticket, StoredMessages(()), 0.0)
+    outbox.take()
+    letters.ring_all(100.0)
+    letters.tick(100.5)
+    assert len(outbox.take()) == 501
 
 
 def test_a_message_is_stored_although_its_sender_is_gone_when_the_store_answers() -> None:

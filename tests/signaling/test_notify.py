@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,19 @@ def test_a_name_without_a_file_begins_with_an_at() -> None:
         listener.settimeout(60)
         Notifier({"NOTIFY_SOCKET": f"@entrenous-notify-{os.getpid()}"}).tell(ServiceState.READY)
         assert listener.recv(100) == b"READY=1"
+
+
+def test_a_manager_that_does_not_listen_is_not_waited_for(manager: socket.socket) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
+
+    def tell() -> None:
+        for _ in range(5_000):  # more than any system keeps for a socket
+            notifier.tell(ServiceState.WATCHDOG)
+
+    telling = threading.Thread(target=tell, daemon=True)
+    telling.start()
+    telling.join(60)
+    assert not telling.is_alive()
 
 
 def test_nobody_and_a_manager_that_is_gone_are_no_trouble(tmp_path: Path) -> None:

@@ -97,6 +97,16 @@ def test_a_file_that_is_not_filled_to_its_end_leaves_what_was_there(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_that_takes_the_place_of_another_belongs_to_the_same_user(tmp_path: Path) -> None:
+    path = private(tmp_path / "file", "old", 0o640)
+    os.chown(path, 12, 34)
+    with staged(path, like=path.stat()) as temporary:
+        temporary.write_text("new")
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12, 34, 0o640)
+
+
 def test_nothing_but_a_plain_file_is_replaced(tmp_path: Path) -> None:
     """As /dev/stdout, which is a link to a pipe, or to a file that the shell holds open."""
     file = private(tmp_path / "file", "old")

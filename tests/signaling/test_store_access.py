@@ -123,7 +123,9 @@ def test_settled_waits_for_what_was_asked_before_and_not_for_ever() -> None:
         access = StoreAccess(Submitted(), Meters())
         loop = asyncio.get_running_loop()
         access.submit(1, Expire(0, 0, 0))
+        begun = loop.time()
         await access.settled(5.0)
+        assert loop.time() == begun
         access.submit(2, OPEN)
         access.submit(3, READ)
         waiting = asyncio.create_task(access.settled(5.0))
