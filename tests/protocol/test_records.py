@@ -38,6 +38,21 @@ def test_a_finished_call_is_claimed_until_its_end_is_out() -> None:
     assert records.live() == []
 
 
+def test_an_end_to_another_device_that_is_still_on_its_way_claims_nothing() -> None:
+    records, outbox = Records(), Outbox(60.0)
+    for number, device in enumerate(("b" * 16, "c" * 16)):
+        message_id = bytes([number]) * 16
+        outbox.hold(Send(id=message_id, to="bob@x", device=device, call=CALL, kind=Kind.END, body=bytes(1024)), 0.0)
+    records.open(record())
+    records.finish(CALL)
+    records.tidy(outbox)
+    assert records.live() == [record()]
+    outbox.settle(bytes(16))
+    records.tidy(outbox)
+    assert records.live() == []
+    assert outbox.holds_end(CALL)
+
+
 def test_a_record_that_comes_after_the_end_is_not_claimed() -> None:
     records = Records()
     records.finish(CALL)

@@ -79,9 +79,10 @@ class Outbox:
         """Whether a message of a call to that device is still on its way."""
         return any(held.lane == (*receiver, False) for held in self._held.values())
 
-    def holds_end(self, call: bytes) -> bool:
-        """Whether an `end` of that call is still on its way."""
-        return any(held.message.kind is Kind.END and held.message.call == call for held in self._held.values())
+    def holds_end(self, call: bytes, receiver: Receiver | None = None) -> bool:
+        """Whether an `end` of that call is still on its way, to one device or to any."""
+        ends = (held.message for held in self._held.values() if held.message.kind is Kind.END)
+        return any(end.call == call and receiver in (None, (end.to, end.device)) for end in ends)
 
     def confirm(self, message_id: bytes) -> Send | None:
         """The server has accepted a message; returns it, or None when it is not held."""

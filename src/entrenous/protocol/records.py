@@ -1,8 +1,8 @@
 """The call records that this device claims when a server has forgotten everything else.
 
 A record comes with the accept, to whoever said it and to whoever hears it. It is forgotten when the call's other
-device has said `end`, or when this device's own `end` is out: until then the claim has to come before that `end`, or
-the server could not tell which record it closes.
+device has said `end`, or when this device's own `end` to that one is out: until then the claim has to come before
+that `end`, or the server could not tell which record it closes. What is still said to others that rang closes nothing.
 """
 
 from __future__ import annotations
@@ -47,8 +47,10 @@ class Records:
 
     def tidy(self, outbox: Outbox) -> None:
         """Forget the records of finished calls whose `end` is out."""
-        for call in [call for call in self._open if call in self._finished and not outbox.holds_end(call)]:
-            del self._open[call]
+        finished = [record for call, record in self._open.items() if call in self._finished]
+        for record in finished:
+            if not outbox.holds_end(record.call, (record.peer, record.device)):
+                del self._open[record.call]
 
     def live(self) -> list[LiveCall]:
         """What to claim."""
