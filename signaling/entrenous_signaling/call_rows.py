@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, assert_never
 
-from .clock_watch import ClockWatch
+from .clock_watch import ClockWatch, TimedRequest
 from .mailbox import DeviceKey
 from .outputs import Continuation, Outbox
 from .store.requests import (
@@ -25,7 +25,6 @@ from .store.requests import (
     Failed,
     OpenRecord,
     RecordState,
-    StoreRequest,
     StoreResult,
     SweepRecords,
     TouchRecords,
@@ -196,8 +195,8 @@ class CallRows:
                 case _:
                     assert_never(deadline)
 
-    def _ask(self, request: StoreRequest, then: Continuation | None = None) -> None:
-        """Carry out a request, and note since when the store has worked without a break."""
+    def _ask(self, request: TimedRequest, then: Continuation | None = None) -> None:
+        """Carry out a request, in the time of the database; note since when the store has worked without a break."""
 
         def answered(result: StoreResult | Failed, now: float) -> None:
             if isinstance(result, Failed):
@@ -207,7 +206,7 @@ class CallRows:
             if then is not None:
                 then(result, now)
 
-        self._outbox.execute(request, answered)
+        self._outbox.execute(self._clock.by_database(request), answered)
 
     def _say_end(self, token: bytes) -> None:
         end = self._ends[token]
@@ -243,7 +242,9 @@ class CallRows:
         compares. Until then nothing is old enough, and the answer tells if the store works.
         """
         self._sweep_at = None
-        steady = self._works_since is not None and now - self._works_since >= self._grace and self._clock.agrees
+        steady = (
+            self._works_since is not None and now - self._works_since >= self._grace and self._clock.may_compare(now)
+        )
         seen_before = self.fresh_since(now) if steady else 0
 
         def swept(result: StoreResult | Failed, now: float) -> None:

@@ -1,17 +1,32 @@
 """Whether the clock of this node agrees with that of the database that it shares with other nodes.
 
 Call records are kept alive with times. A node whose clock is far ahead of the others' would take their calls for
-forgotten and sweep them up; one whose clock is far behind has its own taken for that. So all compare themselves with
-the one clock that they have in common, at the start and again and again.
+forgotten and sweep them up; one whose clock is far behind would have its own taken for that. So all compare themselves
+with the one clock that they have in common, at the start and again and again, and say by that one when something was.
+
+That clock may be set, and each node notices at its own time. So none follows it before all have had the time to look,
+and until all have followed nobody sweeps anything up.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 
 from .outputs import Outbox
-from .store.requests import DatabaseClock, Failed, ReadClock, StoreResult, expect
+from .store.requests import (
+    ClaimRecord,
+    CloseRecord,
+    DatabaseClock,
+    DiscardRecord,
+    Failed,
+    OpenRecord,
+    ReadClock,
+    StoreResult,
+    SweepRecords,
+    TouchRecords,
+    expect,
+)
 from .timers import Timers
 
 AGREED_SECONDS: Final = 30.0
@@ -19,6 +34,12 @@ AGREED_SECONDS: Final = 30.0
 
 LOOK_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = 5.0
+
+_SET_SECONDS: Final = 5.0
+"""By how much a clock goes off between two looks when somebody has set it."""
+
+TimedRequest = OpenRecord | ClaimRecord | TouchRecords | CloseRecord | DiscardRecord | SweepRecords
+"""What says when something was."""
 
 
 class ClockWatch:
@@ -33,6 +54,8 @@ class ClockWatch:
     def __init__(self, outbox: Outbox, now: float, *, shared: bool) -> None:
         self._outbox = outbox
         self._shared = shared
+        self._followed = 0.0
+        self._followed_at: float | None = None
         self._due: Timers[None] = Timers()
         if shared:
             self._due.set(None, now)
@@ -51,6 +74,32 @@ class ClockWatch:
         """Whether they are known not to."""
         return abs(self.ahead) > AGREED_SECONDS
 
+    def may_compare(self, now: float) -> bool:
+        """Whether what all nodes have said of late was said by the same clock."""
+        follows = abs(self.ahead - self._followed) <= _SET_SECONDS
+        return self.agrees and follows and (self._followed_at is None or now >= self._followed_at + 2 * LOOK_SECONDS)
+
+    def by_database(self, request: TimedRequest) -> TimedRequest:
+        """A request in which the times are those of this node, with those of the database."""
+        ahead = round(self._followed)
+        if not ahead:
+            return request
+        match request:
+            case OpenRecord(token, start):
+                return OpenRecord(token, start - ahead)
+            case ClaimRecord(token, seen, fresh_since):
+                return ClaimRecord(token, seen - ahead, fresh_since - ahead)
+            case TouchRecords(rows):
+                return TouchRecords(tuple((token, seen - ahead) for token, seen in rows))
+            case CloseRecord(token, at, fresh_since):
+                return CloseRecord(token, at - ahead, fresh_since - ahead)
+            case DiscardRecord(token, at):
+                return DiscardRecord(token, at - ahead)
+            case SweepRecords(seen_before, ended_before):
+                return SweepRecords(seen_before - ahead, ended_before - ahead)
+            case _:
+                assert_never(request)
+
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
         return self._due.next()
@@ -66,6 +115,12 @@ class ClockWatch:
             return
         there = expect(result, DatabaseClock).seconds
         # It was read at some moment between the question and the answer: nobody is blamed for how long that took.
-        self.ahead = 0.0 if there is None else max(asked_at - there, min(now - there, 0.0))
+        before, self.ahead = self.ahead, 0.0 if there is None else max(asked_at - there, min(now - there, 0.0))
+        if not self.has_looked:
+            self._followed = self.ahead
+        elif abs(self.ahead - before) <= _SET_SECONDS:
+            if abs(self.ahead - self._followed) > _SET_SECONDS:
+                self._followed_at = now
+            self._followed = self.ahead
         self.has_looked = True
         self._due.set(None, now + LOOK_SECONDS)

@@ -8,8 +8,21 @@ import pytest
 
 from entrenous_signaling.clock_watch import AGREED_SECONDS, LOOK_SECONDS, ClockWatch
 from entrenous_signaling.outputs import Execute, Outbox
-from entrenous_signaling.store.requests import DatabaseClock, Failed, OpenRow, ReadClock, StoreResult
-from world.hubworld import START, HubWorld
+from entrenous_signaling.store.requests import (
+    ClaimRecord,
+    CloseRecord,
+    DatabaseClock,
+    DiscardRecord,
+    Failed,
+    OpenRecord,
+    OpenRow,
+    ReadClock,
+    StoreResult,
+    SweepRecords,
+    TouchRecords,
+)
+from entrenous_wire.messages import Kind
+from world.hubworld import ALICE, BOB, CALL, START, HubWorld
 
 TOKEN = b"t" * 16
 
@@ -91,3 +104,61 @@ def test_only_who_agrees_sweeps_up_what_others_have_left(ahead: float) -> None:
     world.advance(200.0)
     assert (TOKEN in world.store.open_rows) is (ahead > AGREED_SECONDS)
     assert world.hub.clock.ahead == ahead
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0, -3600.0])
+def test_what_is_said_to_the_database_is_said_in_its_time(ahead: float) -> None:
+    watch = Bench().look(DatabaseClock(START - ahead))
+    here, there = int(START), int(START - ahead)
+    for request, said in (
+        (OpenRecord(TOKEN, here), OpenRecord(TOKEN, there)),
+        (ClaimRecord(TOKEN, here, here - 60), ClaimRecord(TOKEN, there, there - 60)),
+        (TouchRecords(((TOKEN, here), (TOKEN, here - 1))), TouchRecords(((TOKEN, there), (TOKEN, there - 1)))),
+        (CloseRecord(TOKEN, here, here - 60), CloseRecord(TOKEN, there, there - 60)),
+        (DiscardRecord(TOKEN, here), DiscardRecord(TOKEN, there)),
+        (SweepRecords(here, here - 300), SweepRecords(there, there - 300)),
+    ):
+        assert watch.by_database(request) == said
+
+
+def test_a_clock_that_was_set_is_followed_when_all_have_looked_and_compared_with_when_all_have_followed() -> None:
+    bench = Bench()
+    watch = bench.look(DatabaseClock(START))
+    assert watch.may_compare(bench.now)
+    request = OpenRecord(TOKEN, int(START))
+    for _ in range(2):
+        bench.look(DatabaseClock(bench.now + LOOK_SECONDS + 20.0))
+        assert watch.agrees
+        assert not watch.may_compare(bench.now)
+    assert watch.by_database(request) == OpenRecord(TOKEN, int(START) + 20)
+    assert not watch.may_compare(bench.now + 2 * LOOK_SECONDS - 1)
+    assert watch.may_compare(bench.now + 2 * LOOK_SECONDS)
+    bench.look(DatabaseClock(bench.now + LOOK_SECONDS + 22.0))  # it only goes a little faster
+    assert watch.by_database(request) == OpenRecord(TOKEN, int(START) + 22)
+    assert watch.may_compare(bench.now + LOOK_SECONDS)
+    bench.look(DatabaseClock(bench.now + LOOK_SECONDS))
+    assert watch.by_database(request) == OpenRecord(TOKEN, int(START) + 22)
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_calls_of_a_node_whose_clock_is_wrong_are_no_shorter_and_no_longer(ahead: float) -> None:
+    right, wrong = HubWorld(), HubWorld()
+    right.settings = replace(right.settings, node=b"r" * 8)
+    wrong.settings = replace(wrong.settings, node=b"w" * 8)
+    wrong.now += ahead
+    wrong.store = right.store
+    right.store.clock = lambda: right.now
+    for world in (right, wrong):
+        world.hub = world._new_hub()
+    wrong.advance(1)
+    right.advance(1)
+    alice, bob = wrong.register(ALICE), wrong.register(BOB)
+    bob.say(BOB.send(1, ALICE, Kind.ACCEPT, CALL))
+    start = int(right.now)
+    for _ in range(200):
+        right.advance(1)
+        wrong.advance(1)
+    assert len(right.store.open_rows) == 1
+    alice.say(ALICE.send(2, BOB, Kind.END, CALL))
+    assert right.store.records == [(start, 200)]
+    assert wrong.hub.clock.differs
