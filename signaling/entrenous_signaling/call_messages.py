@@ -53,7 +53,7 @@ class CallMessages:
             sent = Sent(QUEUED, STORED, message.call, receiver_key)
         if message.kind in RECORDS_NOTHING:
             return sent
-        elsewhere = not self._alone and (receiver is None or receiver.session is None)
+        elsewhere = self._is_elsewhere(receiver)
         waiter = (sender.key, message.id)
         match message.kind:
             case Kind.SIGNAL | Kind.RING | Kind.MESSAGE:
@@ -75,6 +75,18 @@ class CallMessages:
             case _:
                 assert_never(message.kind)
         return sent
+
+    def put_off(
+        self, sender: Mailbox, receiver: Mailbox | None, receiver_key: DeviceKey, message: Send, now: float
+    ) -> None:
+        """A device of this node says something that it is to say again later; the arguments are those of `said`."""
+        if message.kind is Kind.END:
+            elsewhere = self._is_elsewhere(receiver)
+            self._calls.hung_up(message.call, sender.key, receiver_key, now, elsewhere=elsewhere)
+
+    def token_for_receiver(self, message: Send, sent: Sent) -> bytes | None:
+        """What the receiver of a message is told of the record that this opens."""
+        return None if sent.record is None else self._calls.tokens.of_caller(message.call)
 
     def arrived(self, message: Forward, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
         """A message of another node is here for a device of ours; returns the token of its record, if it has one."""
@@ -108,3 +120,6 @@ class CallMessages:
                 self._counters.claims_refused += 1
             else:
                 self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
+
+    def _is_elsewhere(self, receiver: Mailbox | None) -> bool:
+        return not self._alone and (receiver is None or receiver.session is None)

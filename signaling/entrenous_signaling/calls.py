@@ -8,13 +8,14 @@ server that carries such a device keeps the row alive; what is here is which dev
                     │ nobody keeps it alive for the grace: some node sweeps it up, closed at the time last seen
                     └ its node is killed: devices claim their calls at another, or the same, or it is swept up
 
-The token follows from the call id by the server's own secret. So all nodes mean the same row without having to agree;
-what goes to disk says nothing about the call to anybody else; and whoever knows it has been told it.
+The token follows from the call id, so that all nodes mean the same row without having to agree. The caller is told
+another, so that whoever claims a call at a node that knows nothing of it says by that who called.
 
 A call's *pair* is the device that accepted and the device that called. When two devices of the callee accept at the
 same moment, both pairs belong to the record, and the caller's `end` to the one that lost takes only that pair out;
 an `end` to a device that never accepted touches nothing. So where the two ends of a pair are on two nodes, it is the
-caller's that closes the record; the other notes when the call ended, and lets go of it.
+caller's that closes the record; the other notes when the call ended, and lets go of it. An `end` that the server takes
+only later, since too much is said at a time, ends the record when it is said first.
 
 An accept that comes after the caller has cancelled the call leaves no record: the caller's node takes its row away. It
 has to be sure that no other device of the callee talks under that row, and so does it only where the caller itself has
@@ -23,15 +24,15 @@ said that it is over, and where nothing was ever known of a call that goes on.
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Mapping
 from typing import Final
 
-from entrenous_wire.limits import RECORD_TOKEN_BYTES
 from entrenous_wire.messages import ErrorCode
 
 from .auth import Refused
 from .call_presence import CallPresence
 from .call_rows import CallRows, Kept, Tell, Waiter
+from .call_tokens import CallTokens
 from .clock_watch import ClockWatch
 from .counters import Counters
 from .ended_calls import EndedCalls
@@ -73,7 +74,8 @@ class CallRecords:
         shared: bool = False,
     ) -> None:
         self._tell = tell
-        self._key = key
+        self.tokens = CallTokens(key)
+        """What devices are told of records."""
         self._shared = shared
         self._per_account = per_account
         self._counters = counters
@@ -123,8 +125,8 @@ class CallRecords:
             elsewhere: whether the receiver is a device of another node, which is told with `joined`.
 
         Returns:
-            The token, with `tell` to follow for `waiter`; or None when the message has to do with no record (the
-            call has ended, or belongs to others) and nothing follows.
+            The token for the sender, with `tell` to follow for `waiter`; or None when the message has to do with no
+            record (the call has ended, or belongs to others) and nothing follows.
 
         Raises:
             Refused: `too-many`, when the account of the sender has as many records open as it may have.
@@ -156,7 +158,7 @@ class CallRecords:
         The arguments are those of `accepted`. It may be asked again.
 
         Returns:
-            The token, or None when the message has to do with no record.
+            The token for the receiver, or None when the message has to do with no record.
         """
         pair = frozenset((sender, receiver))
         found = self._open.find(call)
@@ -164,7 +166,7 @@ class CallRecords:
             return None
         if self._ended.has_pair(call, pair):
             if found is None and self._ended.was_cancelled(call, receiver) and not self._let_go.has(call):
-                self._rows.discard(self._token(call), now)
+                self._rows.discard(self.tokens.of_row(call), now)
             return None
         if found is None:
             # The node that opens the row may not reach the database before the end is said here.
@@ -175,7 +177,7 @@ class CallRecords:
         if connected:
             self._presence.enter(found, receiver, now)
         self._presence.note_absence(found, now)
-        return found.token
+        return self.tokens.of_caller(call)
 
     def ended(
         self,
@@ -202,19 +204,28 @@ class CallRecords:
             True when the answer to `waiter` has to wait for the disk; `tell` follows then.
         """
         if self._ended.has(call):
-            return self._rows.wait_for_end(self._token(call), waiter)
+            return self._rows.wait_for_end(self.tokens.of_row(call), waiter)
         found = self._open.find(call)
         pair = frozenset((sender, receiver))
         self._ended.add_pair(call, pair)
         if found is None and waiter is not None and not self._let_go.has(call):
             self._ended.add_cancelled(call, sender)
-        if found is None or pair not in found.pairs:
-            return False
-        # Only the node of the caller knows all pairs; where nobody knows who called, one that has both ends.
-        here = {sender: waiter is not None, receiver: not elsewhere}
-        closes = all(here.values()) if found.caller is None else here.get(found.caller, False)
-        self._end(found, {pair}, now, closes=closes or not self._shared)
-        return self._rows.wait_for_end(found.token, waiter)
+        if found is not None and pair in found.pairs:
+            self._hang_up(found, pair, now, {sender: waiter is not None, receiver: not elsewhere})
+        return self._rows.wait_for_end(self.tokens.of_row(call), waiter)
+
+    def hung_up(
+        self, call: bytes, sender: DeviceKey, receiver: DeviceKey, now: float, *, elsewhere: bool = False
+    ) -> None:
+        """A device of this node wants to say an end, and is to say it again later: the call is over all the same.
+
+        The arguments are those of `ended`, which follows.
+        """
+        found = self._open.find(call)
+        pair = frozenset((sender, receiver))
+        if found is not None and pair in found.pairs:
+            self._ended.add_pair(call, pair)
+            self._hang_up(found, pair, now, {sender: True, receiver: not elsewhere})
 
     def retry(self, call: bytes, waiter: Waiter) -> bool:
         """A message whose record could not be stored is said again.
@@ -226,28 +237,18 @@ class CallRecords:
         if found is not None:
             self._wait_for_opening(found, waiter)
             return True
-        return self._rows.wait_for_end(self._token(call), waiter)
+        return self._rows.wait_for_end(self.tokens.of_row(call), waiter)
 
     def claimed(self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float) -> None:
         """A device that has started afresh, or comes from another node, goes on with a call.
 
         A claim of a record that is not open, or by a stranger to the call, changes nothing and is counted.
         """
-        pair = frozenset((device, peer))
-        found = self._open.find(call)
-        refused = self._ended.has(call) or self._ended.has_pair(call, pair)
-        refused = refused or not hmac.compare_digest(token, self._token(call))
-        if found is None and not refused:
-            found = self._add(call, device.username, None, Row.CLAIMED, now)
-            found.bring(now)
-        elif found is not None:
-            refused = refused or not found.is_between(device, peer)
-        if found is None or refused or not self._open.join(found, pair):
+        called = self.tokens.tell_who_called(token, call)
+        if called is None:
             self._counters.claims_refused += 1
-            return
-        self._presence.enter(found, device, now)
-        if found.row is Row.CLAIMED:
-            self._rows.claim(token, now, lambda result, at: self._claim_answered(found, result))
+        else:
+            self._bring(device, call, peer, device if called else peer, now)
 
     # --- where devices are ---
 
@@ -255,12 +256,20 @@ class CallRecords:
         """A device has resumed its session: it is in its calls as before."""
         self._presence.came(device, now)
 
-    def heard_of(self, call: bytes, device: DeviceKey, peer: DeviceKey, now: float) -> None:
-        """A device has acknowledged the accept of a peer: it is in that call, though it could not claim it before."""
+    def heard_of(self, call: bytes, device: DeviceKey, peer: DeviceKey, now: float, *, called: bool) -> None:
+        """A device is in a call, though it could not claim it before.
+
+        Args:
+            call: the call id.
+            device: that has acknowledged the accept of a peer, or says its own accept again.
+            peer: the other one.
+            now: Unix seconds.
+            called: whether the device is the caller.
+        """
         found = self._open.find(call)
         if found is None:
             if not (self._ended.has(call) or self._ended.has_pair(call, (device, peer))):
-                self.claimed(device, call, self._token(call), peer, now)
+                self._bring(device, call, peer, device if called else peer, now)
         elif device in found.ends():
             self._presence.enter(found, device, now)
 
@@ -294,8 +303,22 @@ class CallRecords:
         self._rows.tick(now)
         self.clock.tick(now)
 
-    def _token(self, call: bytes) -> bytes:
-        return hmac.digest(self._key, b"call record" + call, "sha256")[:RECORD_TOKEN_BYTES]
+    def _bring(self, device: DeviceKey, call: bytes, peer: DeviceKey, caller: DeviceKey, now: float) -> None:
+        """A device is in a call with a peer, of which this node may not know."""
+        pair = frozenset((device, peer))
+        found = self._open.find(call)
+        refused = self._ended.has(call) or self._ended.has_pair(call, pair)
+        if found is None and not refused:
+            found = self._add(call, device.username, caller, Row.CLAIMED, now)
+            found.bring(now)
+        elif found is not None:
+            refused = refused or not found.is_between(device, peer)
+        if found is None or refused or not self._open.join(found, pair):
+            self._counters.claims_refused += 1
+            return
+        self._presence.enter(found, device, now)
+        if found.row is Row.CLAIMED:
+            self._rows.claim(found.token, now, lambda result, at: self._claim_answered(found, result))
 
     def _wait_for_opening(self, found: OpenCall, waiter: Waiter) -> None:
         found.waiters.append(waiter)
@@ -338,10 +361,10 @@ class CallRecords:
             else:
                 self._take_out(found, set(found.pairs))
 
-    def _add(self, call: bytes, account: str, caller: DeviceKey | None, row: Row, now: float) -> OpenCall:
+    def _add(self, call: bytes, account: str, caller: DeviceKey, row: Row, now: float) -> OpenCall:
         if not self._open:
             self._presence.begin(now)
-        found = OpenCall(call, self._token(call), int(now), account, row, caller)
+        found = OpenCall(call, self.tokens.of_row(call), int(now), account, row, caller)
         self._open.add(found)
         return found
 
@@ -349,6 +372,10 @@ class CallRecords:
         """A device that started afresh has not claimed this call: its pairs are over since it was last seen."""
         over = {pair for pair in found.pairs if device in pair}
         self._end(found, over, found.left_at[device], closes=not self._shared)
+
+    def _hang_up(self, found: OpenCall, pair: Pair, now: float, is_here: Mapping[DeviceKey, bool]) -> None:
+        """A pair is over by its own word; only the node of the caller knows all pairs, and so closes the record."""
+        self._end(found, {pair}, now, closes=is_here.get(found.caller, False) or not self._shared)
 
     def _end(self, found: OpenCall, over: set[Pair], at: float, *, closes: bool) -> None:
         """Pairs of a call are over; its record is closed with the last of them."""

@@ -313,7 +313,7 @@ class Hub:
             return
         here.refusals += 1
         if isinstance(message, Send) and message.kind is not _MESSAGE and mailbox is not None:
-            self._router.postpone(mailbox, message, now + wait)
+            self._router.postpone(mailbox, message, now + wait, now)
         raise Refused(ErrorCode.TOO_MANY, "Too many messages at a time.", wait)
 
     def _close_offender(self, here: Connection, now: float) -> None:

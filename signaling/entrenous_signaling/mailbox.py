@@ -20,10 +20,8 @@ from msgspec import Struct, structs
 
 from entrenous_wire.messages import Deliver
 
+from .held_back import HeldBack
 from .limits import Bounds
-
-_HELD_BACK: Final = 64
-"""Receivers for which it is remembered that a message was refused; beyond that, the oldest is forgotten."""
 
 
 class DeviceKey(NamedTuple):
@@ -140,8 +138,8 @@ class Mailbox:
         self.last_transmitted = 0
         """The highest sequence number ever said to the device: what it may acknowledge."""
         self.sent: OrderedDict[bytes, Sent] = OrderedDict()
-        self.held_back: dict[DeviceKey, tuple[bytes, float]] = {}
-        """Receivers for which a message was refused for now, its id, and until when it is waited for."""
+        self.held_back: HeldBack | None = None
+        """What was refused for now of what it said, if anything was."""
         self.ageing = False
         """Whether it is to `age` at some time."""
         self._bounds = bounds
@@ -279,12 +277,11 @@ class Mailbox:
                 self.sent[oldest] = known
                 self.sent.move_to_end(oldest, last=False)
 
-    def hold_back(self, receiver: DeviceKey, message_id: bytes, until: float) -> None:
-        """Let nothing overtake a message that was refused for now, before `until` (Unix seconds)."""
-        if receiver not in self.held_back:
-            if len(self.held_back) >= _HELD_BACK:
-                del self.held_back[next(iter(self.held_back))]
-            self.held_back[receiver] = (message_id, until)
+    def hold_back(self, receiver: DeviceKey, message_id: bytes, retry_at: float) -> None:
+        """Let nothing that the device says overtake a message that is refused until `retry_at` (Unix seconds)."""
+        if self.held_back is None:
+            self.held_back = HeldBack()
+        self.held_back.put_off(receiver, message_id, retry_at)
 
     def age(self, now: float) -> None:
         """Forget whose outcome was told before this was called last, and what others may overtake again.
@@ -299,8 +296,9 @@ class Mailbox:
             del self.sent[message_id]
         for sent in self.sent.values():
             sent.aged = sent.told
-        for receiver in [receiver for receiver, (_, until) in self.held_back.items() if now >= until]:
-            del self.held_back[receiver]
+        if self.held_back is not None:
+            self.held_back.age(now)
+            self.held_back = self.held_back or None
         self.ageing = bool(self.sent or self.held_back)
 
     def _forget(self, item: Queued) -> None:

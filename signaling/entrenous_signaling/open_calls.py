@@ -43,7 +43,7 @@ class OpenCall:
         start: when this node heard of it, in Unix seconds.
         account: on which it counts.
         row: of the record.
-        caller: the device that called; None when this node was only told that the call goes on.
+        caller: the device that called.
     """
 
     call: bytes
@@ -51,7 +51,7 @@ class OpenCall:
     start: int
     account: str
     row: Row
-    caller: DeviceKey | None
+    caller: DeviceKey
     pairs: set[Pair] = field(default_factory=set)
     present: set[DeviceKey] = field(default_factory=set)
     left_at: dict[DeviceKey, float] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 What becomes of a message::
 
-    send ──> refused for now (too-many): nothing from this device to that receiver overtakes it
+    send ──> refused for now (too-many, unavailable): nothing from this device to that receiver overtakes it
          ──> offline: the receiver is not connected and not expected back
          ──> queued: deliver follows at once or when the receiver is back; `accepted` when the call record it opens
              or closes, if any, is on disk; of what can have none, and is said to a connected device, only after a
@@ -28,14 +28,12 @@ from .calls import CallRecords
 from .cluster.cluster import Cluster
 from .cluster.elsewhere import Elsewhere
 from .counters import Counters
+from .held_back import HeldBack
 from .limits import Bounds
 from .mailbox import LOST, QUEUED, DeviceKey, Durability, Mailbox, Memory, Queued, Sent
 from .outputs import Outbox
 from .store.requests import Account, Failed, ReadAccount, StoreResult
 from .timers import Timers, earliest
-
-_PATIENCE_SECONDS: Final = 5.0
-"""How long after its time a refused message is waited for before others may overtake it."""
 
 _MEMORY_GRACES: Final = 2.0
 """After how many times the grace a mailbox ages: a dead connection is noticed, and its device gone, well before."""
@@ -181,7 +179,7 @@ class Router:
         self._counters.delivered += len(items)
         for item in items:
             if item.message.record is not None:
-                self._calls.heard_of(item.message.call, mailbox.key, item.sender, now)
+                self._calls.heard_of(item.message.call, mailbox.key, item.sender, now, called=True)
         if self.elsewhere is None:
             self._answers.arrived(items)
         else:
@@ -199,19 +197,22 @@ class Router:
         """
         receiver = self._known_receiver(message)
         receiver_key = self._receiver(message) if receiver is None else receiver.key
-        if sender.held_back:
-            self._refuse_overtaking(sender, receiver_key, message.id, now)
         known = sender.sent.get(message.id)
         if known is not None:
             if known.delivery is not LOST:
                 self._repeat(sender, receiver_key, message, known, now)
                 return
             del sender.sent[message.id]
+        held_back = sender.held_back
+        if held_back is not None:
+            self._refuse_overtaking(held_back, sender, receiver_key, message, now)
         if receiver is None:
-            receiver = self._mailboxes.get(receiver_key) or self._find_place(sender, receiver_key, message.id, now)
+            receiver = self._mailboxes.get(receiver_key) or self._find_place(sender, receiver_key, message, now)
         if receiver is not None and not receiver.has_room(sender.key, len(message.body)):
-            self._hold_back(sender, receiver_key, message.id, now + RETRY_SECONDS)
+            self._hold_back(sender, receiver_key, message, now + RETRY_SECONDS, now)
             raise Refused(ErrorCode.TOO_MANY, "Too much waits for that device.", RETRY_SECONDS)
+        if held_back is not None:
+            held_back.let_through(receiver_key, message.id)
         sent = self._call_messages.said(sender, receiver, receiver_key, message, now)
         sender.remember(message.id, sent)
         self._let_age(sender, now)
@@ -227,13 +228,16 @@ class Router:
         else:
             self._answers.answer(sender, message.id, sent)
 
-    def postpone(self, sender: Mailbox, message: Send, retry_at: float) -> None:
+    def postpone(self, sender: Mailbox, message: Send, retry_at: float, now: float) -> None:
         """A message over the rate is refused until `retry_at`: nothing may overtake it for a while.
 
         Raises:
             Refused: as `send`.
         """
-        self._hold_back(sender, self._receiver(message), message.id, retry_at)
+        receiver = self._receiver(message)
+        known = sender.sent.get(message.id)
+        if known is None or known.delivery is LOST:
+            self._hold_back(sender, receiver, message, retry_at, now)
 
     def next_deadline(self) -> float | None:
         """When `tick` has something to do, or None."""
@@ -279,18 +283,20 @@ class Router:
     def _receiver(self, message: Send) -> DeviceKey:
         return DeviceKey(local_user(message.to, self._server), message.device)
 
-    def _hold_back(self, sender: Mailbox, receiver: DeviceKey, message_id: bytes, retry_at: float) -> None:
-        sender.hold_back(receiver, message_id, retry_at + _PATIENCE_SECONDS)
+    def _hold_back(self, sender: Mailbox, key: DeviceKey, message: Send, retry_at: float, now: float) -> None:
+        """A message is refused until `retry_at`."""
+        sender.hold_back(key, message.id, retry_at)
         self._let_age(sender, retry_at)
+        self._call_messages.put_off(sender, self._mailboxes.get(key), key, message, now)
 
-    def _find_place(self, sender: Mailbox, key: DeviceKey, message_id: bytes, now: float) -> Mailbox | None:
+    def _find_place(self, sender: Mailbox, key: DeviceKey, message: Send, now: float) -> Mailbox | None:
         """A mailbox for a device that has none here: it is at another node, or may come back."""
         if self.elsewhere is not None:
             mailbox = self.elsewhere.place(key)
             if mailbox is not None:
                 return mailbox
             if self.elsewhere.cluster.cut_off:
-                self._hold_back(sender, key, message_id, now + RETRY_SECONDS)
+                self._hold_back(sender, key, message, now + RETRY_SECONDS, now)
                 raise Refused(ErrorCode.UNAVAILABLE, _CUT_OFF, RETRY_SECONDS)
         return self._expect_back(key, now)
 
@@ -340,16 +346,11 @@ class Router:
         elif mailbox.home is not None and self.elsewhere is not None:
             self.elsewhere.cluster.pump(mailbox, mailbox.home)
 
-    def _refuse_overtaking(self, sender: Mailbox, receiver: DeviceKey, message_id: bytes, now: float) -> None:
-        held = sender.held_back.get(receiver)
-        if held is None:
-            return
-        first, until = held
-        if first == message_id or now >= until:
-            del sender.held_back[receiver]
-            return
-        wait = max(RETRY_SECONDS, until - _PATIENCE_SECONDS - now)
-        raise Refused(ErrorCode.TOO_MANY, "An earlier message to that device was refused; say it first.", wait)
+    def _refuse_overtaking(self, held: HeldBack, sender: Mailbox, key: DeviceKey, message: Send, now: float) -> None:
+        wait = held.seconds_to_wait(key, message.id, now)
+        if wait is not None:
+            self._hold_back(sender, key, message, now + wait, now)
+            raise Refused(ErrorCode.TOO_MANY, "An earlier message to that device was refused; say it first.", wait)
 
     def _deliverable(self, sender: Mailbox, receiver: Mailbox, message: Send, sent: Sent) -> Queued:
         deliver = Deliver(
@@ -360,7 +361,7 @@ class Router:
             call=message.call,
             kind=message.kind,
             body=message.body,
-            record=sent.record,
+            record=self._call_messages.token_for_receiver(message, sent),
         )
         return Queued(deliver, sender.key)
 
@@ -368,7 +369,7 @@ class Router:
         """A message that is routed already was said again: answer it at once."""
         self._counters.repeated += 1
         if sent.record is not None:
-            self._calls.heard_of(message.call, sender.key, receiver, now)
+            self._calls.heard_of(message.call, sender.key, receiver, now, called=False)
         if sent.durability is Durability.FAILED:
             waits = self._calls.retry(sent.call, (sender.key, message.id))
             sent.durability = Durability.STORING if waits else Durability.STORED

@@ -52,15 +52,16 @@ class Talk:
         message = PEOPLE[one].send(0, PEOPLE[other], kind, call)
         message = structs.replace(message, id=self.fresh("message"))
         self.nodes[one].say(message)
-        self.acknowledge(self.nodes[other])
-        answers = self.nodes[one].hear_all()
-        self.tokens += [each.record for each in answers if isinstance(each, Accepted) and each.record is not None]
+        self.take(self.nodes[other])
+        self.take(self.nodes[one])
 
-    @staticmethod
-    def acknowledge(node: HubNode) -> None:
+    def take(self, node: HubNode) -> None:
+        """Acknowledge what has come, and note the tokens in it."""
         for message in node.hear_all():
             if isinstance(message, Deliver):
                 node.say(Ack(seq=message.seq))
+            if isinstance(message, Deliver | Accepted) and message.record is not None:
+                self.tokens.append(message.record)
 
     def call(self, one: str, other: str) -> None:
         call = self.fresh("call")
@@ -133,7 +134,7 @@ def test_a_sender_that_may_not_have_heard_is_still_answered(talk: Talk) -> None:
     """Longer than a dead connection goes unnoticed and a device is away, a message said again is not routed again."""
     message = PEOPLE["anna"].send(7, PEOPLE["ben"])
     talk.nodes["anna"].say(message)
-    talk.acknowledge(talk.nodes["ben"])
+    talk.take(talk.nodes["ben"])
     talk.world.advance(1.5 * HEARTBEAT_SECONDS + SESSION_GRACE_SECONDS)
     repeated = talk.world.hub.counters.repeated
     talk.nodes["anna"].say(message)

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS
+from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS, Kept
 from entrenous_signaling.open_calls import SURE_SECONDS
 from entrenous_wire.messages import Kind
 from world.recordworld import GRACE, Party, RecordNode, RecordWorld
@@ -84,7 +84,7 @@ def test_an_accept_said_again_after_its_end_takes_no_record_away_that_another_de
     assert records.joined(CALL, phone.key, alice.key, connected=True, now=now) is None
     world.nodes[2].carry_out()
     wait(world, SLACK)
-    assert len(world.store.open_rows) == 1
+    assert durations(world) == [pytest.approx(SLACK, abs=SLACK)]
 
 
 @pytest.mark.parametrize("lost", ["moved", "claimed too early"])
@@ -123,6 +123,85 @@ def test_an_accept_behind_an_end_that_its_caller_did_not_say_here_takes_no_recor
     world.nodes[2].carry_out()
     wait(world, SLACK)
     assert len(world.store.open_rows) == 1
+
+
+def test_a_late_accept_takes_no_record_away_though_its_caller_has_forgotten_the_call_at_the_next_node() -> None:
+    """She has hung up where she claimed it, and has only the end for the other device still to say."""
+    world, (alice, bob, phone) = world_of(0, 1, 2)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 30.0)
+    token = alice.tokens[CALL][0]
+    all_leave(world, alice)
+    second, third = world.nodes[2], RecordNode(world.clock, world.draw, world.store)
+    claim(world, second, alice, token, bob)
+    wait(world, 20.0)
+    second.records.ended(CALL, alice.key, bob.key, (alice.key, b"e"), world.clock.now, elsewhere=True)
+    bob.node.records.ended(CALL, alice.key, bob.key, None, world.clock.now)
+    second.records.moved(alice.key, world.clock.now)
+    for node in (second, bob.node):
+        node.carry_out()
+    wait(world, SLACK)
+    third.records.started_afresh(alice.key, world.clock.now)
+    third.records.ended(CALL, alice.key, phone.key, (alice.key, b"f"), world.clock.now, elsewhere=True)
+    assert third.records.joined(CALL, phone.key, alice.key, connected=True, now=world.clock.now) is None
+    third.carry_out()
+    wait(world, 2 * GRACE)
+    assert durations(world) == [pytest.approx(50, abs=SLACK)]
+
+
+def test_an_end_that_is_said_again_is_answered_when_the_first_is_on_disk_though_another_node_closes_the_record() -> (
+    None
+):
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 30.0)
+    node, waiter = bob.node, (bob.key, b"e")
+    node.failing = True
+    node.records.hung_up(CALL, bob.key, alice.key, world.clock.now, elsewhere=True)
+    assert node.records.ended(CALL, bob.key, alice.key, waiter, world.clock.now, elsewhere=True)
+    node.carry_out()
+    wait(world, 1.0)
+    assert node.told[waiter] is Kept.FAILED
+    node.failing = False
+    assert node.records.retry(CALL, waiter)
+    wait(world, SLACK)
+    assert node.told[waiter] is Kept.STORED
+    assert node.records.open_count == 0
+
+
+@pytest.mark.parametrize("loser_ends", [True, False])
+def test_a_device_that_lost_and_claims_the_call_elsewhere_takes_no_record_along(loser_ends: bool) -> None:
+    world, (alice, bob, phone) = world_of(0, 1, 2)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, SLACK)
+    third, now = world.nodes[2], world.clock.now
+    bobs, _ = bob.tokens[CALL]
+    assert bobs != alice.tokens[CALL][0]
+    claim(world, third, phone, bobs, alice)  # with the token that each device is told that accepts
+    sender, receiver = (phone, alice) if loser_ends else (alice, phone)
+    waiter = (phone.key, b"e") if loser_ends else None
+    third.records.ended(CALL, sender.key, receiver.key, waiter, now, elsewhere=loser_ends)
+    third.carry_out()
+    wait(world, 27.0)
+    assert len(world.store.open_rows) == 1
+    world.say(Kind.END, CALL, alice, bob)
+    wait(world, SLACK)
+    assert durations(world) == [pytest.approx(30, abs=SLACK)]
+
+
+@pytest.mark.parametrize("caller_ends", [True, False])
+def test_the_record_is_closed_at_once_where_its_caller_has_claimed_it(caller_ends: bool) -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 30.0)
+    all_leave(world, alice)
+    alice.node.start()
+    alice.node = world.nodes[2]
+    claim(world, alice.node, alice, alice.tokens[CALL][0], bob)
+    wait(world, 20.0)
+    world.say(Kind.END, CALL, *((alice, bob) if caller_ends else (bob, alice)))
+    wait(world, SLACK)
+    assert durations(world) == [pytest.approx(50, abs=SLACK)]
 
 
 def all_leave(world: RecordWorld, *parties: Party) -> None:

@@ -14,7 +14,7 @@ from entrenous_signaling.settings import HubSettings
 from entrenous_signaling.store.requests import ENDED_STEP_SECONDS, CloseRecord, OpenRecord
 from entrenous_wire.limits import MAX_DEVICES
 from entrenous_wire.messages import Accepted, Ack, Deliver, Error, ErrorCode, Kind, Live, LiveCall, Resume, Welcome
-from world.hubworld import ALICE, BOB, BOB_PHONE, CALL, EVE, SERVER, HubNode, HubWorld, account
+from world.hubworld import ALICE, BOB, BOB_PHONE, CALL, EVE, SERVER, HubNode, HubWorld, account, refused
 from world.wirenode import Account
 
 NUMBERS = itertools.count(1)
@@ -27,13 +27,13 @@ def say(node: HubNode, who: Account, to: Account, kind: Kind, call: bytes = CALL
 
 
 def in_call() -> tuple[HubWorld, HubNode, HubNode, bytes]:
-    """Alice has called, bob has accepted; the token of the record comes last."""
+    """Alice has called, bob has accepted; what he is told of the record comes last."""
     world = HubWorld()
     alice, bob = world.register(ALICE), world.register(BOB)
     say(bob, BOB, ALICE, Kind.ACCEPT)
-    token = alice.hear(Deliver).record
+    assert alice.hear(Deliver).record == world.hub._router.calls.tokens.of_caller(CALL)
+    token = bob.hear(Accepted).record
     assert token is not None
-    assert bob.hear(Accepted).record == token
     return world, alice, bob, token
 
 
@@ -315,14 +315,14 @@ def test_an_accept_whose_record_cannot_be_stored_is_said_again_and_routed_once()
     bob.say(accept)
     error = bob.hear(Error)
     assert (error.code, error.id, error.retry_after) == (ErrorCode.UNAVAILABLE, accept.id, 1.0)
-    token = alice.hear(Deliver).record
+    assert alice.hear(Deliver).record is not None
     bob.say(accept)
     assert bob.hear(Error).code is ErrorCode.UNAVAILABLE
     world.store_fails = False
     world.register(Account("carol", SERVER))
     assert world.hub.degraded, "a record is owed still, whatever else the store did meanwhile"
     bob.say(accept)
-    assert bob.hear(Accepted).record == token
+    token = bob.hear(Accepted).record
     assert alice.heard == []
     assert list(world.store.open_rows) == [token]
     assert not world.hub.degraded
@@ -473,7 +473,8 @@ def test_an_accept_said_again_after_a_kill_opens_no_second_record() -> None:
     alice, _ = world.login(ALICE)
     bob, _ = world.login(BOB)
     bob.say(message)
-    assert bob.hear(Accepted).record == alice.hear(Deliver).record == token
+    assert bob.hear(Accepted).record == token
+    assert alice.hear(Deliver).record is not None
     assert len(world.store.open_rows) == 1
     world.advance(4)
     say(alice, ALICE, BOB, Kind.END)
@@ -620,7 +621,8 @@ def test_a_device_that_only_says_its_accept_again_after_its_login_is_in_the_call
     start = int(world.now)
     again, _ = world.login(BOB)
     again.say(message)
-    assert again.hear(Accepted).record == alice.hear(Deliver).record
+    assert again.hear(Accepted).record is not None
+    assert alice.hear(Deliver).record is not None
     world.advance(CLAIM_SECONDS + 30)
     assert world.store.records == []
     say(alice, ALICE, BOB, Kind.END)
@@ -659,6 +661,65 @@ def test_a_caller_that_hears_of_the_accept_after_its_login_is_in_the_call() -> N
     assert world.store.records == []
     say(bob, BOB, ALICE, Kind.END)
     assert world.store.records == [(start, int(CLAIM_SECONDS) + 30)]
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_call_has_ended_when_that_is_said_first_though_it_is_refused_for_now(claimed: bool) -> None:
+    """Whoever has hung up stays connected, and says it again when something else has come through, or never."""
+    bounds = Bounds(sender_messages=1)
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
+    world.register(ALICE)
+    alice, bob = world.login(ALICE)[0], world.register(BOB)
+    say(bob, BOB, ALICE, Kind.ACCEPT)
+    deliver = alice.hear(Deliver)
+    assert deliver.record is not None
+    alice.say(Ack(seq=deliver.seq))
+    start = int(world.now)
+    world.advance(20)
+    if claimed:
+        alice.drop()
+        alice, _ = world.login(ALICE)
+        alice.say(claim(deliver.record, BOB))
+    say(alice, ALICE, BOB, Kind.SIGNAL)
+    say(alice, ALICE, BOB, Kind.SIGNAL)
+    assert refused(alice) is ErrorCode.TOO_MANY
+    end = ALICE.send(next(NUMBERS), BOB, Kind.END, CALL)
+    assert refused(alice.say(end)) is ErrorCode.TOO_MANY
+    assert world.store.records == [(start, 20)]
+    world.advance(30)
+    bob.say(Ack(seq=1))
+    alice.hear_all()
+    alice.say(end)
+    assert [type(heard) for heard in alice.hear_all()] == [Accepted]
+    bob.say(Ack(seq=2))
+    world.advance(100)
+    assert world.store.records == [(start, 20)]
+    assert (world.hub.open_records, world.hub.degraded) == (0, False)
+
+
+def test_an_end_that_is_refused_for_now_ends_no_call_of_others() -> None:
+    world, _, _, _ = in_call()
+    eve = world.register(EVE)
+    queue = world.settings.bounds.sender_messages
+    for receiver in (ALICE, BOB):
+        for _ in range(queue):
+            say(eve, EVE, receiver, Kind.SIGNAL)
+            world.advance(0.1)
+        eve.hear_all()
+        assert refused(eve.say(EVE.send(next(NUMBERS), receiver, Kind.END, CALL))) is ErrorCode.TOO_MANY
+    assert world.hub.open_records == 1
+
+
+def test_the_caller_and_who_accepts_are_told_different_tokens() -> None:
+    """What the caller holds is never on disk; either claims the call with its own."""
+    world, _, _, token = in_call()
+    callers = world.hub._router.calls.tokens.of_caller(CALL)
+    assert callers != token
+    world.kill_and_restart()
+    for who, peer, record in ((ALICE, BOB, callers), (BOB, ALICE, token)):
+        world.login(who)[0].say(claim(record, peer))
+    assert world.hub.counters.claims_refused == 0
+    assert world.hub.open_records == 1
 
 
 # --- hostile ends ---

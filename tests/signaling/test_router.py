@@ -188,6 +188,50 @@ def test_over_the_rate_nothing_overtakes_the_refused_message() -> None:
     assert [message.id[-1] for message in bob.hear_all() if isinstance(message, Deliver)] == [1, 2, 3]
 
 
+def test_what_was_refused_behind_another_is_not_overtaken_either_when_that_has_come_through() -> None:
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=Bounds(sender_messages=2)))
+    alice, bob = world.register(ALICE), world.register(BOB)
+    alice.say(*(ALICE.send(number, BOB) for number in range(1, 5)))
+    assert [refused(alice), refused(alice)] == [ErrorCode.TOO_MANY] * 2
+    bob.say(Ack(seq=1))
+    alice.hear(Delivered)
+    assert alice.say(ALICE.send(3, BOB)).heard == []
+    bob.say(Ack(seq=2))
+    alice.hear(Delivered)
+    assert refused(alice.say(ALICE.send(5, BOB))) is ErrorCode.TOO_MANY
+    alice.say(ALICE.send(3, BOB))  # which is under way, overtakes nothing
+    assert alice.hear(Accepted).id[-1] == 3
+    alice.say(ALICE.send(4, BOB))
+    bob.say(Ack(seq=4))
+    alice.hear_all()
+    alice.say(ALICE.send(5, BOB))
+    assert [message.id[-1] for message in bob.hear_all() if isinstance(message, Deliver)] == [1, 2, 3, 4, 5]
+
+
+def test_a_message_that_finds_no_room_again_is_still_the_first() -> None:
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=Bounds(sender_messages=1)))
+    alice, bob = world.register(ALICE), world.register(BOB)
+    alice.say(*(ALICE.send(number, BOB) for number in (1, 2, 3, 2)))
+    bob.say(Ack(seq=1))
+    alice.hear_all()
+    assert refused(alice.say(ALICE.send(3, BOB))) is ErrorCode.TOO_MANY
+    assert alice.say(ALICE.send(2, BOB)).heard == []
+
+
+def test_over_the_rate_a_repeat_of_what_is_under_way_holds_nothing_back() -> None:
+    bounds = Bounds(connection_rate=Rate(per_second=1.0, burst=2.0))
+    world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))
+    world.register(ALICE).drop()
+    bob = world.register(BOB)
+    alice, _ = world.login(ALICE)
+    alice.say(ALICE.send(1, BOB))
+    assert refused(alice.say(ALICE.send(1, BOB))) is ErrorCode.TOO_MANY
+    world.advance(1)
+    alice.hear_all()
+    assert alice.say(ALICE.send(2, BOB)).heard == []
+    assert [message.id[-1] for message in bob.hear_all() if isinstance(message, Deliver)] == [1, 2]
+
+
 def test_a_refused_message_that_never_comes_again_blocks_only_for_a_while() -> None:
     bounds = Bounds(sender_messages=1)
     world = HubWorld(HubSettings(name=SERVER, message_key=bytes(32), bounds=bounds))

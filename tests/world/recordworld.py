@@ -216,7 +216,7 @@ class RecordWorld:
             records.claimed(party.key, call, token, peer.key, now)
         for said in party.held:  # it says them again, and is known by that to be in the call
             if said.token is not None and said.heard:
-                records.heard_of(said.call, party.key, said.receiver.key, now)
+                records.heard_of(said.call, party.key, said.receiver.key, now, called=False)
         party.node.carry_out()
         self._speak(party)
 
@@ -249,7 +249,7 @@ class RecordWorld:
             if node.told.get(waiter) is Kept.FAILED and not node.records.retry(said.call, waiter):
                 node.told[waiter] = Kept.STORED
             if said.token is not None:
-                node.records.heard_of(said.call, said.sender.key, said.receiver.key, now)
+                node.records.heard_of(said.call, said.sender.key, said.receiver.key, now, called=False)
             node.carry_out()
             return
         said.said_to, said.outbox = node, node.outbox
@@ -281,9 +281,10 @@ class RecordWorld:
         if home is not said.receiver.node:
             return  # it has moved meanwhile: the message is said again
         if said.kind is Kind.ACCEPT:
-            said.token = home.records.joined(
+            joined = home.records.joined(
                 said.call, said.sender.key, said.receiver.key, connected=said.receiver.connected, now=now
             )
+            said.token = None if joined is None else said.token
         else:
             home.records.ended(said.call, said.sender.key, said.receiver.key, None, now)
         home.carry_out()
@@ -312,11 +313,11 @@ class RecordWorld:
         if call in caller.over or said.token is None:
             return
         now = self.clock.now
-        caller.node.records.heard_of(call, caller.key, said.sender.key, now)
+        caller.node.records.heard_of(call, caller.key, said.sender.key, now, called=True)
         caller.node.carry_out()
         self.tokens[call] = said.token
         if call not in caller.tokens:
-            caller.tokens[call] = (said.token, said.sender)
+            caller.tokens[call] = (caller.node.records.tokens.of_caller(call), said.sender)
             self.talks[call].begun = now
         elif caller.tokens[call][1] is not said.sender:
             self._hold(Kind.END, call, caller, said.sender)

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+from entrenous_signaling.call_tokens import CallTokens
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.outputs import Close, Execute, Output, Publish, Transmit
 from entrenous_signaling.settings import HubSettings
@@ -18,6 +19,8 @@ from .memorystore import MemoryStore
 
 SERVER = "calls.example.org"
 STORE_SECONDS = 0.005
+_KEY = bytes(32)
+TOKENS = CallTokens(_KEY)
 
 
 class SimServer:
@@ -60,7 +63,7 @@ class SimServer:
         self._arm()
 
     def _settings(self) -> HubSettings:
-        return HubSettings(name=SERVER, message_key=bytes(32))
+        return HubSettings(name=SERVER, message_key=_KEY)
 
     def kill(self) -> None:
         """SIGKILL: memory is gone, what was not on disk is gone, all links are cut."""

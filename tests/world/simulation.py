@@ -87,7 +87,7 @@ from entrenous_wire.messages import Deliver, Devices, ErrorCode, Kind, Send
 
 from .clock import Appointment, Clock
 from .links import Link, LinkEnd, Weather
-from .simserver import SERVER, SimServer
+from .simserver import SERVER, TOKENS, SimServer
 from .wirenode import Account
 
 START = 1_000_000.0
@@ -382,9 +382,11 @@ class SimDevice:
             message = decode_from_server(frame)
             if isinstance(message, AcceptedByServer | Deliver) and message.record is not None:
                 call = message.call if isinstance(message, Deliver) else self.world.call_of[message.id]
-                self.world.tokens.setdefault(call, set()).add(message.record)
-                if isinstance(message, Deliver) and message.record not in self.world.server.discarded:
-                    self.world.heard.add(message.record)
+                token = TOKENS.of_row(call)
+                assert TOKENS.tell_who_called(message.record, call) is isinstance(message, Deliver)
+                self.world.tokens.setdefault(call, set()).add(token)
+                if isinstance(message, Deliver) and token not in self.world.server.discarded:
+                    self.world.heard.add(token)
             self.session.receive(message, self.now)
             self._work()
 

@@ -155,6 +155,8 @@ class Desk:
         """The next message of a call, which is acknowledged."""
         told = await self.wire.hear(Deliver)
         self.seq = told.seq
+        if told.record is not None:
+            self.records.append(told.record)
         await self.wire.say(Ack(seq=told.seq))
         return told
 

@@ -144,7 +144,7 @@ class Elsewhere:
         """As `silence`, for a device whose memory is still here, which knows where to look."""
         waiting = {sent.receiver for sent in sender.sent.values() if sent.receiver is not None}
         sender.sent.clear()
-        sender.held_back.clear()
+        sender.held_back = None
         for key in waiting:
             mailbox = self.mailboxes.get(key)
             if mailbox is not None:

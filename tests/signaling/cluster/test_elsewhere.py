@@ -141,9 +141,9 @@ def test_a_device_that_moves_takes_along_what_it_was_sent_and_not_what_it_said()
     put(alice, 3, EVE)
     put(alice, 4, EVE, Origin(THIRD, 1, 1))
     alice.sent[(1).to_bytes(16, "big")] = Sent(Delivery.QUEUED, Durability.STORED, bytes(16), BOB)
-    alice.held_back[BOB] = (bytes(16), NOW)
+    alice.hold_back(BOB, bytes(16), NOW)
     place.elsewhere.move(alice, THIRD, NOW)
-    assert (alice.home, dict(alice.sent), alice.held_back) == (THIRD, {}, {})
+    assert (alice.home, dict(alice.sent), alice.held_back) == (THIRD, {}, None)
     assert numbers_in(alice) == [3], "the fourth comes to the third node from where it was said"
     assert numbers_in(bob) == [2], "she says the first again where she is now"
 
