@@ -32,6 +32,11 @@ def find_programs() -> Path | None:
     return next((folder for folder in _PROGRAMS if (folder / "initdb").exists()), None)
 
 
+def socket_in(folder: Path) -> Path:
+    """The name under which clients look for a server in a folder."""
+    return folder / ".s.PGSQL.5432"
+
+
 class Cluster:
     """A cluster that can be stopped, frozen and started again.
 
@@ -56,9 +61,19 @@ class Cluster:
         """What it printed."""
         return self.folder / "log"
 
-    def url(self, database: str) -> str:
-        """Where a database is, as the server's configuration says it."""
-        return f"postgresql://{_USER}@/{database}?host={quote(str(self.folder), safe='')}"
+    @property
+    def socket(self) -> Path:
+        """Where it takes connections."""
+        return socket_in(self.folder)
+
+    def url(self, database: str, through: Path | None = None) -> str:
+        """Where a database is, as the server's configuration says it.
+
+        Args:
+            database: its name.
+            through: the folder of another socket that leads to it.
+        """
+        return f"postgresql://{_USER}@/{database}?host={quote(str(through or self.folder), safe='')}"
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""

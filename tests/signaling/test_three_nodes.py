@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +17,8 @@ from lab.nats import NatsServer, needs_nats, running_nats
 from lab.postgres import Cluster
 from world.canaries import Canary, search
 from world.nodeset import NAME, Nodes, running_nodes
-from world.talker import PATIENCE, Saying, Talker
+from world.talker import PATIENCE, Talker
+from world.talkload import Load, Pair
 from world.wirenode import Account, Wire, connected
 
 pytestmark = [needs_nats, pytest.mark.asyncio(loop_scope="module")]
@@ -28,8 +28,6 @@ CANARY = "zaphod.beeblebrox"
 """A name, and the beginning of a body, that nobody between the nodes may see."""
 EACH_NODE = 2
 """Devices that begin at a node."""
-BEAT = 0.05
-"""Seconds between two messages of a device under load."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,7 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def nodes(tmp_path_factory: pytest.TempPathFactory, nats: NatsServer, cluster: Cluster) -> AsyncIterator[Nodes]:
     """Three nodes for all tests here; the last of these ends them."""
-    async with running_nodes(tmp_path_factory.mktemp("nodes"), 3, nats, cluster.url(cluster.empty())) as running:
+    async with running_nodes(tmp_path_factory.mktemp("nodes"), 3, nats, cluster) as running:
         yield running
 
 
@@ -185,9 +183,28 @@ async def talkers_of(stack: AsyncExitStack, nodes: Nodes, name: str) -> list[Tal
     return talkers
 
 
-def ring_of(talkers: Sequence[Talker]) -> list[tuple[Talker, Talker]]:
+def ring_of(talkers: Sequence[Talker]) -> list[Pair]:
     """Each with the next one, who has begun at the next node."""
     return list(zip(talkers, [*talkers[1:], talkers[0]], strict=True))
+
+
+def neighbours_of(talkers: Sequence[Talker]) -> list[Pair]:
+    """Each with one who has begun at the same node."""
+    return list(zip(talkers, [*talkers[3:], *talkers[:3]], strict=True))
+
+
+@asynccontextmanager
+async def counting(cluster: Cluster, load: Load) -> AsyncIterator[None]:
+    """What is done in the body has lost nothing and nobody in the end, and has kept one record for each call."""
+    databases = Databases(Path(), cluster.url("entrenous"))
+    before = len(list(read_records(databases)))
+    await load.until_all_get_through()
+    yield
+    await load.until_all_get_through()
+    await load.end()
+    load.check()
+    assert len(list(read_records(databases))) == before + load.calls
+    assert read_open_rows(databases) == []
 
 
 async def test_what_cannot_be_done_meanwhile_is_refused_clearly(
@@ -204,7 +221,6 @@ async def test_what_cannot_be_done_meanwhile_is_refused_clearly(
         assert await here.say(neighbour).outcome() is None, "they are at the same node"
         await here.until_accepted(waiting)
         await here.until_refused(ErrorCode.UNAVAILABLE)
-        await nodes.until_ready(0, False)
         assert not waiting.settled.done() and not stranger.settled.done()
         nats.start()
         assert await waiting.outcome() is None
@@ -226,115 +242,78 @@ async def test_what_cannot_be_done_meanwhile_is_refused_clearly(
         await here.say(neighbour, Kind.END, call).outcome()
 
 
-class Load:
-    """Everybody talks to the next one, and begins and ends calls with them, until it is over."""
+async def test_one_node_alone_that_hears_nothing_any_more_says_so_and_the_others_go_on(
+    nodes: Nodes, cluster: Cluster
+) -> None:
+    async with AsyncExitStack() as stack:
+        talkers = await talkers_of(stack, nodes, "lone")
+        nobody = Talker(Account("nobody", NAME), nodes.urls)
+        deaf, forgetful, whole = talkers[:3]
+        load = Load([*ring_of(talkers), *neighbours_of(talkers)])
+        async with counting(cluster, load):
+            nodes.ways[0].nats.stall()
+            nodes.ways[1].database.stall()
+            waiting = deaf.say(whole)
+            await deaf.until_accepted(waiting)
+            for one, neighbour in neighbours_of(talkers)[:3]:
+                assert await one.say(neighbour).outcome() is None, "what is said within a node goes on at each"
+            for one, other in ((forgetful, whole), (whole, forgetful)):
+                assert await one.say(other).outcome() is None, "and between the others"
+            await nodes.until_status(0, lambda said: said.cut_off)
+            stranger = deaf.say(nobody)
+            await deaf.until_refused(ErrorCode.UNAVAILABLE)
+            await forgetful.until_refused(ErrorCode.UNAVAILABLE)
+            for number in (1, 2):
+                await nodes.until_status(number, lambda said: said.nodes == 1)
+            for number, is_ready in enumerate((False, False, True)):
+                await nodes.until_ready(number, is_ready)
+            assert not waiting.settled.done() and not stranger.settled.done()
+            await nodes.ways[0].nats.mend()
+            await nodes.ways[1].database.mend()
+            assert await stranger.outcome() is ErrorCode.OFFLINE
+            await load.until_all_get_through()
+            for number in range(3):
+                await nodes.until_ready(number, True)
 
-    def __init__(self, talkers: Sequence[Talker]) -> None:
-        self.pairs = ring_of(talkers)
-        self.calls = 0
-        self._going: dict[Talker, tuple[Talker, bytes, Saying]] = {}
-        self._over = asyncio.Event()
-        self._task = asyncio.create_task(self._go_on())
-
-    async def end(self) -> None:
-        """Talk no more, hang up, and wait until all is settled."""
-        self._over.set()
-        await self._task
-        for caller, (_, _, accept) in list(self._going.items()):
-            assert await accept.outcome() is None
-            self._hang_up(caller)
-        for talker, _ in self.pairs:
-            await talker.until_settled()
-
-    async def until_all_get_through(self) -> None:
-        """Wait until something that each says from now on has been delivered."""
-        for saying in [talker.say(other) for talker, other in self.pairs]:
-            assert await saying.outcome() is None
-
-    async def _go_on(self) -> None:
-        for turn in itertools.cycle(range(len(self.pairs))):
-            for talker, other in self.pairs:
-                talker.say(other)
-            self._call(*self.pairs[turn])
-            try:
-                async with asyncio.timeout(BEAT):
-                    await self._over.wait()
-            except TimeoutError:
-                continue
-            return
-
-    def _call(self, caller: Talker, callee: Talker) -> None:
-        """Begin a call, and end the one before, once its caller has heard that it was answered."""
-        if caller in self._going:
-            if not self._going[caller][2].settled.done():
-                return
-            self._hang_up(caller)
-        call = os.urandom(16)
-        caller.say(callee, Kind.RING, call)
-        self._going[caller] = callee, call, callee.say(caller, Kind.ACCEPT, call)
-        self.calls += 1
-
-    def _hang_up(self, caller: Talker) -> None:
-        callee, call, _ = self._going.pop(caller)
-        caller.say(callee, Kind.END, call)
-        callee.say(caller, Kind.END, call)
+            await nodes.ways[1].nats.cut()
+            await nodes.ways[2].database.cut()
+            refused = whole.refused[ErrorCode.UNAVAILABLE]
+            await nodes.until_status(1, lambda said: said.cut_off)
+            await whole.until_refused(ErrorCode.UNAVAILABLE, refused + 1)
+            assert await deaf.say(whole).outcome() is None
+            await nodes.ways[1].nats.mend()
+            await nodes.ways[2].database.mend()
 
 
 async def test_under_load_each_part_dies_in_turn_and_nothing_accepted_is_lost(
     nodes: Nodes, nats: NatsServer, cluster: Cluster
 ) -> None:
     async with AsyncExitStack() as stack:
-        databases = Databases(Path(), cluster.url("entrenous"))
-        before = len(list(read_records(databases)))
         talkers = await talkers_of(stack, nodes, "busy")
-        load = Load(talkers)
-        await load.until_all_get_through()
+        load = Load(ring_of(talkers))
+        async with counting(cluster, load):
+            await nodes.servers[2].kill()
+            await load.until_all_get_through()
+            await nodes.servers[2].start()
+            await nodes.until_met()
 
-        await nodes.servers[2].kill()
-        await load.until_all_get_through()
-        await nodes.servers[2].start()
-        await nodes.until_met()
+            nats.kill()
+            apart = [(talker, other) for talker, other in load.pairs if talker.url != other.url]
+            assert len(apart) >= EACH_NODE
+            for talker, other in apart:
+                waiting = talker.say(other)
+                await talker.until_accepted(waiting)
+                assert not waiting.settled.done()
+            nats.start()
+            await load.until_all_get_through()
 
-        nats.kill()
-        apart = [(talker, other) for talker, other in load.pairs if talker.url != other.url]
-        assert len(apart) >= EACH_NODE
-        for talker, other in apart:
-            waiting = talker.say(other)
-            await talker.until_accepted(waiting)
-            assert not waiting.settled.done()
-        nats.start()
-        await load.until_all_get_through()
-
-        cluster.stop()
-        try:
-            for talker in talkers:
-                await talker.until_refused(ErrorCode.UNAVAILABLE, talker.refused[ErrorCode.UNAVAILABLE] + 1)
-        finally:
-            cluster.start()
-        await load.until_all_get_through()
-
-        await load.end()
-        for talker, other in load.pairs:
-            check_pair(talker, other)
-        said = [saying for talker in talkers for saying in talker.said]
-        lost = [saying for saying in said if saying.settled.result() is not None]
-        assert not lost, [(saying.message.kind, saying.settled.result()) for saying in lost]
+            cluster.stop()
+            try:
+                for talker in talkers:
+                    await talker.until_refused(ErrorCode.UNAVAILABLE, talker.refused[ErrorCode.UNAVAILABLE] + 1)
+            finally:
+                cluster.start()
         assert any(talker.sessions > 1 for talker in talkers), "somebody was moved"
         for server in nodes.servers:
             assert await server.stop() == 0
             assert "internal-error" not in server.log.read_text()
-        assert len(list(read_records(databases))) == before + load.calls
-        assert read_open_rows(databases) == []
-
-
-def check_pair(talker: Talker, other: Talker) -> None:
-    """What one said the other has heard, in order, each once: all that was delivered, and nothing else."""
-    for sender, receiver in ((talker, other), (other, talker)):
-        said = [
-            saying.message.id
-            for saying in sender.said
-            if saying.settled.result() is None
-            and (saying.message.to, saying.message.device) == (receiver.account.address, receiver.account.device)
-        ]
-        heard = [message.id for message in receiver.heard if message.sender == sender.account.address]
-        assert heard == said

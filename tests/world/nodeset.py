@@ -14,6 +14,9 @@ from entrenous_signaling.control import ask
 from entrenous_signaling.control_messages import GetStatus, Status
 from entrenous_signaling.private_files import make_secret
 from lab.nats import NatsServer
+from lab.ports import free_port
+from lab.postgres import Cluster, socket_in
+from lab.way import Way, leading
 
 from .serverproc import ServerProcess
 from .talker import PATIENCE
@@ -25,9 +28,8 @@ name = "{name}"
 database = "{database}"
 secret_file = "{folder}/message-secret"
 admin_listen = "127.0.0.1:0"
-{more}
 [cluster]
-nats = ["{nats}"]
+nats = ["nats://127.0.0.1:{nats}"]
 secret_file = "{folder}/cluster-secret"
 credentials_file = "{credentials}"
 [limits]
@@ -36,15 +38,25 @@ account_rate = {{per_second = 1e5, burst = 1e5}}
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How one node reaches what all share."""
+
+    nats: Way
+    database: Way
+
+
 @dataclass
 class Nodes:
     """Servers that share NATS and a database.
 
     Args:
         servers: each a process of its own.
+        ways: of each.
     """
 
     servers: list[ServerProcess]
+    ways: list[Ways]
 
     @property
     def urls(self) -> list[str]:
@@ -89,35 +101,43 @@ class Nodes:
 
 
 @asynccontextmanager
-async def running_nodes(
-    folder: Path, count: int, nats: NatsServer, database: str, more: str = ""
-) -> AsyncIterator[Nodes]:
-    """Start servers that share NATS and a database, wait until they have met, and end them afterwards.
+async def running_nodes(folder: Path, count: int, nats: NatsServer, cluster: Cluster) -> AsyncIterator[Nodes]:
+    """Start servers that share NATS and an empty database, wait until they have met, and end them afterwards.
 
     Args:
         folder: an empty directory.
         count: how many.
         nats: carries what they say to each other.
-        database: URL of a PostgreSQL database.
-        more: further keys of their configuration.
+        cluster: where the database is.
     """
     for secret in ("message-secret", "cluster-secret"):
         make_secret(folder / secret)
-    file = folder / "server.toml"
-    file.write_text(
-        _SETTINGS.format(
-            name=NAME, database=database, folder=folder, nats=nats.url, credentials=nats.credentials_file, more=more
-        )
-    )
+    database = cluster.empty()
     async with AsyncExitStack() as stack:
-        servers = []
+        nodes = Nodes([], [])
         for number in range(count):
             place = folder / f"node{number}"
             place.mkdir()
+            port = free_port()
+            nodes.ways.append(
+                Ways(
+                    await stack.enter_async_context(leading(port, nats.port)),
+                    await stack.enter_async_context(leading(socket_in(place), cluster.socket)),
+                )
+            )
+            file = place / "server.toml"
+            file.write_text(
+                _SETTINGS.format(
+                    name=NAME,
+                    database=cluster.url(database, through=place),
+                    folder=folder,
+                    nats=port,
+                    credentials=nats.credentials_file,
+                )
+            )
             server = ServerProcess(place, {"config": file})
             stack.push_async_callback(server.stop)
-            servers.append(server)
-        await asyncio.gather(*(server.start() for server in servers))
-        nodes = Nodes(servers)
+            nodes.servers.append(server)
+        await asyncio.gather(*(server.start() for server in nodes.servers))
         await nodes.until_met()
         yield nodes
