@@ -155,6 +155,20 @@ async def test_what_a_killed_server_left_is_replaced_and_nothing_else(tmp_path: 
         await ControlServer(tmp_path / "nowhere" / "control.sock", carry_out).start()
 
 
+async def test_the_socket_of_a_server_that_is_too_busy_to_answer_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_server, "_PROBE_SECONDS", 0.05)
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting.connect(str(path))
+        with pytest.raises(ServeError, match="cannot be made"):
+            await ControlServer(path, carry_out).start()
+    assert path.is_socket()
+
+
 async def test_a_data_directory_with_a_long_name_works_too(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
