@@ -54,10 +54,10 @@ Deleting the account, its devices, prekeys and stored messages, signed by the id
 
 A call record's `record` token stands for the open record in the server's database. The server makes it from the call
 id and a secret of its own, so that an accept which is said again to a server that was killed, or another device's
-accept, opens no second record. The accepting device is told it, and the other end gets it with the accept. Both claim
-the call with it (`live`) after each login and resume, before they say anything again: the server may have forgotten
-everything else. When a repeated `deliver` carries another token than the first, the newer one counts. Bytes are base64
-in JSON.
+accept, opens no second record. The accepting device is told it; the device that called gets another one with the
+accept, which stands for the same record, and for who called. Each claims the call with its own (`live`) after each
+login and resume, before it says anything again: the server may have forgotten everything else. When a repeated
+`deliver` carries another token than the first, the newer one counts. Bytes are base64 in JSON.
 """
 
 from __future__ import annotations
