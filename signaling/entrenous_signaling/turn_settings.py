@@ -104,7 +104,10 @@ class TurnSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """
         self.check()
         if not self.host:
-            raise ValueError("turn.host is missing: the relay's public name, such as turn.example.org.")
+            raise ValueError(
+                "turn.host is missing: the relay's public name, such as turn.example.org, in the [turn] table of the "
+                "server's TOML file (see `init --relay`)."
+            )
         if self.realm and not _HOST_NAME.fullmatch(self.realm):
             raise ValueError(
                 f"turn.realm {self.realm!r} is not of the form of a host name; leave it out to use the host."

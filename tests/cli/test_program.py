@@ -36,6 +36,13 @@ def test_every_command_has_help_that_teaches(entrenous: Callable, path: tuple[st
         assert "--json" in shown.out
 
 
+@pytest.mark.parametrize("path", [(), ("account",), ("contacts",)], ids=" ".join)
+def test_who_asks_for_nothing_gets_the_help_as_it_is(entrenous: Callable, path: tuple[str, ...]) -> None:
+    ran = entrenous(*path)
+    assert (ran.code, ran.out) == (ExitCode.USAGE, "")
+    assert ran.err == entrenous(*path, "--help").out
+
+
 def test_the_help_explains_every_exit_code(entrenous: Callable) -> None:
     shown = entrenous("--help").out
     for code, meaning in MEANINGS.items():

@@ -13,6 +13,7 @@ import click
 
 from entrenous_signaling.checks.examination import examine
 from entrenous_signaling.checks.findings import Finding, Level
+from entrenous_signaling.config import ConfigError
 
 from .common import acting_as_owner, configured, counted, place_options
 
@@ -29,6 +30,10 @@ def check(config: Path | None, data: str | None, as_json: bool) -> None:
     Asked by root, files and the database are looked at as the user to whom the data belong.
     """
     chosen = configured(config, data)
+    if chosen.file is None:
+        raise ConfigError(
+            "There is no configuration to check: name it with --config, or make one with `entrenous-signaling init`."
+        )
     chosen.settings.check()
     seen = {Level.OK: 0, Level.WARNING: 0, Level.ERROR: 0}
     as_server = partial(acting_as_owner, Path(chosen.settings.data))

@@ -57,15 +57,20 @@ def configured(config: Path | None, data: str | None) -> Configured:
     Raises:
         ConfigError: it cannot be read, or a field is of another type than it must be.
     """
+    if config is None and data is None:
+        config = standard_file()
+    return Configured(ServerConfig.read(config, {"data": data}), config)
+
+
+def standard_file() -> Path | None:
+    """The file that is meant when none is named, if it is there; raises ConfigError when that cannot be seen."""
     standard = STANDARD_FOLDER / FILE_NAME
     try:
-        if config is None and data is None and standard.is_file():
-            config = standard
+        return standard if standard.is_file() else None
     except OSError as error:
         raise ConfigError(
             f"{standard} cannot be read: {error.strerror}. Ask as root or as the server's user."
         ) from None
-    return Configured(ServerConfig.read(config, {"data": data}), config)
 
 
 @contextmanager

@@ -53,7 +53,15 @@ class _Program(click.Group):
             formatter.write_dl([(name, command.about) for name, command in _COMMANDS.items()])
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+_EXIT_CODES: Final = """\b
+Exit codes:
+  0  done; of `check`: no errors
+  1  it could not be done; of `status`: no server runs; of `check` and `turn-config --check`: something is wrong
+  2  wrong options, or a configuration that cannot be used
+"""
+
+
+@click.group(cls=_Program, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="entrenous")
 def commands() -> None:
     """The signaling server of entrenous: it tells nodes apart and carries sealed messages between them.

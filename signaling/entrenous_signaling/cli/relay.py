@@ -13,7 +13,7 @@ from entrenous_signaling.turn_config import render, render_firewall
 from entrenous_signaling.turn_files import compare
 from entrenous_signaling.turn_secrets import add_secret, read_secrets, retire_secret, switch_secrets
 
-from .common import config_option
+from .common import FILE_NAME, STANDARD_FOLDER, config_option, standard_file
 
 _MAKE_AGAIN: Final = "Make the relay's configuration again (turn-config --out FILE --force) and restart the relay"
 _NEXT_STEP: Final = {
@@ -28,7 +28,7 @@ _NEXT_STEP: Final = {
 
 
 @click.command(name="turn-config")
-@config_option("The TOML file of `serve`, with its [turn] table.")
+@config_option(f"The TOML file of `serve`, with its [turn] table.  [{STANDARD_FOLDER / FILE_NAME} if it is there]")
 @click.option("--turn-secret-file", metavar="FILE", help="Holds the relay's secret (see `turn-secret`).")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the whole, with the secret, for root's eyes only.")
 @click.option("--force", is_flag=True, help="Write it in place of a file that is there.")
@@ -42,12 +42,12 @@ def turn_config(
     Without --out it is shown without the secret. With --check the exit code is 1 when the file is another.
 
     \b
-    entrenous-signaling turn-config --config server.toml --out /etc/entrenous/turnserver.conf
-    entrenous-signaling turn-config --config server.toml --nftables --out /etc/nftables.d/entrenous-turn.nft
+    entrenous-signaling turn-config --out /etc/entrenous/turnserver.conf
+    entrenous-signaling turn-config --nftables --out /etc/nftables.d/entrenous-turn.nft
     """
     if out is not None and check is not None:
         raise click.UsageError("--out and --check are two things to do: one at a time.")
-    settings = ServerConfig.read(config, {"turn_secret_file": turn_secret_file})
+    settings = ServerConfig.read(config or standard_file(), {"turn_secret_file": turn_secret_file})
     with_secret = not nftables and (out is not None or check is not None)
     if with_secret and not settings.turn_secret_file:
         raise click.UsageError("--turn-secret-file is missing: `entrenous-signaling turn-secret add FILE` makes one.")

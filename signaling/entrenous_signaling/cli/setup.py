@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +29,11 @@ _LOOPBACKS: Final = ("127.0.0.1", "::1")
 @click.option(
     "--dir", "folder", default=STANDARD_FOLDER, show_default=True, type=click.Path(path_type=Path), metavar="DIR"
 )
-@click.option("--name", required=True, prompt="Public name of the server", help="The part behind the @ of addresses.")
+@click.option(
+    "--name",
+    callback=lambda ctx, param, given: given or _asked_for_name(ctx, param),
+    help="The part behind the @ of addresses.  [asked for on a terminal]",
+)
 @click.option("--listen", metavar="HOST:PORT", help="Where nodes connect.  [port 443; behind a proxy 127.0.0.1:8443]")
 @click.option("--behind-proxy", is_flag=True, help="A proxy on this machine does TLS and passes connections on.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), metavar="PEM", help="The chain.  [DIR/tls-cert.pem]")
@@ -68,6 +73,13 @@ def init(folder: Path, owner: str | None, force: bool, **given: Any) -> None:
         raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}.") from None
     for line in (*made, "", "Next:", *_next_steps(file, values, user)):
         click.echo(line)
+
+
+def _asked_for_name(ctx: click.Context, param: click.Parameter) -> str:
+    if ctx.resilient_parsing or not sys.stdin.isatty():
+        raise click.MissingParameter(ctx=ctx, param=param)
+    name: str = click.prompt("Public name of the server")
+    return name
 
 
 def _values(

@@ -123,7 +123,10 @@ def _interruptible() -> Iterator[None]:
 
 
 def _usage(output: Output, error: click.ClickException) -> ExitCode:
-    """Show what click found wrong with the arguments, and which help says more."""
+    """Show what click found wrong with the arguments and which help says more, or the help where nothing was asked."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return ExitCode.USAGE
     hint = ""
     if isinstance(error, click.UsageError) and error.ctx is not None:
         hint = f" (see: {error.ctx.command_path} --help)"

@@ -103,3 +103,13 @@ def test_root_looks_as_who_runs_the_server(capsys: pytest.CaptureFixture[str]) -
             wrong = [json.loads(line)["subject"] for line in said.splitlines() if '"error"' in line]
             assert (code, wrong) == (1, ["configuration", "secret_file", "data", "database"]), said
     assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+@pytest.mark.parametrize("place", [(), ("--data", "somewhere")])
+def test_without_a_configuration_there_is_nothing_to_check(
+    place: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "STANDARD_FOLDER", tmp_path)
+    code, out, err = run(capsys, "check", *place)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "name it with --config" in err

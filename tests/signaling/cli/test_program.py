@@ -37,7 +37,7 @@ def test_help_is_there(words: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_list_of_commands_is_of_all_and_cuts_nothing_off(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "--help")
-    listed = {line.split()[0]: line for line in out.partition("Commands:\n")[2].splitlines()}
+    listed = {line.split()[0]: line for line in out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()}
     context = click.Context(commands)
     assert listed.keys() == set(commands.list_commands(context))
     for name in listed:
@@ -45,6 +45,11 @@ def test_the_list_of_commands_is_of_all_and_cuts_nothing_off(capsys: pytest.Capt
         assert command is not None
         assert command.name == name
     assert not any("..." in line for line in listed.values())
+
+
+def test_the_help_explains_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "--help")
+    assert [line.split()[0] for line in out.partition("Exit codes:\n")[2].splitlines()] == ["0", "1", "2"]
 
 
 def test_a_command_that_is_not_there_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

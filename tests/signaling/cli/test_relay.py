@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from entrenous_signaling.cli import common
 from world.operator import run
 
 
@@ -61,6 +62,15 @@ def test_the_steps_of_a_change_over_say_what_comes_next(relay: Path, capsys: pyt
 def test_the_firewall_rules_come_with_the_configuration(relay: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "turn-config", "--config", str(relay / "server.toml"), "--nftables")
     assert (code, "table inet entrenous_turn {" in out) == (0, True)
+
+
+def test_without_a_name_the_standard_file_is_meant(
+    relay: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = run(capsys, "turn-config", "--config", str(relay / "server.toml"))
+    monkeypatch.setattr(common, "STANDARD_FOLDER", relay)
+    assert run(capsys, "turn-config") == named
+    assert named[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pwd
 import stat
@@ -90,6 +91,26 @@ def test_what_does_not_fit_is_said_and_leaves_no_configuration(
     code, _, err = run(capsys, "init", "--dir", tmp_path / "etc", *options)
     assert (code, words in err, "hush" in err) == (2, True, False), err
     assert not (tmp_path / "etc" / "server.toml").exists()
+
+
+def test_the_name_is_asked_for_where_somebody_can_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init = ("init", "--dir", tmp_path / "etc", "--data", tmp_path / "data")
+    monkeypatch.setattr("sys.stdin", io.StringIO("a.example.org\n"))
+    code, _, err = run(capsys, *init)
+    assert (code, "Missing option '--name'" in err, (tmp_path / "etc").exists()) == (2, True, False)
+    monkeypatch.setattr("sys.stdin", Terminal("a.example.org\n"))
+    code, said, _ = run(capsys, *init)
+    assert (code, said.startswith("Public name of the server: ")) == (0, True)
+    assert ServerConfig.load(tmp_path / "etc" / "server.toml", {}).name == "a.example.org"
+
+
+class Terminal(io.StringIO):
+    """Where somebody answers."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
