@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from entrenous_wire.limits import HEARTBEAT_SECONDS, MAX_FRAME_BYTES
 
-from .frames import FrameError, FrameReader, Opcode, answer_to_close, close_frame, control_frame, text_frame
+from .frames import FrameError, FrameReader, Opcode, answer_to_close, close_frame, control_frame, text_header
 from .logs import Event, log
 from .meters import Meters
 
@@ -154,7 +154,7 @@ class NodeSocket(asyncio.Protocol):
         """
         if not self._unsent:
             self._departures.add(self)
-        self._unsent.append(text_frame(text))
+        self._unsent += (text_header(len(text)), text)
 
     def depart(self) -> None:
         """Write what was said into the transport's buffer; cut the connection when too much lies there."""

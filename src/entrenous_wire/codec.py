@@ -16,6 +16,8 @@ _from_server = msgspec.json.Decoder(FromServer)
 _REASON_CHARACTERS: Final = 200
 """What is quoted of a reason: an answer always fits a frame, whatever it quotes."""
 
+_HEXADECIMAL: Final = "0123456789abcdef"
+
 _MESSAGE: Final = Kind.MESSAGE  # looking a member up in its class takes longer than decoding an acknowledgement
 
 T = TypeVar("T")
@@ -52,6 +54,8 @@ def decode_from_node(frame: str | bytes) -> FromNode:
     message: FromNode = _decode(_from_node, frame)
     if isinstance(message, Send):
         _check_body(message.body)
+        if message.device.strip(_HEXADECIMAL):
+            raise WireError(ErrorCode.MALFORMED, "A device id has 16 hexadecimal digits, in lower case.")
         if message.kind is _MESSAGE and message.call != message.id:
             raise WireError(ErrorCode.MALFORMED, "A message to be stored belongs to no call: its call is its id.")
     return message

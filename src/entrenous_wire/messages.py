@@ -84,6 +84,8 @@ Body = Annotated[bytes, msgspec.Meta(min_length=limits.BODY_SIZES[0], max_length
 AddressText = Annotated[str, msgspec.Meta(min_length=3, max_length=320)]
 Username = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9._-]{1,64}\Z")]
 DeviceId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+LikeDeviceId = Annotated[str, msgspec.Meta(min_length=16, max_length=16)]
+"""A DeviceId of which the codec checks the digits: a pattern is matched in Python, for a fourth of a `Send`'s time."""
 InviteCode = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Sequence = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 UnixMinute = Annotated[int, msgspec.Meta(ge=0, le=2**53, multiple_of=60)]
@@ -216,7 +218,7 @@ class Send(Message, frozen=True, kw_only=True, tag="send"):
 
     id: MessageId
     to: AddressText
-    device: DeviceId
+    device: LikeDeviceId
     call: CallId
     kind: Kind
     body: Body

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous_signaling.frames import Opcode, close_frame, control_frame, text_frame
+from entrenous_signaling.frames import Opcode, close_frame, control_frame, text_header
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.outputs import CloseCode
@@ -241,7 +241,7 @@ def test_what_is_no_frame_ends_it_behind_what_came_and_was_said_before(frame: by
     end.answer = lambda: end.socket.send(b"b")
     end.hear(said(b"a"), frame)
     assert end.heard == [b"a"]
-    assert end.transport.writes == ([] if code is None else [text_frame(b"b"), close_frame(code)])
+    assert end.transport.writes == ([] if code is None else [text_header(1) + b"b", close_frame(code)])
     assert end.transport.closed is (code is not None)
 
 
@@ -288,7 +288,7 @@ def test_our_goodbye_goes_behind_what_was_said_and_nothing_behind_it() -> None:
     end.socket.close(CloseCode.POLICY)
     end.socket.send(b"b")
     end.turns.turn()
-    assert end.transport.writes == [text_frame(b"a"), close_frame(1012, b"why")]
+    assert end.transport.writes == [text_header(1) + b"a", close_frame(1012, b"why")]
     end.hear(said(b"c"))
     assert not end.transport.closed
     end.hear(from_node(Opcode.CLOSE, b"\x03\xf4"), said(b"d"))
@@ -324,7 +324,7 @@ def test_their_goodbye_is_answered_behind_what_was_said_and_ends_it_in_time() ->
     end.socket.send(b"a")
     end.hear(from_node(Opcode.CLOSE, b"\x03\xe9bye"), said(b"b"), from_node(Opcode.CLOSE))
     assert end.heard == []
-    assert end.transport.writes == [text_frame(b"a"), close_frame(1001)]
+    assert end.transport.writes == [text_header(1) + b"a", close_frame(1001)]
     assert end.transport.closed
     end.socket.close(CloseCode.RESTART)
     assert len(end.transport.writes) == 2

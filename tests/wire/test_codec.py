@@ -62,6 +62,7 @@ def test_what_is_no_message_is_told_apart(frame: str | bytes, code: ErrorCode) -
         ("id", "not base64"),
         ("to", ""),
         ("device", "00112233445566FF"),
+        ("device", "0011223g445566ff"),
         ("device", "00112233445566ff\n"),
         ("kind", "shout"),
         ("body", "AAAA"),
