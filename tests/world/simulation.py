@@ -385,7 +385,8 @@ class SimDevice:
                 token = TOKENS.of_row(call)
                 assert TOKENS.tell_who_called(message.record, call) is isinstance(message, Deliver)
                 self.world.tokens.setdefault(call, set()).add(token)
-                if isinstance(message, Deliver) and token not in self.world.server.discarded:
+                goes_on = call not in self.ended and token not in self.world.server.discarded
+                if isinstance(message, Deliver) and goes_on:
                     self.world.heard.add(token)
             self.session.receive(message, self.now)
             self._work()
