@@ -84,10 +84,6 @@ class CallMessages:
             elsewhere = self._is_elsewhere(receiver)
             self._calls.hung_up(message.call, sender.key, receiver_key, now, elsewhere=elsewhere)
 
-    def token_for_receiver(self, message: Send, sent: Sent) -> bytes | None:
-        """What the receiver of a message is told of the record that this opens."""
-        return None if sent.record is None else self._calls.tokens.of_caller(message.call)
-
     def arrived(self, message: Forward, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
         """A message of another node is here for a device of ours; returns the token of its record, if it has one."""
         match message.kind:

@@ -361,7 +361,7 @@ class Router:
             call=message.call,
             kind=message.kind,
             body=message.body,
-            record=self._call_messages.token_for_receiver(message, sent),
+            record=None if sent.record is None else self._calls.tokens.of_caller(message.call),
         )
         return Queued(deliver, sender.key)
 
