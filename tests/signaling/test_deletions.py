@@ -118,7 +118,9 @@ def test_what_was_seen_before_a_second_deletion_says_nothing_about_that() -> Non
     world.advance(DOUBT_SECONDS - 1)
     world.store_waits = True
     world.advance(2)
-    ticket, request = world.waiting.pop(0)
+    (asked,) = (asked for asked in world.waiting if isinstance(asked[1], ReadAccount))
+    world.waiting.remove(asked)
+    ticket, request = asked
     seen = world.store.apply(request)
     remove(world)
     lose(world, committed=True)

@@ -84,12 +84,12 @@ def test_a_week_that_could_not_be_noted_is_noted_in_the_next_round() -> None:
     world.store_waits = True
     node, hello = world.connect()
     node.say(ALICE.login(hello))
-    world.store_waits = False
     ticket, request = world.waiting.pop(0)
     world.run(world.hub.stored(ticket, world.store.apply(request), world.now))
     world.store_fails, world.store_waits = True, False
     world.answer_store()
     world.store_fails = False
+    assert world.store.weeks == {"alice": int(world.now) // WEEK_SECONDS - 2}
     world.advance(EXPIRE_SECONDS)
     assert world.store.weeks == {"alice": int(world.now) // WEEK_SECONDS}
 

@@ -25,6 +25,7 @@ from entrenous_wire.messages import (
     Welcome,
 )
 from world.hubworld import ALICE, BOB, SERVER, HubWorld, account, refused
+from world.wirenode import Account
 
 
 def test_registration_logs_in_and_a_later_login_does_too() -> None:
@@ -110,6 +111,31 @@ def test_who_does_not_log_in_in_time_is_sent_away() -> None:
     assert refused(node) is ErrorCode.OUT_OF_ORDER
     assert node.closed is CloseCode.POLICY
     assert world.hub.connections == 0
+
+
+def test_who_was_refused_has_as_much_time_once_more_and_not_for_ever() -> None:
+    world = HubWorld()
+    world.register(ALICE).drop()
+    node, hello = world.connect()
+    world.advance(world.settings.login_seconds - 1)
+    assert refused(node.say(account("nobody").login(hello))) is ErrorCode.UNKNOWN_USER
+    world.advance(world.settings.login_seconds - 1)
+    assert node.closed is None
+    world.advance(1)
+    assert node.closed is CloseCode.POLICY
+
+
+def test_no_session_outlasts_the_certificate_of_its_device() -> None:
+    world = HubWorld()
+    node, welcome = world.welcomed(Account("alice", SERVER, not_after=int(world.now) + 20))
+    node.drop()
+    world.advance(10)
+    node, _ = world.connect()
+    token = node.say(Resume(token=welcome.token, last_seq=0)).hear(Welcome).token
+    node.drop()
+    world.advance(10)
+    node, _ = world.connect()
+    assert refused(node.say(Resume(token=token, last_seq=0))) is ErrorCode.SESSION_GONE
 
 
 def test_a_name_belongs_to_its_identity_key() -> None:
