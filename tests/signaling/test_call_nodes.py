@@ -169,6 +169,39 @@ def test_an_end_that_is_said_again_is_answered_when_the_first_is_on_disk_though_
     assert node.records.open_count == 0
 
 
+def test_an_end_that_is_refused_for_now_at_the_node_of_the_callee_closes_no_record_of_another_device() -> None:
+    world, (alice, bob, phone) = world_of(0, 1, 2)
+    world.say(Kind.ACCEPT, CALL, phone, alice)
+    wait(world, SLACK)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    node = bob.node
+    node.records.hung_up(CALL, bob.key, alice.key, world.clock.now, elsewhere=True)
+    node.records.heard_of(CALL, bob.key, alice.key, world.clock.now, called=False)  # it says its accept again as well
+    node.carry_out()
+    assert node.records.open_count == 0
+    wait(world, 30.0)
+    assert len(world.store.open_rows) == 1
+    world.say(Kind.END, CALL, alice, phone)
+    wait(world, SLACK)
+    assert durations(world) == [pytest.approx(33, abs=SLACK)]
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_whoever_hears_of_an_accept_at_a_node_that_knows_nothing_of_the_call_is_in_it_as_what_it_is(
+    called: bool,
+) -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, SLACK)
+    third, now = world.nodes[2], world.clock.now
+    device, peer = (alice, bob) if called else (bob, alice)
+    third.records.heard_of(CALL, device.key, peer.key, now, called=called)
+    third.records.ended(CALL, device.key, peer.key, (device.key, b"e"), now, elsewhere=True)
+    third.carry_out()
+    wait(world, 1.0)
+    assert bool(durations(world)) is called, "it is closed where the caller is"
+
+
 @pytest.mark.parametrize("loser_ends", [True, False])
 def test_a_device_that_lost_and_claims_the_call_elsewhere_takes_no_record_along(loser_ends: bool) -> None:
     world, (alice, bob, phone) = world_of(0, 1, 2)
