@@ -2,196 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
-import random
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from entrenous.media.transport.pairs import CONSENT_LIFETIME, LEG_LIFETIME, Local, Pair, Remote
+from entrenous.media.transport.pairs import CONSENT_LIFETIME, LEG_LIFETIME, Local, Remote
 from entrenous.media.transport.paths import Paths
 from entrenous.media.transport.stun import Address
 from entrenous.media.transport.table import MAX_PAIRS, MAX_REMOTES
-
-
-@dataclass
-class Link:
-    """What happens to datagrams from one address to another."""
-
-    delay: float = 0.01
-    jitter: float = 0.0
-    loss: float = 0.0
-    up: bool = True
-    since: float = 0.0
-
-
-@dataclass
-class End:
-    name: str
-    paths: Paths
-    locals: dict[Address, Local] = field(default_factory=dict)
-    sends_media: bool = True
-    heard: list[float] = field(default_factory=list)
-    checks: int = 0
-    moved: list[tuple[float, Pair]] = field(default_factory=list)
-    used: Pair | None = None
-    round: int = 0
-
-
-class World:
-    """Two ends, any number of addresses, one simulated clock."""
-
-    def __init__(
-        self, *, seed: int = 1, hold: float = 0.2, loss: float = 0.0, delay: float = 0.01, media: float = 0.02
-    ) -> None:
-        self.now = 100.0
-        self.media_interval = media
-        self.random = random.Random(seed)
-        self.ends = tuple(
-            End(name, Paths(controlling=name == "a", hold=hold, seed=self.random.random())) for name in "ab"
-        )
-        self.default = Link(delay=delay, loss=loss)
-        self.links: dict[tuple[Address, Address], Link] = {}
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._order = itertools.count()
-        for number, end in enumerate(self.ends):
-            self.at(self.now + number * 0.007, lambda end=end: self._media(end))
-            self.at(self.now, lambda end=end: self._poll(end))
-
-    @property
-    def a(self) -> End:
-        return self.ends[0]
-
-    @property
-    def b(self) -> End:
-        return self.ends[1]
-
-    def at(self, when: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._queue, (when, next(self._order), action))
-
-    def run(self, seconds: float) -> None:
-        until = self.now + seconds
-        while self._queue and self._queue[0][0] <= until:
-            self.now, _, action = heapq.heappop(self._queue)
-            action()
-        self.now = until
-
-    def add(self, end: End, host: str, kind: str = "host", *, tell: bool = True) -> Address:
-        address = Address(host, 1000 + len(end.locals))
-        local = Local(is_ipv6=":" in host, relayed=kind == "relay", priority=1)
-        end.locals[address] = local
-        end.paths.add_local(local, self.now)
-        if tell:
-            self.other(end).paths.add_remote(Remote(address, kind), self.now)
-        return address
-
-    def take(self, end: End, address: Address) -> None:
-        end.paths.drop_local(end.locals.pop(address))
-
-    def changed(self, end: End) -> None:
-        end.paths.network_changed(self.now)
-        self._poll(end)
-
-    def start(self) -> None:
-        for end in self.ends:
-            end.paths.start(self.now)
-
-    def other(self, end: End) -> End:
-        return self.b if end is self.a else self.a
-
-    def link(self, one: Address, two: Address) -> Link:
-        return self.links.get((one, two), self.default)
-
-    def cut(self, *addresses: Address, up: bool = False) -> None:
-        """Everything to and from these is lost, or works again."""
-        every = {address for end in self.ends for address in end.locals}
-        for address in addresses:
-            for far in every:
-                for key in ((address, far), (far, address)):
-                    old = self.link(*key)
-                    self.links[key] = Link(old.delay, old.jitter, old.loss, up)
-
-    def address(self, local: Local) -> Address | None:
-        return next((a for end in self.ends for a, each in end.locals.items() if each is local), None)
-
-    def carry(self, origin: Address, target: Address, deliver: Callable[[End, Local], bool]) -> None:
-        link = self.link(origin, target)
-        if not link.up or self.random.random() < link.loss:
-            return
-
-        def arrive() -> None:
-            for end in self.ends:
-                if target in end.locals and end.locals[target].is_up and deliver(end, end.locals[target]):
-                    self._poll(end)
-
-        self.at(self.now + link.delay + self.random.random() * link.jitter, arrive)
-
-    def _media(self, end: End) -> None:
-        self.at(self.now + self.media_interval, lambda: self._media(end))
-        pair = end.paths.selected
-        if pair is None or not pair.may_send(self.now) or not end.sends_media:
-            return
-        assert self.now < pair.answered_at + CONSENT_LIFETIME
-        assert pair in end.paths.pairs
-        origin = self.address(pair.local)
-        assert origin is not None
-
-        def deliver(receiver: End, local: Local) -> bool:
-            receiver.heard.append(self.now)
-            return receiver.paths.media_heard(local, origin, self.now)
-
-        self.carry(origin, pair.remote.address, deliver)
-
-    def _poll(self, end: End) -> None:
-        for check in end.paths.poll(self.now):
-            self._check(end, check)
-        self._look(end)
-        end.round += 1
-        due, current = max(self.now + 0.001, end.paths.deadline(self.now)), end.round
-        self.at(due, lambda: self._poll(end) if end.round == current else None)
-
-    def _look(self, end: End) -> None:
-        if end.paths.selected is not end.used and end.paths.selected is not None:
-            end.used = end.paths.selected
-            end.moved.append((self.now, end.used))
-
-    def _check(self, end: End, check: Any) -> None:
-        end.checks += 1
-        origin, sent_at, pair = self.address(check.pair.local), self.now, check.pair
-        assert origin is not None
-        assert pair.local.is_up
-
-        def answered(asker: End, _: Local) -> bool:
-            asker.paths.answered(pair, sent_at, self.now)
-            return True
-
-        def asked(receiver: End, local: Local) -> bool:
-            nominated = check.nomination is not None
-            receiver.paths.check_heard(
-                local, Remote(origin, "prflx"), self.now, nominated=nominated, nomination=check.nomination
-            )
-            self.carry(pair.remote.address, origin, answered)
-            return True
-
-        self.carry(origin, pair.remote.address, asked)
-
-    def gap(self, end: End, since: float) -> float:
-        """The longest time without media at an end since then."""
-        times = [since, *(at for at in end.heard if at >= since), self.now]
-        return max(later - earlier for earlier, later in itertools.pairwise(times))
-
-
-def direct(world: World) -> tuple[Address, Address]:
-    return world.add(world.a, "10.0.0.1"), world.add(world.b, "10.0.0.2")
-
-
-def relays(world: World) -> tuple[Address, Address]:
-    return world.add(world.a, "10.9.0.1", "relay"), world.add(world.b, "10.9.0.2", "relay")
+from world.pathworld import End, Link, PathWorld, direct, relays
 
 
 def remote_of(end: End) -> Address:
@@ -200,7 +19,7 @@ def remote_of(end: End) -> Address:
 
 
 def test_one_round_trip_connects() -> None:
-    world = World(delay=0.05)
+    world = PathWorld(delay=0.05)
     direct(world)
     world.start()
     world.run(0.12)
@@ -212,7 +31,7 @@ def test_one_round_trip_connects() -> None:
 
 
 def test_a_call_that_starts_relayed_moves_to_the_direct_path_when_there_is_one() -> None:
-    world = World()
+    world = PathWorld()
     one, two = direct(world)
     relays(world)
     world.cut(one, two)
@@ -230,7 +49,7 @@ def test_a_call_that_starts_relayed_moves_to_the_direct_path_when_there_is_one()
 
 
 def test_within_the_hold_a_direct_path_is_waited_for() -> None:
-    world = World(hold=0.3)
+    world = PathWorld(hold=0.3)
     one, two = direct(world)
     relays(world)
     world.links[one, two] = world.links[two, one] = Link(delay=0.1)
@@ -241,7 +60,7 @@ def test_within_the_hold_a_direct_path_is_waited_for() -> None:
 
 @pytest.mark.parametrize("controlling", [True, False])
 def test_a_new_address_is_followed_in_two_round_trips(controlling: bool) -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     one, two = direct(world)
     world.start()
     world.run(5.0)
@@ -257,7 +76,7 @@ def test_a_new_address_is_followed_in_two_round_trips(controlling: bool) -> None
 
 
 def test_ends_that_move_at_once_do_not_trust_what_worked_before() -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     olds = direct(world)
     relays(world)
     world.start()
@@ -274,7 +93,7 @@ def test_ends_that_move_at_once_do_not_trust_what_worked_before() -> None:
 
 @pytest.mark.parametrize("controlling", [True, False])
 def test_ends_that_move_again_and_again_are_followed_as_fast_as_at_first(controlling: bool) -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     one, two = direct(world)
     relays(world)
     mover, old = (world.a, one) if controlling else (world.b, two)
@@ -293,7 +112,7 @@ def test_ends_that_move_again_and_again_are_followed_as_fast_as_at_first(control
 
 
 def test_a_better_pair_has_to_show_that_it_outlived_what_broke_the_one_before() -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     one, two = direct(world)
     near, far = relays(world)
     world.start()
@@ -311,7 +130,7 @@ def test_a_better_pair_has_to_show_that_it_outlived_what_broke_the_one_before() 
 
 
 def test_a_socket_that_goes_is_replaced_towards_where_the_peer_is_now() -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     one, two = direct(world)
     near = world.add(world.a, "10.9.0.1", "relay")
     world.links[one, two] = world.links[two, one] = Link(up=False)
@@ -332,7 +151,7 @@ def test_a_socket_that_goes_is_replaced_towards_where_the_peer_is_now() -> None:
 
 
 def test_silence_moves_to_the_warm_pair() -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     one, two = direct(world)
     relays(world)
     world.start()
@@ -347,7 +166,7 @@ def test_silence_moves_to_the_warm_pair() -> None:
 
 
 def test_answers_that_were_held_up_for_a_moment_do_not_slow_the_next_move() -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     one, two = direct(world)
     relays(world)
     world.start()
@@ -364,7 +183,7 @@ def test_answers_that_were_held_up_for_a_moment_do_not_slow_the_next_move() -> N
 
 
 def test_media_is_back_as_soon_as_the_link_is() -> None:
-    world = World(delay=0.02)
+    world = PathWorld(delay=0.02)
     one, two = direct(world)
     world.start()
     world.run(5.0)
@@ -377,7 +196,7 @@ def test_media_is_back_as_soon_as_the_link_is() -> None:
 
 
 def test_consent_ends_and_nothing_more_is_sent() -> None:
-    world = World()
+    world = PathWorld()
     one, two = direct(world)
     world.start()
     world.run(5.0)
@@ -393,7 +212,7 @@ def test_consent_ends_and_nothing_more_is_sent() -> None:
 
 @pytest.mark.parametrize("before", [0.5, 1.5, 2.5, 3.5])
 def test_after_half_a_minute_without_any_network_media_is_back_at_once(before: float) -> None:
-    world = World()
+    world = PathWorld()
     one, two = direct(world)
     world.start()
     world.run(5.0 + before)
@@ -407,7 +226,7 @@ def test_after_half_a_minute_without_any_network_media_is_back_at_once(before: f
 
 
 def test_a_slow_path_with_jitter_and_loss_lives() -> None:
-    world = World(delay=0.4, loss=0.05)
+    world = PathWorld(delay=0.4, loss=0.05)
     world.default.jitter = 0.1
     direct(world)
     world.start()
@@ -417,7 +236,7 @@ def test_a_slow_path_with_jitter_and_loss_lives() -> None:
 
 
 def test_a_hopeless_leg_is_known_as_such() -> None:
-    world = World()
+    world = PathWorld()
     one, two = direct(world)
     world.cut(one, two)
     world.start()
@@ -431,7 +250,7 @@ def test_a_hopeless_leg_is_known_as_such() -> None:
 
 
 def test_the_table_and_the_rate_of_checks_are_bounded() -> None:
-    world = World()
+    world = PathWorld()
     for number in range(6):
         world.add(world.a, f"10.0.0.{number}")
     for number in range(1000):
@@ -466,7 +285,7 @@ def test_a_late_nomination_does_not_undo_a_newer_one() -> None:
 
 
 def test_media_from_elsewhere_moves_nothing_before_that_address_has_answered() -> None:
-    world = World()
+    world = PathWorld()
     direct(world)
     world.start()
     world.run(5.0)
@@ -490,7 +309,7 @@ def test_media_from_elsewhere_moves_nothing_before_that_address_has_answered() -
 def test_whatever_happens_the_ends_meet_again_and_rest(
     seed: int, loss: float, delay: float, steps: list[tuple[str, int]]
 ) -> None:
-    world = World(seed=seed, loss=loss, delay=delay, media=0.04)
+    world = PathWorld(seed=seed, loss=loss, delay=delay, media=0.04)
     hosts = list(direct(world))
     relays(world)
     world.start()
