@@ -8,7 +8,7 @@ from entrenous_wire.messages import Kind, Live, Send
 
 from .auth import Refused, local_user
 from .calls import CallRecords
-from .cluster.envelopes import Forward
+from .cluster.envelopes import Forwarded
 from .counters import Counters
 from .mailbox import LOST, QUEUED, STORED, DeviceKey, Durability, Mailbox, Sent
 
@@ -84,7 +84,7 @@ class CallMessages:
             elsewhere = self._is_elsewhere(receiver)
             self._calls.hung_up(message.call, sender.key, receiver_key, now, elsewhere=elsewhere)
 
-    def arrived(self, message: Forward, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
+    def arrived(self, message: Forwarded, sender: DeviceKey, receiver: Mailbox, now: float) -> bytes | None:
         """A message of another node is here for a device of ours; returns the token of its record, if it has one."""
         match message.kind:
             case Kind.ACCEPT if message.recorded:

@@ -184,7 +184,8 @@ class Router:
             self._answers.arrived(items)
         else:
             self._answers.arrived([item for item in items if item.origin is None])
-            self.elsewhere.cluster.settled(mailbox.key, [item.origin for item in items if item.origin is not None])
+            origins = [item.origin for item in items if item.origin is not None]
+            self.elsewhere.cluster.settled(mailbox.key, origins, now)
         self.pump(mailbox)
         return True
 
@@ -344,7 +345,7 @@ class Router:
             for message in mailbox.take_for_transmission():
                 self._outbox.transmit(mailbox.connection, message)
         elif mailbox.home is not None and self.elsewhere is not None:
-            self.elsewhere.cluster.pump(mailbox, mailbox.home)
+            self.elsewhere.cluster.pump(mailbox.key, mailbox.home)
 
     def _refuse_overtaking(self, held: HeldBack, sender: Mailbox, key: DeviceKey, message: Send, now: float) -> None:
         wait = held.seconds_to_wait(key, message.id, now)

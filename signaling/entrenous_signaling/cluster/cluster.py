@@ -9,6 +9,7 @@ in order, to wherever the device comes back. Receivers drop what they have alrea
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from entrenous_wire.messages import Deliver
 
@@ -18,11 +19,14 @@ from ..timers import earliest
 from .directory import Directory, Home
 from .envelopes import (
     MAX_PRESENT,
+    MAX_TOGETHER,
+    TOGETHER_BYTES,
     AnyEnvelope,
     Bell,
     CameIn,
     Expelled,
     Forward,
+    Forwarded,
     Gone,
     Here,
     Leaving,
@@ -31,6 +35,11 @@ from .envelopes import (
 )
 from .peers import Event, Peers
 from .state import ClusterState
+
+SETTLE_SECONDS: Final = 0.01
+"""How long it may wait to be told to another node that devices have acknowledged its messages: their senders hold
+these a little longer, and what devices acknowledge in that time travels together, and is told to each sender together.
+"""
 
 
 class Cluster:
@@ -47,7 +56,8 @@ class Cluster:
         self.peers = Peers(node, outbox, now)
         self._node = node
         self._settled: dict[tuple[bytes, DeviceKey, int], int] = {}
-        self._held: dict[bytes, dict[DeviceKey, None]] = {}  # by node, whose lane had no room for what waits for them
+        self._settle_at: float | None = None
+        self._due: dict[bytes, dict[DeviceKey, None]] = {}  # devices for which something waits, by the node it goes to
 
     @property
     def cut_off(self) -> bool:
@@ -82,6 +92,7 @@ class Cluster:
     def went(self, key: DeviceKey) -> None:
         """The session that a device had here is over."""
         if self.directory.remove(key, self._node):
+            self._settle()  # what it has acknowledged is not lost
             self.peers.send_all(Gone(*key))
 
     def find(self, key: DeviceKey) -> Home | None:
@@ -110,29 +121,44 @@ class Cluster:
 
     # --- messages ---
 
-    def pump(self, mailbox: Mailbox, home: bytes) -> None:
-        """Let out what the window of a mailbox lets out, to the node of its device."""
-        if not self.peers.has_room(home):
-            self._held.setdefault(home, {})[mailbox.key] = None
-            return
-        for message in mailbox.take_for_transmission():
-            self.peers.send(home, _forward(mailbox, message))
+    def pump(self, key: DeviceKey, home: bytes) -> None:
+        """Something may go on to the node of a device: it does so with all else that is said in this turn."""
+        self._due.setdefault(home, {})[key] = None
 
-    def settled(self, key: DeviceKey, origins: Iterable[Origin]) -> None:
-        """A device of this node has acknowledged messages of other nodes, in the order of their queues."""
+    def forward(self, mailbox: Mailbox, home: bytes) -> None:
+        """Let out what the window of a mailbox lets out, to the node of its device, or later when that has no room."""
+        if not self.peers.has_room(home):
+            self.pump(mailbox.key, home)
+            return
+        together: list[Forwarded] = []
+        size = 0
+        for message in mailbox.take_for_transmission():
+            together.append(_forwarded(message))
+            size += len(message.body)
+            if size >= TOGETHER_BYTES or len(together) == MAX_TOGETHER:
+                self.peers.send(home, Forward(*mailbox.key, mailbox.box, together))
+                together, size = [], 0
+        if together:
+            self.peers.send(home, Forward(*mailbox.key, mailbox.box, together))
+
+    def settled(self, key: DeviceKey, origins: Iterable[Origin], now: float) -> None:
+        """A device of this node has acknowledged messages of others, in the order of their queues; they hear soon."""
         for node, box, seq in origins:
             self._settled[node, key, box] = seq
+        if self._settled and self._settle_at is None:
+            self._settle_at = now + SETTLE_SECONDS
 
     def tell(self, node: bytes, envelope: AnyEnvelope) -> None:
-        """Say something to a node."""
+        """Say something to a node, behind what it is owed."""
+        self._settle()
         self.peers.send(node, envelope)
 
-    def take_held(self) -> list[DeviceKey]:
-        """The devices whose messages may go on, as there is room on the way, or no way any more."""
-        if not self._held:
+    def take_due(self) -> list[tuple[bytes, DeviceKey]]:
+        """The devices whose messages may go on, each with its node; those of nodes that are lost wait elsewhere now."""
+        if not self._due:
             return []
-        free = [node for node in self._held if node not in self.peers or self.peers.has_room(node)]
-        return [key for node in free for key in self._held.pop(node)]
+        free = [node for node in self._due if node not in self.peers or self.peers.has_room(node)]
+        return [(node, key) for node in free for key in self._due.pop(node)]
 
     def announce(self, node: bytes) -> None:
         """Tell a node that was met of all sessions that are here; an empty list settles the epoch of the lane."""
@@ -148,7 +174,7 @@ class Cluster:
 
     def next_deadline(self) -> float | None:
         """When `tick` or `flush` has something to do, or None."""
-        return earliest(self.peers.next_deadline(), self.directory.next_deadline())
+        return earliest(self._settle_at, self.peers.next_deadline(), self.directory.next_deadline())
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due."""
@@ -157,29 +183,31 @@ class Cluster:
 
     def flush(self, now: float) -> None:
         """Publish what was said to the other nodes since the last time."""
-        for (node, key, box), seq in self._settled.items():
-            self.peers.send(node, Settled(*key, box, seq))
-        self._settled.clear()
+        if self._settle_at is not None and now >= self._settle_at:
+            self._settle()
         self.peers.flush(now)
 
     def stop(self, now: float) -> None:
         """Tell the others that this node goes, and say nothing any more."""
+        self._settle()
         self.peers.send_all(Leaving())
-        self.flush(now)
         self.peers.stop(now)
 
+    def _settle(self) -> None:
+        for (node, key, box), seq in self._settled.items():
+            self.peers.send(node, Settled(*key, box, seq))
+        self._settled.clear()
+        self._settle_at = None
 
-def _forward(mailbox: Mailbox, message: Deliver) -> Forward:
-    return Forward(
-        username=mailbox.key.username,
-        device=mailbox.key.device,
-        box=mailbox.box,
-        seq=message.seq,
-        id=message.id,
-        call=message.call,
-        kind=message.kind,
-        body=message.body,
-        recorded=message.record is not None,
-        from_username=message.sender.rpartition("@")[0],
-        from_device=message.device,
+
+def _forwarded(message: Deliver) -> Forwarded:
+    return Forwarded(
+        message.seq,
+        message.id,
+        message.call,
+        message.kind,
+        message.body,
+        message.record is not None,
+        message.sender.rpartition("@")[0],
+        message.device,
     )

@@ -43,6 +43,10 @@ FILL_BYTES: Final = 192 * 1024
 MAX_PRESENT: Final = 256
 """Sessions in one envelope."""
 
+MAX_TOGETHER: Final = 64
+TOGETHER_BYTES: Final = 64 * 1024
+"""Messages in one envelope, which is closed by the one whose body goes beyond these bytes."""
+
 MAX_AGE_SECONDS: Final = 30.0
 """How far the clock of a frame may be from ours."""
 
@@ -53,6 +57,9 @@ MAX_AGE_SECONDS, and it counts on from those of others, whose clocks may be ahea
 NodeId = Annotated[bytes, Meta(min_length=NODE_BYTES, max_length=NODE_BYTES)]
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 SessionHash = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+"""Of an account or a device, in what is said of each message: the node that says it has looked at its letters when it
+came from outside, and to look at them again takes longer than all else here."""
 
 
 class EnvelopeError(Exception):
@@ -117,36 +124,46 @@ class Gone(Envelope, frozen=True, gc=False, tag=2):
     device: DeviceId
 
 
-class Forward(Envelope, frozen=True, gc=False, tag=3):
-    """A message for a device of the receiver, which stays with the sender until `Settled` names it.
+class Forwarded(Struct, frozen=True, array_like=True, gc=False):
+    """One message of `Forward`.
 
     Args:
-        username, device: whom it is for.
-        box: the sender's queue for that device.
-        seq: its place there.
+        seq: its place in the queue.
         id, call, kind, body: as it was said.
         recorded: whether it opened a call record, or joined one.
         from_username, from_device: who said it.
     """
 
-    username: Username
-    device: DeviceId
-    box: Number
     seq: Number
     id: MessageId
     call: CallId
     kind: Kind
     body: Body
     recorded: bool
-    from_username: Username
-    from_device: DeviceId
+    from_username: Name
+    from_device: Name
+
+
+class Forward(Envelope, frozen=True, gc=False, tag=3):
+    """Messages for a device of the receiver, which stay with the sender until `Settled` names them.
+
+    Args:
+        username, device: whom they are for.
+        box: the sender's queue for that device.
+        messages: in the order of that queue, with nothing left out between them.
+    """
+
+    username: Name
+    device: Name
+    box: Number
+    messages: Annotated[list[Forwarded], Meta(min_length=1, max_length=MAX_TOGETHER)]
 
 
 class Settled(Envelope, frozen=True, gc=False, tag=4):
     """A device has everything of a queue up to and including `seq`."""
 
-    username: Username
-    device: DeviceId
+    username: Name
+    device: Name
     box: Number
     seq: Number
 

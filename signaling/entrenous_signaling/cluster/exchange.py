@@ -9,7 +9,7 @@ from entrenous_wire.messages import Deliver
 
 from ..letters import Letters
 from ..lobby import Lobby
-from ..mailbox import DeviceKey, Origin, Queued
+from ..mailbox import DeviceKey, Mailbox, Origin, Queued
 from ..outputs import Outbox
 from ..router import Router
 from ..timers import earliest
@@ -20,6 +20,7 @@ from .envelopes import (
     CameIn,
     Expelled,
     Forward,
+    Forwarded,
     Gone,
     Here,
     Leaving,
@@ -101,10 +102,10 @@ class Exchange:
 
     def flush(self, now: float) -> None:
         """Publish what was said to the other nodes since the last time."""
-        for key in self._cluster.take_held():
+        for node, key in self._cluster.take_due():
             mailbox = self._router.find(key)
-            if mailbox is not None:
-                self._router.pump(mailbox)
+            if mailbox is not None and mailbox.home == node:
+                self._cluster.forward(mailbox, node)
         self._cluster.flush(now)
 
     def stop(self, now: float) -> None:
@@ -214,25 +215,29 @@ class Exchange:
         return False
 
     def _forwarded(self, node: bytes, forward: Forward, now: float) -> None:
-        """A message for a device of this node: it waits here, within the window of its sender's node."""
+        """Messages for a device of this node: they wait here, within the window of their sender's node."""
         key = DeviceKey(forward.username, forward.device)
         mailbox = self._router.find(key)
         if mailbox is None or mailbox.session is None:
             self._cluster.tell(node, NotHere(*key))
             return
-        sender = DeviceKey(forward.from_username, forward.from_device)
-        if not self._is_taken(node, forward, key, sender):
-            return
-        record = self._router.call_messages.arrived(forward, sender, mailbox, now)
+        for message in forward.messages:
+            sender = DeviceKey(message.from_username, message.from_device)
+            if not self._is_taken(node, forward, key, sender):
+                break
+            self._put(mailbox, message, sender, Origin(node, forward.box, message.seq), now)
+        self._router.pump(mailbox)
+
+    def _put(self, mailbox: Mailbox, message: Forwarded, sender: DeviceKey, origin: Origin, now: float) -> None:
+        record = self._router.call_messages.arrived(message, sender, mailbox, now)
         deliver = Deliver(
             seq=mailbox.next_seq(),
-            id=forward.id,
+            id=message.id,
             sender=f"{sender.username}@{self._server}",
             device=sender.device,
-            call=forward.call,
-            kind=forward.kind,
-            body=forward.body,
+            call=message.call,
+            kind=message.kind,
+            body=message.body,
             record=record,
         )
-        mailbox.put(Queued(deliver, sender, Origin(node, forward.box, forward.seq)))
-        self._router.pump(mailbox)
+        mailbox.put(Queued(deliver, sender, origin))

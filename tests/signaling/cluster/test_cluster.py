@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from entrenous_signaling.cluster.cluster import Cluster
+from entrenous_signaling.cluster.cluster import SETTLE_SECONDS, Cluster
 from entrenous_signaling.cluster.envelopes import (
     MAX_PRESENT,
+    TOGETHER_BYTES,
     AnyEnvelope,
     Bell,
     Expelled,
@@ -15,6 +16,7 @@ from entrenous_signaling.cluster.envelopes import (
     Gone,
     Here,
     Leaving,
+    NotHere,
     Session,
     Settled,
     pack_frame,
@@ -42,11 +44,11 @@ class Told:
         self.cluster.receive(pack_frame(Frame(1, THERE, NOW)), NOW)
         self.received = 0
 
-    def take(self) -> list[AnyEnvelope]:
+    def take(self, now: float = NOW) -> list[AnyEnvelope]:
         """What the other node was told since the last time."""
-        self.cluster.flush(NOW)
+        self.cluster.flush(now)
         frames = [
-            unpack_frame(output.payload, NOW)
+            unpack_frame(output.payload, now)
             for output in self.outbox.take()
             if isinstance(output, Publish) and output.node == THERE
         ]
@@ -137,33 +139,57 @@ def test_a_deletion_is_told() -> None:
 
 def test_of_what_a_device_has_acknowledged_only_the_last_is_told() -> None:
     told = Told()
-    told.cluster.settled(ALICE, [Origin(THERE, 3, 1), Origin(THERE, 3, 2)])
-    told.cluster.settled(ALICE, [Origin(THERE, 3, 3), Origin(THERE, 4, 1)])
-    assert told.take() == [Settled(*ALICE, 3, 3), Settled(*ALICE, 4, 1)]
+    told.cluster.settled(ALICE, [Origin(THERE, 3, 1), Origin(THERE, 3, 2)], NOW)
+    told.cluster.settled(ALICE, [Origin(THERE, 3, 3), Origin(THERE, 4, 1)], NOW + SETTLE_SECONDS / 2)
+    told.cluster.tick(NOW)
     assert told.take() == []
+    assert told.cluster.next_deadline() == NOW + SETTLE_SECONDS
+    assert told.take(NOW + SETTLE_SECONDS) == [Settled(*ALICE, 3, 3), Settled(*ALICE, 4, 1)]
+    assert told.take(NOW + 2 * SETTLE_SECONDS) == []
+
+
+def test_what_a_node_is_told_of_a_device_comes_behind_what_that_has_acknowledged() -> None:
+    told = Told()
+    told.cluster.came(mailbox_of(ALICE), NOW)
+    told.cluster.settled(ALICE, [Origin(THERE, 3, 1)], NOW)
+    told.cluster.went(ALICE)
+    told.cluster.settled(ALICE, [Origin(THERE, 3, 2)], NOW)
+    told.cluster.tell(THERE, NotHere(*ALICE))
+    assert told.take()[1:] == [Settled(*ALICE, 3, 1), Gone(*ALICE), Settled(*ALICE, 3, 2), NotHere(*ALICE)]
 
 
 def test_what_waits_is_forwarded_as_it_was_said() -> None:
     told, mailbox = Told(), mailbox_of(ALICE)
     mailbox.put(queued(mailbox, 1))
-    told.cluster.pump(mailbox, THERE)
+    mailbox.put(queued(mailbox, 2))
+    told.cluster.forward(mailbox, THERE)
     (forward,) = told.take()
     assert isinstance(forward, Forward)
-    assert (forward.username, forward.device, forward.box, forward.seq) == (*ALICE, 7, 1)
-    assert (forward.from_username, forward.from_device, len(forward.body)) == (*BOB, 1024)
+    assert (forward.username, forward.device, forward.box) == (*ALICE, 7)
+    assert [message.seq for message in forward.messages] == [1, 2]
+    for message in forward.messages:
+        assert (message.from_username, message.from_device, len(message.body)) == (*BOB, 1024)
+
+
+def test_what_is_too_much_for_one_envelope_goes_in_several() -> None:
+    told, mailbox = Told(), mailbox_of(ALICE)
+    for number in range(TOGETHER_BYTES // 1024 + 1):
+        mailbox.put(queued(mailbox, number))
+    told.cluster.forward(mailbox, THERE)
+    assert [len(forward.messages) for forward in told.take() if isinstance(forward, Forward)] == [64, 1]
 
 
 def test_without_room_on_the_way_messages_wait_where_they_are() -> None:
     told, mailbox = Told(), mailbox_of(ALICE)
     next(told.cluster.peers.lanes).send(bytes(ROOM_BYTES))
     mailbox.put(queued(mailbox, 1))
-    told.cluster.pump(mailbox, THERE)
-    assert told.cluster.take_held() == []
+    told.cluster.forward(mailbox, THERE)
+    assert told.cluster.take_due() == []
     assert mailbox.take_for_transmission() != [], "it was left where it is"
     told.cluster.flush(NOW)
     told.acknowledge()
-    assert told.cluster.take_held() == [ALICE]
-    assert told.cluster.take_held() == []
+    assert told.cluster.take_due() == [(THERE, ALICE)]
+    assert told.cluster.take_due() == []
 
 
 def test_a_node_that_stops_says_so_and_then_nothing() -> None:

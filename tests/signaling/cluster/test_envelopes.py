@@ -16,6 +16,8 @@ from entrenous_signaling.cluster.envelopes import (
     MAX_AHEAD_SECONDS,
     MAX_FRAME_BYTES,
     MAX_PRESENT,
+    MAX_TOGETHER,
+    TOGETHER_BYTES,
     VERSION,
     AnyEnvelope,
     Bell,
@@ -23,6 +25,7 @@ from entrenous_signaling.cluster.envelopes import (
     EnvelopeError,
     Expelled,
     Forward,
+    Forwarded,
     Frame,
     Gone,
     Here,
@@ -54,11 +57,8 @@ SESSIONS = st.builds(
     expires=NUMBERS,
     device_key=st.binary(min_size=32, max_size=32),
 )
-FORWARDS = st.builds(
-    Forward,
-    username=NAMES,
-    device=DEVICES,
-    box=NUMBERS,
+MESSAGES = st.builds(
+    Forwarded,
     seq=NUMBERS,
     id=st.binary(min_size=16, max_size=16),
     call=st.binary(min_size=16, max_size=16),
@@ -68,6 +68,7 @@ FORWARDS = st.builds(
     from_username=NAMES,
     from_device=DEVICES,
 )
+FORWARDS = st.builds(Forward, NAMES, DEVICES, NUMBERS, st.lists(MESSAGES, min_size=1, max_size=2))
 ENVELOPES: st.SearchStrategy[AnyEnvelope] = st.one_of(
     st.lists(SESSIONS, max_size=3).map(Here),
     st.builds(Gone, NAMES, DEVICES),
@@ -138,9 +139,14 @@ def test_a_frame_that_is_too_large_is_refused() -> None:
 def test_the_largest_envelopes_fit_a_frame_that_is_nearly_full() -> None:
     name, device = "n" * 64, "f" * 16
     session = Session(name, device, 2**53, bytes(32), 2**53, bytes(32))
-    forward = Forward(
-        name, device, 2**53, 2**53, bytes(16), bytes(16), Kind.SIGNAL, bytes(BODY_SIZES[-1]), True, name, device
-    )
+
+    def said(size: int) -> Forwarded:
+        return Forwarded(2**53, bytes(16), bytes(16), Kind.SIGNAL, bytes(size), True, name, device)
+
+    small, large = BODY_SIZES[0], BODY_SIZES[-1]
+    many = [said(small)] * (TOGETHER_BYTES // small - 1) + [said(large)]
+    assert len(many) <= MAX_TOGETHER
+    forward = Forward(name, device, 2**53, many)
     for largest in (Here([session] * MAX_PRESENT), forward):
         assert unpack(pack(largest)) == largest
         frame = Frame(VERSION, NODE, NOW, 2**53, 2**53, 2**53, as_raw([bytes(FILL_BYTES), pack(largest)]))

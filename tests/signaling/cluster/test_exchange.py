@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from entrenous_signaling.cluster.cluster import SETTLE_SECONDS
 from entrenous_signaling.cluster.envelopes import VERSION, Frame, NotHere, Settled, as_raw, pack, pack_frame
 from entrenous_signaling.cluster.lane import ROOM_ENVELOPES
 from entrenous_signaling.outputs import Publish
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
 from entrenous_wire.messages import Accepted, Ack, Deliver, Delivered, Error, ErrorCode, Kind, Leave
 from world.across import id_of, ids, outcomes, three
-from world.hubworld import ALICE, BOB, CALL, EVE, HubWorld
+from world.hubworld import ALICE, BOB, CALL, EVE, HubWorld, account
 
 
 def test_a_message_to_another_node_is_delivered_and_acknowledged() -> None:
@@ -19,6 +20,7 @@ def test_a_message_to_another_node_is_delivered_and_acknowledged() -> None:
     assert (message.call, message.id, message.record) == (CALL, id_of(1), None)
     assert hubs.hubs[0].hub.queued == 1, "it stays with its sender until it is delivered"
     bob.say(Ack(seq=1))
+    hubs.advance(SETTLE_SECONDS)
     assert alice.hear(Delivered).ids == [id_of(1)]
     assert alice.heard == bob.heard == []
     assert [hub.hub.queued for hub in hubs.hubs] == [0, 0, 0]
@@ -37,6 +39,42 @@ def test_all_that_is_said_in_one_turn_is_one_packet_for_each_node() -> None:
     assert output.node == second.name
     second.run(second.hub.bus_received(output.payload, hubs.now))
     assert ids(bob) == list(range(1, 21))
+
+
+def test_what_one_device_says_to_another_in_a_turn_is_taken_as_far_as_its_sender_is_where_it_was() -> None:
+    hubs, alice, bob = three()
+    first, _, third = hubs.hubs
+    eve = first.register(EVE)
+    hubs.deaf = {(first, third)}
+    third.login(ALICE)
+    for node, message in ((eve, EVE.send(1, BOB)), (alice, ALICE.send(2, BOB)), (eve, EVE.send(3, BOB))):
+        first.hub.message_received(node.number, message, hubs.now)
+    first.run([])
+    assert ids(bob) == [1, 1, 3], "without Alice's, and Eve's again in a queue that goes on"
+
+
+def test_what_devices_acknowledge_at_about_the_same_time_is_told_together() -> None:
+    hubs, alice, bob = three()
+    phone = account("bob", "00000000000000bb")
+    other = hubs.hubs[1].register(phone)
+    alice.say(*(ALICE.send(number, to) for number, to in ((1, BOB), (2, BOB), (3, phone))))
+    for node, seq in ((bob, 1), (bob, 2), (other, 1)):
+        node.say(Ack(seq=seq))
+        hubs.advance(SETTLE_SECONDS / 4)
+    assert outcomes(alice) == []
+    hubs.advance(SETTLE_SECONDS)
+    assert [message.ids for message in alice.hear_all() if isinstance(message, Delivered)] == [
+        [id_of(1), id_of(2)],
+        [id_of(3)],
+    ]
+
+
+def test_what_was_acknowledged_is_delivered_although_its_device_leaves_at_once() -> None:
+    hubs, alice, bob = three()
+    hubs.advance(SESSION_GRACE_SECONDS + 1)
+    alice.say(ALICE.send(1, BOB), ALICE.send(2, BOB))
+    bob.say(Ack(seq=1), Leave())
+    assert outcomes(alice) == [("delivered", 1), ("offline", 2)]
 
 
 def test_who_is_nowhere_is_offline_at_once() -> None:
@@ -80,6 +118,7 @@ def test_the_window_bounds_what_is_on_its_way_to_another_node() -> None:
     while new := [message for message in bob.hear_all() if isinstance(message, Deliver)]:
         heard += [int.from_bytes(message.id, "big") for message in new]
         bob.say(Ack(seq=new[-1].seq))
+        hubs.advance(SETTLE_SECONDS)
     assert heard == list(range(1, count + 1))
     assert hubs.hubs[0].hub.queued == 0
 

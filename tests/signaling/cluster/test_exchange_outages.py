@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from entrenous_signaling.cluster.cluster import SETTLE_SECONDS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
 from entrenous_wire.messages import Ack, Deliver, Error, ErrorCode, Welcome
@@ -25,6 +26,7 @@ def test_messages_wait_for_a_device_whose_node_was_killed_and_go_where_it_comes(
     heard = [message for message in bob.hear_all() if isinstance(message, Deliver)]
     assert [message.id for message in heard] == [id_of(1), id_of(2), id_of(3)]
     bob.say(Ack(seq=heard[-1].seq))
+    hubs.advance(SETTLE_SECONDS)
     assert outcomes(alice) == [("delivered", 1), ("delivered", 2), ("delivered", 3)]
 
 
@@ -80,6 +82,7 @@ def test_two_that_cannot_hear_each_other_hold_what_they_have_and_go_on_when_they
     hubs.advance(2)
     assert ids(bob)[0] == 1
     bob.say(Ack(seq=4))
+    hubs.advance(SETTLE_SECONDS)
     assert outcomes(alice) == [("delivered", 1), ("delivered", 2), ("delivered", 3)]
 
 
@@ -110,4 +113,5 @@ def test_a_short_interruption_of_the_bus_is_not_noticed() -> None:
     hubs.hubs[0].mend()
     assert ids(bob) == [1]
     bob.say(Ack(seq=1))
+    hubs.advance(SETTLE_SECONDS)
     assert outcomes(alice) == [("delivered", 1)]

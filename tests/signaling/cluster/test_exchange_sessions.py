@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from entrenous_signaling.cluster import exchange
+from entrenous_signaling.cluster.cluster import SETTLE_SECONDS
 from entrenous_signaling.cluster.envelopes import Here, Session
 from entrenous_signaling.outputs import CloseCode
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
@@ -34,6 +35,7 @@ def test_a_session_resumes_at_another_node_with_what_waits_and_its_numbers() -> 
     assert numbers == sorted(set(numbers))
     assert numbers[0] > 3, "no number that the last node may have given"
     bob.say(Ack(seq=heard[-1].seq))
+    hubs.advance(SETTLE_SECONDS)
     assert [told for told in outcomes(alice) if told[0] == "delivered"] == [("delivered", n) for n in (1, 2, 3, 4)]
     assert [hub.hub.sessions for hub in hubs.hubs] == [1, 0, 1]
 
@@ -119,6 +121,7 @@ def test_a_sender_that_comes_back_before_all_have_heard_that_it_went_is_heard_in
     heard = [message for message in bob.hear_all() if isinstance(message, Deliver)]
     assert [int.from_bytes(message.id, "big") for message in heard] == [1, 7, 2, 3]
     bob.say(Ack(seq=heard[-1].seq))
+    hubs.advance(SETTLE_SECONDS)
     assert [told for told in outcomes(alice) if told[0] == "delivered"] == [("delivered", n) for n in (1, 2, 3)]
     assert [told for told in outcomes(eve) if told[0] == "delivered"] == [("delivered", 7)]
     assert [hub.hub.queued for hub in hubs.hubs] == [0, 0, 0]
@@ -254,6 +257,7 @@ def test_a_node_that_holds_messages_for_a_device_elsewhere_does_not_take_those_o
     hubs.advance(2)
     message = bob.hear(Deliver)
     bob.say(Ack(seq=message.seq))
+    hubs.advance(SETTLE_SECONDS)
     assert outcomes(alice) == [("delivered", 2)]
 
 
