@@ -32,7 +32,7 @@ from world.serverproc import ServerProcess
 
 
 def conversation_of(node: Node) -> Conversation:
-    (conversation,) = node._conversations.values()
+    (conversation,) = node._switchboard.conversations.values()
     return conversation
 
 
@@ -136,7 +136,7 @@ async def test_a_step_that_breaks_ends_the_call_and_not_the_node(server: ServerP
         assert (outcome.reason, outcome.stage) == (EndReason.FAILED, Stage.MEDIA)
         assert (outcome.cause, outcome.side) == (Cause.INTERNAL, Side.HERE), "nobody is sent to look at a microphone"
         assert "secret detail" not in outcome.sentence
-        await until(lambda: not bob._conversations)
+        await until(lambda: not bob._switchboard.conversations)
         await connected(alice, bob)
 
 

@@ -51,11 +51,11 @@ async def ended(call: Call) -> EndReason:
 async def test_a_ring_under_the_id_of_a_live_call_does_not_take_it_away_from_its_owner(server: ServerProcess) -> None:
     async with two_nodes(server) as (alice, bob):
         there, here = await connected(alice, bob)
-        (conversation,) = alice._conversations.values()
-        dropped = alice._running_desk().dropped
+        (conversation,) = alice._switchboard.conversations.values()
+        dropped = alice._switchboard.dropped
         await ring_by_hand(bob, alice, bytes.fromhex(there.id))
-        await until(lambda: alice._running_desk().dropped > dropped, PATIENCE)
-        assert list(alice._conversations.values()) == [conversation]
+        await until(lambda: alice._switchboard.dropped > dropped, PATIENCE)
+        assert list(alice._switchboard.conversations.values()) == [conversation]
         async with asyncio.timeout(PATIENCE):
             await there.hang_up()
         assert await ended(here) is EndReason.REMOTE
@@ -66,7 +66,7 @@ async def test_a_stranger_fills_no_memory_of_rings(server: ServerProcess) -> Non
         eve.contacts.add(str(bob.card))
         await ring_by_hand(eve, bob, os.urandom(16))
         await until(lambda: bob.dropped == 1, PATIENCE)
-        assert not bob._rings._expiry
+        assert not bob._rings._guard._expiry
 
 
 async def test_a_ring_that_cannot_be_pinned_is_refused_and_the_link_lives_on(server: ServerProcess) -> None:
@@ -157,7 +157,7 @@ async def test_a_stranger_is_answered_without_a_relay(server: ServerProcess, pol
 async def test_hanging_up_does_not_wait_for_a_server_that_is_away(own_server: ServerProcess) -> None:
     async with two_nodes(own_server) as (alice, bob):
         await own_server.kill()
-        await until(lambda: repr(alice._link) != "<Link up>", PATIENCE)
+        await until(lambda: repr(alice._presence.link) != "<Link up>", PATIENCE)
         call = await alice.call(bob.address)
         assert call.state is CallState.PREPARING
         async with asyncio.timeout(9.0):  # the request itself is given up after ten seconds
@@ -176,7 +176,7 @@ async def test_a_node_that_cannot_publish_its_keys_leaves_nothing_open(
     with pytest.raises(RequestRefused):
         async with node:
             pass
-    assert repr(node._link) == "<Link over>"
+    assert repr(node._presence.link) == "<Link over>"
 
 
 async def test_a_task_of_the_node_may_close_it(server: ServerProcess) -> None:
@@ -187,7 +187,7 @@ async def test_a_task_of_the_node_may_close_it(server: ServerProcess) -> None:
 
         async with asyncio.timeout(PATIENCE):
             await alice.spawn(closing())
-        assert repr(alice._link) == "<Link over>"
+        assert repr(alice._presence.link) == "<Link over>"
 
 
 async def test_what_was_muted_before_accept_is_told(server: ServerProcess) -> None:

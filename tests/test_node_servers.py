@@ -116,7 +116,7 @@ async def test_a_leg_that_moves_is_told_and_makes_the_link_prove_itself(
     monkeypatch.setattr(Link, "doubt", lambda link: doubted.append(link))
     async with two_nodes(server) as (alice, bob):
         there, _ = await connected(alice, bob)
-        (conversation,) = alice._conversations.values()
+        (conversation,) = alice._switchboard.conversations.values()
         used = conversation._media_leg
         assert used is not None
         relayed = LegPath(PathKind.RELAY, "relay", "host", "udp", 48)
@@ -125,16 +125,16 @@ async def test_a_leg_that_moves_is_told_and_makes_the_link_prove_itself(
         assert (await event_of(there, PathChanged)).path == "relay"
         conversation._legs._event(used._replace(generation=7), LegMoved(replace(relayed, kind=PathKind.DIRECT)))
         assert there.path == "relay", "another leg than the one that carries media"
-        assert doubted[0] is alice._link
+        assert doubted[0] is alice._presence.link
 
 
 async def test_dialling_without_a_server_fails_with_the_reason_and_not_before_it_had_a_chance(
     own_server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.node.AWAY_SECONDS", 0.2)
+    monkeypatch.setattr("entrenous.presence.AWAY_SECONDS", 0.2)
     async with two_nodes(own_server) as (alice, bob):
         await own_server.stop()
-        await until(lambda: alice._away, PATIENCE)
+        await until(lambda: alice._presence.away, PATIENCE)
         there = await alice.call(bob.address)
         async with asyncio.timeout(PATIENCE):
             outcome = await there.wait_ended()

@@ -159,7 +159,7 @@ async def test_relay_only_shows_nothing_ever(server: ServerProcess, relay: Relay
         change_networks(alice, bob)
         await until(lambda: min(there.stats().audio.played, here.stats().audio.played) > 25, PATIENCE)
         for node in (alice, bob):  # a hand-off to a new leg
-            (conversation,) = node._conversations.values()
+            (conversation,) = node._switchboard.conversations.values()
             conversation.media_stalled()
         await until(lambda: len(shown.lines[hidden]) >= 2, PATIENCE)
         await until(lambda: there.state is CallState.ACTIVE and here.state is CallState.ACTIVE, PATIENCE)
@@ -221,7 +221,7 @@ async def test_who_allows_relays_only_and_has_none_rings_nobody(server: ServerPr
         assert outcome.side is Side.HERE
         assert "your server offers none" in outcome.sentence
         assert "rang" not in there.timings
-        assert not bob._conversations
+        assert not bob._switchboard.conversations
     assert shown.lines == {"alice": [], "bob": []}
 
 

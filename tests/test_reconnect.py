@@ -15,7 +15,7 @@ from world.serverproc import ServerProcess
 
 def leg_of(node: Node) -> TransportLeg:
     """The connection that the node's call sends over."""
-    (conversation,) = node._conversations.values()
+    (conversation,) = node._switchboard.conversations.values()
     used = conversation._media_leg
     assert used is not None
     connection = conversation.peers[used.device].connection(used.generation)

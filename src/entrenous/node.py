@@ -1,7 +1,7 @@
 """A node: one device of one account, connected to its signaling server, with its calls.
 
-The node is the shell of the pure desk: it feeds it verified facts one by one, carries out what it asks for, and
-keeps its one timer. It owns the link, the conversations and every task.
+The node is what its owner holds, and where everything meets: the switchboard with its calls, the presence at the
+server, letters, relays and the network of the machine. It owns every task.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from entrenous_wire.addresses import Address
-from entrenous_wire.limits import CALL_ID_BYTES
 from entrenous_wire.messages import Deliver, Devices, Kind, Letter, LoggedIn, Send
 
-from .account import credentials_of, delete_over, open_profile, register
+from .account import delete_over, open_profile, register
 from .call import Call
-from .config import IcePolicy, NodeConfig, Strangers
+from .config import IcePolicy, NodeConfig
 from .conversation import Conversation
 from .crypto.card import ContactCard
-from .crypto.handshake import CalleeHandshake, CallerHandshake, MediaKinds, RingGuard, open_ring
+from .crypto.handshake import CallerHandshake
 from .crypto.identity import VerifiedDevice
-from .desk_runner import DeskRunner
 from .directory import Directory
 from .errors import (
     ConfigError,
@@ -33,8 +31,6 @@ from .errors import (
     KeystoreError,
     LocalProtocolError,
     RemoteProtocolError,
-    ServerUnreachable,
-    VerificationError,
 )
 from .events import MissedCall, Notice, OwnDeviceAdded, OwnDeviceGone, ServerBack, ServerLost
 from .letterbox import Letterbox
@@ -43,33 +39,21 @@ from .media.engine import MediaEngine, MediaSettings
 from .media.streams import Sink, Source
 from .network_watch import NetworkWatch
 from .own_devices import OwnDevices
-from .policies import early_leg
+from .presence import Presence
 from .profile import Contacts, Profile, parse_address
 from .protocol import inputs, outputs
-from .protocol.causes import Cause
 from .protocol.deadlines import Timeouts
-from .protocol.desk import Desk
 from .protocol.inputs import Device
-from .protocol.states import CallState, EndReason, Role, Stage
+from .protocol.states import CallState, EndReason
 from .relays import Lease, Relays
+from .rings import Rings
+from .switchboard import Switchboard
 from .unreached import is_missed, kinds_of, leave_word
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS: Final = 15.0
-"""How long starting a node may take to reach its server."""
-
-AWAY_SECONDS: Final = 3.0
-"""How long a dial waits for a server that is known to be away."""
-
-FLUSH_SECONDS: Final = 2.0
-"""How long closing a node waits until its last words are delivered."""
-
 REFRESH_SECONDS: Final = 3600.0
 """How often keys are looked at, whether new ones are due."""
-
-LOGIN_PAUSE: Final = 30.0
-"""How long a login with renewed keys waits for a server that is away."""
 
 MAX_WAITING: Final = 64
 """Incoming calls or notices that wait for a reader; the oldest go first."""
@@ -98,23 +82,20 @@ class Node:
         """What came from others and was not fit to be taken."""
         self._profile = profile
         self._timeouts = timeouts or Timeouts()
-        self._link: Link | None = None
-        self._desk: DeskRunner | None = None
+        self._presence: Presence | None = None
+        self._switchboard: Switchboard | None = None
         self._refresh: asyncio.TimerHandle | None = None
-        self._conversations: dict[bytes, Conversation] = {}
-        self._rings = RingGuard()
         self._network = NetworkWatch(self._network_changed)
         self._relays = Relays(self.engine, config.ice_servers, lambda: self._running_link().fetch_turn())
         self._incoming: asyncio.Queue[Call | None] = asyncio.Queue(MAX_WAITING)
         self._notices: asyncio.Queue[Notice | None] = asyncio.Queue(MAX_WAITING)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._away = False
         self._letters_read = False
         """Whether all that was stored for this device was taken in the session that stands."""
         self._closed = False
 
     def __repr__(self) -> str:
-        return f"<Node, {len(self._conversations)} calls>"
+        return f"<Node, {0 if self._switchboard is None else len(self._switchboard.conversations)} calls>"
 
     # --- its owner's side ---
 
@@ -133,15 +114,17 @@ class Node:
             else:
                 raise ConfigError("A node needs a profile, or a username to register for this run only.")
         self.me = Device(str(self.address), self.device)
-        self._desk = DeskRunner(Desk(self.me, self._timeouts), self._carry_out)
+        self._switchboard = Switchboard(self, self._timeouts)
+        self._presence = Presence(self.config, self.profile, self._timeouts, self, self._tell)
         self._directory = Directory(self.profile, self._tell)
+        self._rings = Rings(self.profile, self._directory, self.config.strangers, self.config.ice_policy)
         self._letterbox = Letterbox(self.profile, self._directory, self.config.strangers, self._tell)
         self._own_devices = OwnDevices(self.profile, self._fetch_own_devices, self._tell)
         self.profile.ensure_usable()
         self.profile.refresh()
         self._letterbox.tell_untold()
         self._own_devices.tell_untold()
-        await asyncio.gather(asyncio.to_thread(self.engine.load), self._log_in())
+        await asyncio.gather(asyncio.to_thread(self.engine.load), self._presence.log_in())
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
         self._network.start()
         return self
@@ -193,7 +176,7 @@ class Node:
             ContactError: not a contact. IdentityChanged: their key changed and has not been accepted.
             LocalProtocolError: a call is live already, or the node is not running.
         """
-        desk = self._running_desk()
+        switchboard = self._running_switchboard()
         address = parse_address(whom)
         contact = self.contacts.get(address)
         if contact.changed:
@@ -201,17 +184,8 @@ class Node:
                 f"{address} shows another key than the one you know. Ask them about it by another way; to accept it: "
                 f"entrenous contacts accept-new-key {address}"
             )
-        if desk.live is not None:
-            raise LocalProtocolError(f"There is a call with {desk.live.address} already: end it before dialling anew.")
-        call_id = os.urandom(CALL_ID_BYTES)
         has_video = video if video is not None else send is not None and send.video is not None
-        call = Call(call_id, address, outgoing=True, has_video=has_video, contact=contact)
-        conversation = Conversation(call_id, Role.CALLER, call, self)
-        conversation.media.source, conversation.media.sink = send, receive
-        self._conversations[call_id] = conversation
-        call.mark("dialled")
-        self.report(inputs.Dialled(call_id, str(address)))
-        return call
+        return switchboard.dial(address, contact, send, receive, has_video=has_video)
 
     async def incoming(self) -> AsyncIterator[Call]:
         """Calls that ring here, each once and while it still rings; ends when the node closes. For one reader."""
@@ -248,7 +222,7 @@ class Node:
             LocalProtocolError: a call is live, or the node is not running.
             ServerUnreachable, RequestRefused, KeystoreError: as `entrenous.delete_account`.
         """
-        if self._running_desk().live is not None:
+        if self._running_switchboard().live is not None:
             raise LocalProtocolError("There is a call: end it before deleting the account.")
         await delete_over(self._running_link(), self.profile)
         await self.close()
@@ -259,25 +233,20 @@ class Node:
             return
         self._closed = True
         self._network.stop()
-        if self._desk is not None and (live := self._desk.live) is not None:
-            if live.state is CallState.RINGING:  # the person did not refuse: other devices of theirs ring on
-                self.report(inputs.LocalFailure(live.id, Stage.RING, "This device went offline."))
-            else:
-                self.report(inputs.HungUp(live.id))
-        for conversation in list(self._conversations.values()):
-            await conversation.wait_finished()
+        if self._switchboard is not None:
+            await self._switchboard.hang_up()
         # One of these tasks may be what closes the node: it is left to end by itself.
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        if self._desk is not None:
-            self._desk.stop()
+        if self._switchboard is not None:
+            self._switchboard.stop()
         if self._refresh is not None:
             self._refresh.cancel()
-        if self._link is not None:
-            await self._link.close(FLUSH_SECONDS)
+        if self._presence is not None:
+            await self._presence.leave()
         _offer(self._incoming, None)
         _offer(self._notices, None)
 
@@ -287,103 +256,66 @@ class Node:
             log.error("a task beside the node failed: %s", type(error).__name__)
             log.debug("where it failed", exc_info=error)
 
-    def _running_desk(self) -> DeskRunner:
-        if self._desk is None or self._closed:
+    def _running_switchboard(self) -> Switchboard:
+        if self._switchboard is None or self._closed:
             raise LocalProtocolError("The node is not running.")
-        return self._desk
+        return self._switchboard
 
-    # --- what the desk asks for ---
+    # --- what the switchboard tells (SwitchboardUser) ---
 
-    def report(self, fact: inputs.Input) -> None:
-        """Tell the call machine a fact."""
-        if self._desk is not None:
-            self._desk.report(fact)
+    def call_rings(self, call: Call) -> None:
+        """A call rings here."""
+        _offer(self._incoming, call)
 
-    def _carry_out(self, output: outputs.Output) -> None:
-        conversation = self._conversations.get(output.call)
-        if conversation is None:
-            return  # a word to a device whose call was forgotten: there are no keys to say it with
-        if isinstance(output, outputs.CarryOver):
-            self._conversations[output.to].take_over(conversation)
-            return
-        conversation.carry_out(output)
-        if isinstance(output, outputs.StateChanged):
-            self._state_changed(conversation, output)
+    def call_ended(self, conversation: Conversation, change: outputs.StateChanged) -> None:
+        """A call is over: whoever missed it is told, here or there."""
+        if change.reason is EndReason.MISSED:
+            self._tell(MissedCall(conversation.call.peer))
+            self._letterbox.rang(conversation.id)
+        elif change.old is CallState.RINGING and change.cause is not None:
+            self._tell(MissedCall(conversation.call.peer, change.sentence))
+            self._letterbox.rang(conversation.id)
+        self._letterbox.ended(conversation.id)
+        if is_missed(conversation, change):
+            leave_word(conversation, self.profile.credentials(), self._running_link())
 
-    def _state_changed(self, conversation: Conversation, change: outputs.StateChanged) -> None:
-        if change.new is CallState.RINGING:
-            conversation.call.mark("rang")
-            _offer(self._incoming, conversation.call)
-        elif change.new is CallState.ENDED:
-            if change.reason is EndReason.MISSED:
-                self._tell(MissedCall(conversation.call.peer))
-                self._letterbox.rang(conversation.id)
-            elif change.old is CallState.RINGING and change.cause is not None:
-                self._tell(MissedCall(conversation.call.peer, change.sentence))
-                self._letterbox.rang(conversation.id)
-            self._letterbox.ended(conversation.id)
-            if is_missed(conversation, change):
-                leave_word(conversation, self.profile.credentials(), self._running_link())
-            self.spawn(self._forget(conversation))
+    def call_forgotten(self, call_id: bytes) -> None:
+        """All that an ended call had is given back: nothing claims its record any more."""
+        self._running_link().call_finished(call_id)
 
     def _tell(self, notice: Notice) -> None:
         _offer(self._notices, notice)
-
-    async def _forget(self, conversation: Conversation) -> None:
-        await conversation.wait_finished()
-        self._conversations.pop(conversation.id, None)
-        if self._link is not None:
-            self._link.call_finished(conversation.id)
 
     # --- what the link tells (LinkUser) ---
 
     def message_arrived(self, message: Deliver) -> None:
         """A sealed body arrived: a ring makes a conversation, everything else belongs to one."""
+        if self._switchboard is None:
+            return
         try:
             if message.kind is Kind.RING:
-                self._take_ring(message)
-            elif (conversation := self._conversations.get(message.call)) is not None:
-                conversation.receive(Device(message.sender, message.device), message.body)
-            else:
+                self._take_ring(message, self._switchboard)
+            elif not self._switchboard.receive(message):
                 self.dropped += 1
         except (RemoteProtocolError, KeystoreError) as error:
             # A keystore that cannot be written cannot pin who rings for the first time.
             self.dropped += 1
             log.info("a ring was refused: %s", type(error).__name__)
 
-    def _take_ring(self, message: Deliver) -> None:
+    def _take_ring(self, message: Deliver, switchboard: Switchboard) -> None:
         if self._closed:
             return
-        if message.sender not in self.contacts and self.config.strangers is Strangers.REFUSE:
-            self.dropped += 1  # unopened: strangers cost no work, and fill no memory of rings
-            return
-        credentials, now = self.profile.credentials(), time.time()
-        ring = open_ring(credentials, message.body, message.call, now, self._rings)
-        device = Device(str(ring.caller), ring.caller_device)
-        if device != (message.sender, message.device):
-            raise VerificationError("A ring came from another device than it says.")
-        contact = self._directory.known_caller(ring)
-        known, lacks_relay = contact is not None, self._relays.absent
-        early = early_leg(self.config.ice_policy, is_contact=known, lacks_relay=lacks_relay)
-        rang = inputs.Rang(ring.call_id, device, now - ring.sent_at, early)
-        if ring.call_id in self._conversations:
-            self.report(rang)  # of the call that has this id: it keeps its conversation, whatever the desk decides
-            return
-        has_video = MediaKinds.VIDEO in ring.kinds
-        call = Call(ring.call_id, ring.caller, outgoing=False, has_video=has_video, contact=contact)
-        conversation = Conversation(ring.call_id, Role.CALLEE, call, self)
-        conversation.add_peer(device, CalleeHandshake(credentials, ring, os.urandom))
-        self._conversations[ring.call_id] = conversation
-        self.report(rang)
-        if self.relay_only and self._relays.absent and call.state is CallState.RINGING:
-            conversation.cannot_connect(Cause.NO_RELAY)
-        if call.state is CallState.NEW:
-            self._conversations.pop(ring.call_id, None)  # busy, or refused as a repetition: it never rang
+        lacks_relay = self._relays.absent
+        opened = self._rings.open(message, lacks_relay=lacks_relay)
+        if opened is None:
+            self.dropped += 1
+        else:
+            switchboard.ring(opened, lacks_relay=lacks_relay)
 
     def message_failed(self, message: Send) -> None:
-        """A message does not arrive: for a call that means that the device is offline."""
-        if message.call in self._conversations:
-            self.report(inputs.DeviceOffline(message.call, Device(message.to, message.device)))
+        """A message does not arrive."""
+        if self._switchboard is not None:
+            self._switchboard.not_delivered(message)
 
     def letter_arrived(self, letter: Letter) -> None:
         """Something was stored for this device while it was away."""
@@ -404,8 +336,8 @@ class Node:
         """The session stands."""
         self.report(inputs.SignalingRestored())
         self.spawn(self._relays.look())
-        if self._away:
-            self._away = False
+        if self._running_presence().away:
+            self._running_presence().away = False
             self._tell(ServerBack())
             self.spawn(self._own_devices.look_soon())
         else:
@@ -413,7 +345,7 @@ class Node:
 
     def link_lost(self, sentence: str) -> None:
         """The session is gone for now."""
-        self._away = True
+        self._running_presence().away = True
         self._letters_read = False
         self.report(inputs.SignalingLost())
         self._tell(ServerLost(sentence))
@@ -426,12 +358,17 @@ class Node:
 
     def _network_changed(self) -> None:
         """Media first: it needs no server, and is what a person hears."""
-        for conversation in list(self._conversations.values()):
-            conversation.network_changed()
+        if self._switchboard is not None:
+            self._switchboard.network_changed()
         self._running_link().network_changed()
         self.report(inputs.NetworkChanged())
 
     # --- what a conversation needs (Surroundings) ---
+
+    def report(self, fact: inputs.Input) -> None:
+        """Tell the call machine a fact."""
+        if self._switchboard is not None:
+            self._switchboard.report(fact)
 
     @property
     def relay_only(self) -> bool:
@@ -457,13 +394,7 @@ class Node:
 
     async def fetch_devices(self, address: Address) -> Sequence[VerifiedDevice]:
         """The devices of a contact, each verified against the pinned identity key, or the first one ever seen."""
-        try:
-            async with asyncio.timeout(AWAY_SECONDS if self._away else None):
-                answer = await self._running_link().fetch_devices(address)
-        except TimeoutError:
-            raise ServerUnreachable(
-                f"Your signaling server, {self.address.host}, cannot be reached. Check your network, then try again."
-            ) from None
+        answer = await self._running_presence().fetch_devices(address)
         return self._directory.verify_devices(address, answer)
 
     async def lease_servers(self) -> Lease:
@@ -474,21 +405,24 @@ class Node:
         """Begin the caller's half of a handshake."""
         return CallerHandshake(self.profile.credentials(), device, call, kinds_of(video=video), time.time(), os.urandom)
 
-    def _running_link(self) -> Link:
-        if self._link is None:
+    def _running_presence(self) -> Presence:
+        if self._presence is None:
             raise LocalProtocolError("The node is not running.")
-        return self._link
+        return self._presence
+
+    def _running_link(self) -> Link:
+        return self._running_presence().link
 
     async def _fetch_own_devices(self) -> Devices:
         return await self._running_link().fetch_devices(self.address)
 
     def _look_after_keys(self) -> None:
         self._refresh = asyncio.get_running_loop().call_later(REFRESH_SECONDS, self._look_after_keys)
-        if not self._away:
+        if not self._running_presence().away:
             self.spawn(self._own_devices.look())
         if self._letters_read:
             self._letterbox.all_taken()
-        if self._running_desk().live is not None:
+        if self._running_switchboard().live is not None:
             return
         try:
             renewed = self.profile.refresh()
@@ -496,30 +430,8 @@ class Node:
             log.warning("keys could not be renewed: %s", type(error).__name__)
         else:
             if renewed:
-                self.spawn(self._log_in_anew())
-
-    async def _log_in_anew(self) -> None:
-        """Show the server a renewed certificate, which only a login does, and publish the new prekeys."""
-        await self._running_link().close(FLUSH_SECONDS)
-        while True:
-            try:
-                await self._log_in()
-            except ServerUnreachable as error:
-                self._tell(ServerLost(str(error)))
-                await asyncio.sleep(LOGIN_PAUSE)
-            else:
-                return
-
-    async def _log_in(self) -> None:
-        self._letters_read = False
-        self._link = link = Link(self.config, credentials_of(self.profile), self, timeouts=self._timeouts)
-        await link.open(CONNECT_SECONDS)
-        try:
-            # A device whose prekeys are not published cannot be called: it is not up before that.
-            await link.publish(self.profile.stored.published_prekeys(time.time()))
-        except BaseException:
-            await link.close()
-            raise
+                self._letters_read = False
+                self.spawn(self._running_presence().log_in_anew())
 
 
 def _offer(queue: asyncio.Queue[Any], item: object) -> None:

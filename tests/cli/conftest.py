@@ -53,8 +53,8 @@ def entrenous(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 
 # A server that is not there is tried again for a quarter of a minute; a test need not wait that long to be told so.
 IMPATIENT = """
-import entrenous.account, entrenous.node, sys
-entrenous.account.REGISTER_SECONDS = entrenous.node.CONNECT_SECONDS = 0.5
+import entrenous.account, entrenous.presence, sys
+entrenous.account.REGISTER_SECONDS = entrenous.presence.CONNECT_SECONDS = 0.5
 from entrenous.cli import main
 main(sys.argv[1:])
 """
