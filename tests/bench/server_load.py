@@ -110,12 +110,14 @@ class Load:
         rate: cycles a second, or None for as many as possible.
         window: cycles of a pair under way at a time, when there is no rate; 1 for cycles of several steps.
         seconds: measured, after `warm_seconds` that are not.
+        sleeps: whether CORE_OF_LOAD is left to others while nothing has come and nothing is due; with a rate only.
     """
 
     rate: float | None = None
     window: int = 1
     seconds: float = 5.0
     warm_seconds: float = 1.0
+    sleeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class _Options(ctypes.Structure):
         ("first_cycle", ctypes.c_uint64),
         ("window", ctypes.c_uint32),
         ("dialect", ctypes.c_uint32),
+        ("sleeps", ctypes.c_uint32),
         ("prefix", ctypes.c_char * 32),
         ("ack_seconds", ctypes.c_double),
         ("ack_messages", ctypes.c_uint32),
@@ -230,6 +233,7 @@ class Driver:
             self._next_cycle,
             load.window,
             self._dialect,
+            load.sleeps,
             self._prefix,
             ACK_SECONDS,
             ACK_MESSAGES,

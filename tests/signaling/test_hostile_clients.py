@@ -42,7 +42,7 @@ async def test_the_honest_lose_nothing_and_are_refused_nothing(tmp_path: Path) -
         for account in honest:
             async with connected(server.url) as wire:
                 await wire.register(account)
-        async with attacked(int(server.listening.rpartition(":")[2]), HOSTILE) as tried, AsyncExitStack() as stack:
+        async with attacked(int(server.listening.rpartition(":")[2]), HOSTILE) as deeds, AsyncExitStack() as stack:
             wires = [await stack.enter_async_context(connected(server.url)) for _ in honest]
             for account, wire in zip(honest, wires, strict=True):
                 await wire.login(account)
@@ -51,7 +51,7 @@ async def test_the_honest_lose_nothing_and_are_refused_nothing(tmp_path: Path) -
                     *(talk(wires[number], honest[number], honest[number ^ 1]) for number in range(HONEST))
                 )
             assert arrived == [MESSAGES] * HONEST
-        assert set(tried) == {mischief.__name__ for mischief in MISCHIEF}
+        assert set(deeds.tried) == {mischief.__name__ for mischief in MISCHIEF}
         await server.stop()
         log = server.log.read_text()
         assert "internal-error" not in log

@@ -4,8 +4,8 @@ Run it in a process of its own, in `tests/`::
 
     python -m world.hostile PORT --clients 20 --seconds 5
 
-It writes what was tried, as an object of JSON, when it ends; SIGTERM ends it too. No refusal impresses it: whoever is
-turned away comes again at once, whatever Retry-After says.
+It writes what was tried, and how much of it got through, as an object of JSON, when it ends; SIGTERM ends it too. No
+refusal impresses it: whoever is turned away comes again at once, whatever Retry-After says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -45,24 +46,54 @@ class Gone(Exception):  # noqa: N818 - names the event
     """The server did not let it in, or cut it off."""
 
 
+@dataclass(slots=True)
+class Deeds:
+    """What all of them did together.
+
+    Args:
+        tried: how often each kind of mischief was begun.
+        connections: that were opened.
+        greeted: of which became WebSockets.
+        frames: that were said on those.
+    """
+
+    tried: Counter[str] = field(default_factory=Counter)
+    connections: int = 0
+    greeted: int = 0
+    frames: int = 0
+
+    def to_json(self) -> str:
+        """For `take_json`."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+    def take_json(self, text: str | bytes) -> None:
+        """Count what another process has counted."""
+        for name, value in json.loads(text).items():
+            setattr(self, name, value)
+
+
 class Attacker:
     """One of them.
 
     Args:
         port: of the server.
         number: of the client; its address follows from it.
+        deeds: where what it does is counted.
     """
 
-    def __init__(self, port: int, number: int) -> None:
+    def __init__(self, port: int, number: int, deeds: Deeds) -> None:
         self._port = port
         self._number = number
+        self.deeds = deeds
         self._count = itertools.count()
         self._is_member = False
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A TCP connection; raises OSError."""
         address = f"{NETWORK}{self._number + 1}"
-        return await asyncio.open_connection("127.0.0.1", self._port, local_addr=(address, 0))
+        opened = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(address, 0))
+        self.deeds.connections += 1
+        return opened
 
     async def wrong_keys(self) -> None:
         """A login for a name that is there, signed by somebody else."""
@@ -95,7 +126,7 @@ class Attacker:
         """Frames of one letter, until it is cut off."""
         async with _Socket(self) as socket:
             while True:
-                await socket.write(100 * _frame(b"{"))
+                await socket.write(*(100 * [_frame(b"{")]))
 
     async def depths(self) -> None:
         """JSON as deep as fits, until it is cut off."""
@@ -203,6 +234,7 @@ class _Socket:
         except BaseException:
             self._writer.close()
             raise
+        self._attacker.deeds.greeted += 1
         return self
 
     async def _greeting(self) -> Hello:
@@ -215,11 +247,12 @@ class _Socket:
     async def __aexit__(self, *_: object) -> None:
         self._writer.transport.abort()
 
-    async def write(self, data: bytes) -> None:
-        """Say bytes."""
+    async def write(self, *frames: bytes) -> None:
+        """Say frames."""
         if self._writer.is_closing():
             raise Gone
-        self._writer.write(data)
+        self._attacker.deeds.frames += len(frames)
+        self._writer.write(b"".join(frames))
         await self._writer.drain()
 
     async def say(self, message: Message) -> None:
@@ -249,13 +282,21 @@ def _frame(payload: bytes) -> bytes:
     return b"\x81" + length + bytes(4) + payload
 
 
-async def attack(port: int, clients: int, tried: Counter[str]) -> None:
-    """Do mischief until cancelled; what was tried is counted by kind."""
+async def attack(port: int, clients: int, kinds: Sequence[str], deeds: Deeds) -> None:
+    """Do mischief until cancelled.
+
+    Args:
+        port: of the server.
+        clients: how many.
+        kinds: names of MISCHIEF, which are given out by turns.
+        deeds: where what they do is counted.
+    """
+    chosen = [mischief for mischief in MISCHIEF if mischief.__name__ in kinds]
 
     async def one(number: int) -> None:
-        attacker, mischief = Attacker(port, number), MISCHIEF[number % len(MISCHIEF)]
+        attacker, mischief = Attacker(port, number, deeds), chosen[number % len(chosen)]
         while True:
-            tried[mischief.__name__] += 1
+            deeds.tried[mischief.__name__] += 1
             with contextlib.suppress(Gone, OSError, EOFError, TimeoutError):
                 async with asyncio.timeout(2 * _PATIENCE):
                     await mischief(attacker)
@@ -267,45 +308,51 @@ async def attack(port: int, clients: int, tried: Counter[str]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def attacked(port: int, clients: int) -> AsyncIterator[dict[str, int]]:
+async def attacked(port: int, clients: int, *options: str) -> AsyncIterator[Deeds]:
     """Hostile clients at work in a process of their own, which leaves the others their time.
 
     Args:
         port: of the server.
         clients: how many.
+        options: for that process.
 
     Yields:
-        What they have tried, by kind: empty until they are stopped at the end.
+        What they have done: nothing until they are stopped at the end.
     """
     folder = Path(__file__).parent.parent
     process = await asyncio.create_subprocess_exec(
-        *("nice", sys.executable, "-m", "world.hostile", str(port), f"--clients={clients}"),
+        *("nice", sys.executable, "-m", "world.hostile", str(port), f"--clients={clients}", *options),
         stdout=asyncio.subprocess.PIPE,
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
     )
-    tried: dict[str, int] = {}
+    deeds = Deeds()
     try:
         assert process.stdout is not None
         assert await process.stdout.readline() == _BEGUN
-        yield tried
+        yield deeds
     finally:
         process.terminate()
         said, _ = await process.communicate()
-    tried.update(json.loads(said))
+    deeds.take_json(said)
 
 
 def main() -> None:
     """Attack for a while."""
+    names = [mischief.__name__ for mischief in MISCHIEF]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=3600.0)
+    parser.add_argument("--kinds", nargs="+", choices=names, default=names, help="of mischief")
+    parser.add_argument("--idle", action="store_true", help="run only while nobody else on this core wants to (Linux)")
     options = parser.parse_args()
-    tried: Counter[str] = Counter()
+    if options.idle:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    deeds = Deeds()
 
     async def run() -> None:
-        task = asyncio.ensure_future(attack(options.port, options.clients, tried))
+        task = asyncio.ensure_future(attack(options.port, options.clients, options.kinds, deeds))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         print(_BEGUN.decode(), end="", flush=True)
         with contextlib.suppress(asyncio.CancelledError):
@@ -313,7 +360,7 @@ def main() -> None:
 
     with contextlib.suppress(TimeoutError):
         asyncio.run(run())
-    print(json.dumps(tried), flush=True)
+    print(deeds.to_json(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 /* The load of the server benchmarks: pairs of connections that are logged in already, and what they say to each other.
  *
- * One thread that never sleeps drives all pairs, so that it is not what limits: `busy_seconds` says how much of its
- * time it had something to do. A pair repeats a cycle of steps; a step is one frame of one of its ends, and is over
+ * One thread drives all pairs. It never sleeps, so that it is not what limits, unless it is to leave its core to others
+ * while it has nothing to do; `busy_seconds` says how much of its time it had something to do. A pair repeats a cycle of steps; a step is one frame of one of its ends, and is over
  * when what it waits for has come. With a rate, cycles begin on schedule whatever the server does, and a latency
  * counts from the time at which its message was due; without one, each pair has `window` cycles under way.
  *
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ struct options {
     uint64_t first_cycle; /* the counter goes on over several runs: ids are never used twice */
     uint32_t window;
     uint32_t dialect;
+    uint32_t sleeps; /* with a rate: wait for what comes and what is due, instead of looking again and again */
     char prefix[32]; /* PLAIN: what the payload of a delivered message begins with */
     double ack_seconds; /* ENTRENOUS: how acknowledgements are gathered */
     uint32_t ack_messages, ack_bytes;
@@ -409,6 +411,15 @@ static uint64_t open_cycles(const struct load *load)
     return sum;
 }
 
+/* How long nothing is due, if it is to sleep: never after the end of what is measured. */
+static struct timespec rest(const struct load *load, double due, double at)
+{
+    double left = (due < load->measure_until ? due : load->measure_until) - at;
+    if (!load->options->sleeps || left < 0)
+        left = 0;
+    return (struct timespec){.tv_sec = (time_t)left, .tv_nsec = (long)(1e9 * (left - (double)(time_t)left))};
+}
+
 static void drive(struct load *load, int poller)
 {
     const struct options *options = load->options;
@@ -417,14 +428,18 @@ static void drive(struct load *load, int poller)
     load->measure_from = start + options->warm_seconds;
     load->measure_until = load->measure_from + options->seconds;
     give_up = load->measure_until + GIVE_UP_SECONDS;
+    if (options->sleeps)
+        prctl(PR_SET_TIMERSLACK, 1UL, 0, 0, 0); /* or it would be woken up to 50 us late */
     if (options->rate == 0)
         for (uint32_t i = 0; i < load->pairs; i++)
             for (uint32_t j = 0; j < options->window; j++)
                 begin(load, &load->states[i], now());
     while (!load->result->trouble) {
         struct epoll_event events[EVENTS];
-        double turn = now(), due;
-        int ready = epoll_wait(poller, events, EVENTS, 0), busy = ready > 0;
+        double due = start + (double)scheduled / options->rate;
+        struct timespec until_due = rest(load, due, now());
+        int ready = epoll_pwait2(poller, events, EVENTS, &until_due, NULL), busy = ready > 0;
+        double turn = now();
         while (options->rate > 0 && (due = start + (double)scheduled / options->rate) <= turn && due < load->measure_until) {
             begin(load, &load->states[scheduled++ % load->pairs], due);
             busy = 1;
