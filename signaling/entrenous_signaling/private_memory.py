@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Final
 
 _M_MMAP_THRESHOLD: Final = -3  # of <malloc.h>, as the next
@@ -50,5 +51,15 @@ def unfilled() -> Iterator[None]:
 
 
 def _tell_malloc(option: int, value: int) -> None:
-    with contextlib.suppress(AttributeError, OSError):  # other C libraries have no such thing
-        ctypes.CDLL(None).mallopt(option, value)
+    mallopt = _mallopt()
+    if mallopt is not None:
+        mallopt(option, value)
+
+
+@cache
+def _mallopt() -> Callable[[int, int], int] | None:
+    """What tells glibc, kept since to look it up anew takes longer and leaves garbage; other C libraries have none."""
+    with contextlib.suppress(AttributeError, OSError):
+        found: Callable[[int, int], int] = ctypes.CDLL(None).mallopt
+        return found
+    return None
