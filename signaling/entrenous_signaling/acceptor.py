@@ -11,6 +11,7 @@ import ssl
 import types
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
+from time import perf_counter
 from typing import Any, Final, TypeVar
 
 from .admission import TurnedAway
@@ -18,10 +19,12 @@ from .handshakes import MOST_HANDSHAKES, Handshakes
 from .logs import log_internal_error
 from .meters import Handshake, Meters
 from .private_memory import unfilled
+from .shares import Slice
 from .visitors import Visitor, Visitors
 
-_A_TURN: Final = 16
-"""Connections that are taken in one turn of the loop, and handshakes that begin: so long nobody else is served."""
+_MOST_SECONDS: Final = 0.0005
+"""So long connections are taken in one turn of the loop, and handshakes begun; what follows of them takes several times
+as long."""
 
 BACK_OFF_SECONDS: Final = 1.0
 """How long nobody is taken after a connection could not be."""
@@ -72,6 +75,8 @@ class Acceptor:
         self._timer: asyncio.TimerHandle | None = None
         self._is_beginning = False
         self._is_closed = False
+        self._accepting = Slice(perf_counter, least=0.0, most=_MOST_SECONDS)
+        self._starting = Slice(perf_counter, least=0.0, most=_MOST_SECONDS)
         listener.setblocking(False)
         self._listen()
 
@@ -101,7 +106,9 @@ class Acceptor:
             self._pause = None
 
     def _accept(self) -> None:
-        for _ in range(_A_TURN):
+        """Take who has come: one in a turn of the loop, and more when turns are long."""
+        self._accepting.begin()
+        while True:
             try:
                 connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError):
@@ -114,6 +121,9 @@ class Acceptor:
                 self._pause = self._loop.call_later(BACK_OFF_SECONDS, self._listen)
                 return
             self._take(connection, str(address[0]) if address else "")
+            if self._accepting.is_over():
+                self._accepting.wait()
+                return
 
     def _take(self, connection: socket.socket, peer: str) -> None:
         try:
@@ -142,19 +152,22 @@ class Acceptor:
         """Begin the handshakes for which there is a place, soon."""
         if not self._is_beginning:
             self._is_beginning = True
+            self._starting.wait()
             self._loop.call_soon(self._begin_some)
 
     def _begin_some(self) -> None:
         """Begin some of them, and others in the next turn: what they need of the processor, they need there."""
         self._is_beginning = False
-        for _ in range(_A_TURN):
-            comer = None if self._is_closed else self._handshakes.begin(self._loop.time())
+        self._starting.begin()
+        while not self._is_closed:
+            comer = self._handshakes.begin(self._loop.time())
             if comer is None:
                 break
             comer.connecting = self._loop.create_task(self._connect(comer))
             comer.connecting.add_done_callback(partial(self._connected, comer))
-        else:
-            self._begin()
+            if self._starting.is_over():
+                self._begin()
+                break
         self._set_timer()
 
     async def _connect(self, comer: _Comer) -> None:

@@ -62,6 +62,8 @@ class Admission:
         draw: Callable[[], float],
         now: float,
     ) -> None:
+        self.frame_rate: Final = bounds.connection_rate
+        """What a connection that is let in may say."""
         self._max_connections = max_connections
         self._proxies = proxies
         self._addresses = Addresses(bounds, proxies, key, now)

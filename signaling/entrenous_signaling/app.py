@@ -14,6 +14,8 @@ import math
 import random
 import secrets
 import signal
+import sys
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,7 @@ from .meters import Access, Meters
 from .notify import Notifier, ServiceState
 from .pages import Pages
 from .pulse import Pulse
+from .shares import Line
 from .sockets import CLOSE_SECONDS
 from .store.place import databases_of
 from .store.requests import AccountTotals, CountAccounts, Failed, Removed
@@ -57,10 +60,15 @@ PROBE_SECONDS: Final = 5.0
 STATUS_SECONDS: Final = 1.0
 """How long `status` waits for the database."""
 
-_GC_THRESHOLDS: Final = (10_000, 4, 200)
-"""A pass over the youngest looks at 10,000 objects, one over the younger at 50,000. A session is up to a hundred
-objects, so that a million are new when 10,000 nodes come back at once: the younger ones must not become as many, or one
-pass over them takes as long as one over all. That one comes after ten million at the earliest."""
+_GC_THRESHOLDS: Final = (1_000, 8, 1_000)
+"""A pass over the youngest looks at 1,000 objects, one over the younger at 9,000. A session is up to a hundred objects,
+so that a million are new when 10,000 nodes come back at once, and of each connection that is refused there are dozens:
+neither the youngest nor the younger ones must become many, or one pass over them takes as long as one over all. That
+one comes after nine million at the earliest."""
+
+_SWITCH_SECONDS: Final = 0.0005
+"""How long a thread of the store goes on in Python while the loop waits. It does wait each time it has looked at the
+sockets while the store has work, and Python's own 5 ms are longer than a message takes from one node to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,7 @@ async def serve(config: ServerConfig, ready: Callable[[Listening], None]) -> Non
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)  # a full pass over 10,000 sessions would stop everything for 0.3 s
+        sys.setswitchinterval(_SWITCH_SECONDS)
         ready(listening)
         log(Event.STARTED)
         notifier.tell(ServiceState.READY)
@@ -164,7 +173,8 @@ class Server:
         self._courier = None if node is None else make_courier(config, node, self._meters)
         self._hub = hub = Hub(settings, secrets.token_bytes, self._began)
         admission = self._admission()
-        self._edge = edge = Edge(hub, self._access, self._clock, admission, self._meters, self._courier)
+        line = Line(asyncio.get_running_loop().call_later, time.perf_counter)
+        self._edge = edge = Edge(hub, self._access, self._clock, admission, self._meters, line, self._courier)
         self._store.start(edge.store_answered)
         edge.start()
         if self._courier is not None:
@@ -179,7 +189,7 @@ class Server:
             self._admin = await asyncio.get_running_loop().create_server(admin_server, sock=admin_socket)
         await self._control.start()
         public = await self._serving(pages.public())
-        visitors = Visitors(admission, self._clock, self._meters, public, config.login_seconds)
+        visitors = Visitors(admission, self._clock, self._meters, public, line, config.login_seconds)
         certificate = self._certificate
         tls = None if certificate is None else lambda: certificate.context
         self._acceptor = Acceptor(signal_socket, visitors, self._meters, tls, config.login_seconds)

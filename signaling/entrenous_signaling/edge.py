@@ -7,10 +7,12 @@ the connection is cut; its session can be resumed, and its queue is bounded in t
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
+from time import perf_counter
 from typing import Final, Protocol, assert_never, cast
 
 from aiohttp import web
@@ -23,10 +25,12 @@ from .addresses import Origin
 from .admission import Admission, TurnedAway
 from .clock import SteadyClock
 from .hub import Hub
+from .lobby import STRANGER_REFUSALS
 from .logs import Event, Field, log, log_internal_error
 from .meters import Meters, UpgradeRefusal
 from .outputs import Close, CloseCode, Execute, Output, Publish, Transmit
-from .sockets import Departures, NodeSocket
+from .shares import Line, Slice
+from .sockets import Departures, Hearing, NodeSocket
 from .store.requests import Failed, ReadAccount, Removed
 from .store.session import Answer
 from .store_access import StoreAccess
@@ -56,6 +60,7 @@ class Edge:
         clock: what time it is.
         admission: who is let in.
         meters: what is counted here.
+        line: where those wait who say much, or are new.
         courier: reaches the other nodes; None when there are none.
     """
 
@@ -66,6 +71,7 @@ class Edge:
         clock: SteadyClock,
         admission: Admission,
         meters: Meters,
+        line: Line,
         courier: Publishes | None = None,
     ) -> None:
         self._hub = hub
@@ -76,8 +82,11 @@ class Edge:
         self._courier = courier
         self._loop = asyncio.get_running_loop()
         self._departures = Departures(self._loop.call_soon)
+        self._hearing = Hearing(admission.frame_rate, STRANGER_REFUSALS, line, self._loop.time)
         self._sockets: dict[int, NodeSocket] = {}
         self._next_number = 1
+        self._answers: deque[Answer] = deque()
+        self._answering = Slice(perf_counter)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._is_turn_ending = False
@@ -161,7 +170,9 @@ class Edge:
                 origin.disconnect()
             self._lost(number)
 
-        socket = NodeSocket(number, transport, self, lost, self._meters, self._departures, self._loop.call_later)
+        socket = NodeSocket(
+            number, transport, self, lost, self._meters, self._departures, self._hearing, self._loop.call_later
+        )
         transport.set_protocol(socket)
         transport.write(answer(accept, SUBPROTOCOL if is_spoken else None, self._clock.now()))
         if not is_spoken:
@@ -197,7 +208,7 @@ class Edge:
 
     def store_answered(self, answers: Sequence[Answer]) -> None:
         """What the store's threads call."""
-        self._loop.call_soon_threadsafe(self._take_answers, answers)
+        self._loop.call_soon_threadsafe(self._queue_answers, answers)
 
     def bus_received(self, payload: bytes) -> None:
         """Another node has said something."""
@@ -281,12 +292,26 @@ class Edge:
         self._all_left.clear()
         there.close(code, reason)
 
-    def _take_answers(self, answers: Sequence[Answer]) -> None:
-        for ticket, result in self._store.settle(answers):
-            if isinstance(result, Failed):
-                self._put(self._hub.store_failed, ticket)
-            else:
-                self._put(self._hub.stored, ticket, result)
+    def _queue_answers(self, answers: Sequence[Answer]) -> None:
+        is_waiting = bool(self._answers)
+        self._answers.extend(answers)
+        if not is_waiting:
+            self._take_answers()
+
+    def _take_answers(self) -> None:
+        """Take some, and others in the next turn: hundreds come together, and nobody else would be heard meanwhile."""
+        self._answering.begin()
+        while self._answers:
+            for ticket, result in self._store.settle([self._answers.popleft()]):
+                if isinstance(result, Failed):
+                    self._put(self._hub.store_failed, ticket)
+                else:
+                    self._put(self._hub.stored, ticket, result)
+            if self._answering.is_over():
+                break
+        if self._answers:
+            self._answering.wait()
+            self._loop.call_soon(self._take_answers)
         self._note_health()
         clock = self._hub.clock
         if clock.differs is not self._clock_differed:

@@ -14,7 +14,7 @@ from typing import Final
 
 from aiohttp._websocket.helpers import websocket_mask  # compiled: in Python it takes longer than everything else here
 
-MOST_PIECES: Final = 1024
+MOST_PIECES: Final = 128
 """Frames that one message may come in."""
 
 _FINAL: Final = 0x80

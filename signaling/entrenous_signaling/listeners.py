@@ -11,6 +11,10 @@ from .operator_errors import OperatorError
 BACKLOG: Final = 1024
 """Connections that may wait to be taken: everybody comes back at once after a restart."""
 
+RECEIVED_BYTES: Final = 64 * 1024
+"""What the kernel keeps of what came on a connection and was not read: enough for the largest message, and so much is
+read of it in one turn of the loop. The kernel's own bounds are in megabytes."""
+
 
 class ServeError(OperatorError):
     """The server cannot start; `str()` is a sentence for the operator."""
@@ -33,6 +37,7 @@ def bind(at: Listen) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)  # connections take it over
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError as error:

@@ -169,6 +169,7 @@ class Source(Enum):
     SESSION = "session"
     SETS = "sets"
     SETTINGS = "settings"
+    SHARES = "shares"
     SOCKETS = "sockets"
     SQLITE = "sqlite"
     STAGES = "stages"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
 from entrenous_wire.limits import HEARTBEAT_SECONDS, MAX_FRAME_BYTES
 
 from .frames import FrameError, FrameReader, Opcode, answer_to_close, close_frame, control_frame, text_header
+from .limits import Rate
 from .logs import Event, log
 from .meters import Meters
+from .shares import A_VISIT, CallLater, Line, Share, units
 
 SLOW_READER_BYTES: Final = 256 * 1024
 """What may lie in the buffer of one connection before it is cut."""
@@ -19,14 +22,9 @@ SLOW_READER_BYTES: Final = 256 * 1024
 CLOSE_SECONDS: Final = 2.0
 """How long the other end may take to take what lies in the buffer, and to answer a goodbye."""
 
-CallLater = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
-
-FRAMES_A_TURN: Final = 32
-"""What a connection may say in one turn of the loop; then the others are heard first."""
-
-MOST_PASSED_OVER: Final = 1000
-"""Frames that may still come before the answer to a goodbye. They cost little, and a flood of them would be read up to
-the end of CLOSE_SECONDS while everybody else waits."""
+MOST_PASSED_OVER: Final = 64
+"""Units that may still come before the answer to a goodbye. A flood of them would be read up to the end of
+CLOSE_SECONDS."""
 
 LARGEST_READ: Final = 4 * MAX_FRAME_BYTES
 """Messages up to here get a typed error when they are too large; above it the connection is closed, with code 1009."""
@@ -56,6 +54,23 @@ class Departures:
         waiting, self._waiting = self._waiting, []
         for socket in waiting:
             socket.depart()
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How connections are heard, the same for all.
+
+    Args:
+        rate: the share of each, in units.
+        trial: units that are heard in the line at first.
+        line: where those wait who say more.
+        clock: seconds, of any origin.
+    """
+
+    rate: Rate
+    trial: int
+    line: Line
+    clock: Callable[[], float]
 
 
 class Ears(Protocol):
@@ -95,11 +110,13 @@ class NodeSocket(asyncio.Protocol):
         lost: called when the connection is gone, the last thing that it calls.
         meters: where cuts are counted.
         departures: when what is said leaves.
+        hearing: how much is heard of it, and when.
         call_later: calls something after so many seconds.
     """
 
     __slots__ = (
         "_call_later",
+        "_clock",
         "_departures",
         "_ears",
         "_frames",
@@ -107,12 +124,14 @@ class NodeSocket(asyncio.Protocol):
         "_has_heard",
         "_is_paused",
         "_later",
+        "_line",
         "_lost",
         "_meters",
         "_number",
         "_passed_over",
         "_phase",
         "_reader",
+        "_share",
         "_timer",
         "_transport",
         "_unsent",
@@ -126,6 +145,7 @@ class NodeSocket(asyncio.Protocol):
         lost: Callable[[], None],
         meters: Meters,
         departures: Departures,
+        hearing: Hearing,
         call_later: CallLater,
     ) -> None:
         self._number = number
@@ -134,6 +154,8 @@ class NodeSocket(asyncio.Protocol):
         self._lost = lost
         self._meters = meters
         self._departures = departures
+        self._clock, self._line = hearing.clock, hearing.line
+        self._share = Share(hearing.rate, hearing.trial, hearing.clock())
         self._reader = FrameReader(LARGEST_READ)
         self._frames: Iterator[tuple[Opcode, bytes]] | None = None
         self._later = b""
@@ -183,49 +205,56 @@ class NodeSocket(asyncio.Protocol):
             self._later += data
             return
         self._frames = self._reader.read(data)
-        self._hear()
+        left = self._share.left(self._clock())
+        if left > 0:
+            self._share.spend(self._hear(left))
+        if self._frames is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+            self._line.join(self)
 
-    def _hear(self) -> None:
-        """Hand on so many frames, and the rest in the next turn: a flood of them would hold everybody up."""
+    @property
+    def waits(self) -> bool:
+        """Whether something has come that was not heard yet."""
+        return self._frames is not None
+
+    def hear_some(self) -> float:
+        """Hear a little of what has come, from which nothing follows."""
+        self._share.spend(self._hear(A_VISIT))
+        if self._frames is None and self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return 0.0
+
+    def _hear(self, most: int) -> int:
+        """Hand on so many units, or all there are; how many it was."""
         if self._frames is None:  # the connection is gone
-            return
-        left = FRAMES_A_TURN
+            return 0
+        heard = 0
         try:
             for opcode, payload in self._frames:
                 if opcode is _TEXT and self._phase is _OPEN:
                     self._ears.text_received(self._number, payload)
                 else:
                     self._take(opcode, payload)
-                left -= 1
-                if self._phase is _ENDED or not left:
+                heard += units(payload)
+                if heard >= most or self._phase is _ENDED:
                     break
+            else:
+                self._frames = self._reader.read(self._later) if self._later else None
+                self._later = b""
         except FrameError as error:
             self.close(error.fault)
             self._end()
         if self._phase is _ENDED or self._transport.is_closing():
             self._forget()
-        elif not left:
-            self._pause()
-        elif self._later:
-            self._frames, self._later = self._reader.read(self._later), b""
-            self._pause()
-        else:
-            self._frames = None
-            if self._is_paused:
-                self._is_paused = False
-                self._transport.resume_reading()
-
-    def _pause(self) -> None:
-        """Read nothing more before what has come was handed on."""
-        if not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()
-        self._call_later(0.0, self._hear)
+        return heard
 
     def _forget(self) -> None:
         """Nothing that comes or has come is looked at any more, or kept."""
         self._frames = None
         self._later = b""
+        self._is_paused = False
         self._reader = FrameReader(0)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -245,7 +274,7 @@ class NodeSocket(asyncio.Protocol):
                     self._leave()
                 self._end()
             case _ if self._phase is not _Phase.OPEN:
-                self._passed_over += 1
+                self._passed_over += units(payload)
                 if self._passed_over > MOST_PASSED_OVER:
                     self._phase = _Phase.ENDED
                     self._transport.abort()

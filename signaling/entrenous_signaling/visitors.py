@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -17,6 +17,13 @@ from .addresses import Origin
 from .admission import Admission, TurnedAway
 from .clock import SteadyClock
 from .meters import Handshake, Meters
+from .shares import Line
+
+MOST_UNHEARD: Final = 64 * 1024
+"""Bytes that somebody may have said before the first of them were heard; who says more is cut."""
+
+_ANSWER_SECONDS: Final = 0.0004
+"""What it takes to answer a request, when that was heard."""
 
 
 class Visitors:
@@ -27,12 +34,20 @@ class Visitors:
         clock: what time it is.
         meters: where those are counted that may not, and TLS handshakes that end well.
         server: what handles requests.
+        line: where they wait to be heard.
         idle_seconds: how long a request may take to come, from its connection on.
     """
 
     def __init__(
-        self, admission: Admission, clock: SteadyClock, meters: Meters, server: web.Server, idle_seconds: float
+        self,
+        admission: Admission,
+        clock: SteadyClock,
+        meters: Meters,
+        server: web.Server,
+        line: Line,
+        idle_seconds: float,
     ) -> None:
+        self.line: Final = line
         self._admission = admission
         self._clock = clock
         self._meters = meters
@@ -96,7 +111,7 @@ class Visitor(web.RequestHandler):
         idle_seconds: how long a request may take to come.
     """
 
-    __slots__ = ("_has_come", "_is_counted", "_origin", "_visitors")
+    __slots__ = ("_has_come", "_is_counted", "_origin", "_unheard", "_visitors")
 
     def __init__(self, visitors: Visitors, origin: Origin | None, server: web.Server, idle_seconds: float) -> None:
         super().__init__(
@@ -109,6 +124,7 @@ class Visitor(web.RequestHandler):
         self._origin = origin
         self._has_come = False
         self._is_counted = True
+        self._unheard = b""
 
     @property
     def has_come(self) -> bool:
@@ -121,6 +137,30 @@ class Visitor(web.RequestHandler):
         self._visitors.shook_hands(transport.get_extra_info("ssl_object"))
         super().connection_made(transport)
 
+    def data_received(self, data: bytes) -> None:
+        """Let what has come wait until it is its turn; aiohttp itself says that nothing has come, to go on."""
+        if not data:
+            super().data_received(data)
+            return
+        if not self._unheard:
+            self._visitors.line.join(self)
+        self._unheard += data
+        if len(self._unheard) > MOST_UNHEARD and self.transport is not None:
+            self.transport.abort()
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has come that was not heard yet."""
+        return bool(self._unheard)
+
+    def hear_some(self) -> float:
+        """Hear what has come; the seconds that it takes to answer it."""
+        said, self._unheard = self._unheard, b""
+        if not said or self.transport is None:
+            return 0.0
+        super().data_received(said)
+        return _ANSWER_SECONDS
+
     def leave(self) -> None:
         """It is gone, or does not come."""
         if self._is_counted:
@@ -129,6 +169,7 @@ class Visitor(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """It is gone."""
+        self._unheard = b""
         self.leave()
         super().connection_lost(exc)
 
@@ -144,6 +185,7 @@ class Visitor(web.RequestHandler):
         if transport is None:
             raise ConnectionResetError
         self._is_counted = False
-        early, self._message_tail = self._message_tail, b""
+        early = self._message_tail + self._unheard
+        self._message_tail = self._unheard = b""
         super().connection_lost(None)
         return HandedOver(transport, early, partial(self._visitors.leave, self._origin))

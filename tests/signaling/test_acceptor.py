@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 import uvloop
@@ -26,6 +27,7 @@ from entrenous_signaling.limits import Bounds
 from entrenous_signaling.listeners import bind
 from entrenous_signaling.meters import Handshake, Meters, UpgradeRefusal
 from entrenous_signaling.proxies import TrustedProxies
+from entrenous_signaling.shares import Line, Slice
 from entrenous_signaling.visitors import Visitors
 from lab.certificates import Authority, write
 from world.wirenode import WAIT_SECONDS
@@ -126,7 +128,8 @@ async def place(
         draw=lambda: 0.0,
         now=clock.now(),
     )
-    visitors = Visitors(admission, clock, meters, runner.server, LONG)
+    line = Line(asyncio.get_running_loop().call_later, perf_counter)
+    visitors = Visitors(admission, clock, meters, runner.server, line, LONG)
     client = certificate = None
     if folder is not None:
         authority = Authority()
@@ -245,6 +248,26 @@ async def test_when_many_may_begin_at_once_all_of_them_do(tmp_path: Path) -> Non
         there.acceptor._handshakes._most = 100
         there.acceptor._begin()
         await there.until_under_way(40)
+        for _, writer in held:
+            writer.close()
+
+
+async def test_one_is_taken_in_a_turn_and_one_handshake_begins(tmp_path: Path) -> None:
+    async with place(tmp_path, most=0) as there:
+        there.acceptor._accepting = Slice(lambda: 0.0, least=0.0)
+        there.acceptor._starting = Slice(lambda: 0.0, least=0.0)
+        there.acceptor._rest()
+        held = [await there.come(BEGUN) for _ in range(5)]
+        for taken in range(1, 6):
+            there.acceptor._accept()
+            assert there.visitors._open == taken
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(there.acceptor._handshakes._ready) < 5:  # noqa: ASYNC110 - what is taken has no event
+                await asyncio.sleep(0)
+        there.acceptor._handshakes._most = 100
+        for begun in range(1, 6):
+            there.acceptor._begin_some()
+            assert len(there.acceptor._handshakes._under_way) == begun
         for _, writer in held:
             writer.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import Mock
@@ -20,9 +21,10 @@ from entrenous_signaling.cluster.envelopes import VERSION, Frame, pack_frame
 from entrenous_signaling.edge import Edge
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.limits import Bounds, Rate
-from entrenous_signaling.meters import UpgradeRefusal
+from entrenous_signaling.meters import Access, UpgradeRefusal
 from entrenous_signaling.outputs import CloseCode
-from entrenous_signaling.store.requests import Failed, Removed, StoreRequest
+from entrenous_signaling.shares import Slice
+from entrenous_signaling.store.requests import Failed, ReadAccount, Removed, StoreRequest
 from entrenous_signaling.store.statements import ReadRequest
 from entrenous_signaling.store.writer import Store
 from entrenous_signaling.visitors import Visitor
@@ -299,3 +301,22 @@ async def test_what_comes_in_one_turn_of_the_loop_is_said_to_the_other_nodes_tog
         await asyncio.sleep(0)
         ((node, _),) = courier.published
         assert node == b"another!"
+
+
+async def test_what_the_store_answers_together_is_taken_in_turns_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with edge_world(tmp_path) as world:
+        tickets: list[int] = []
+        monkeypatch.setattr(world.access._store, "submit", lambda ticket, request: tickets.append(ticket))
+        monkeypatch.setattr(world.edge, "_answering", Slice(lambda: 0.0, least=0.0))
+        asked = [asyncio.create_task(world.access.ask(ReadAccount(f"u{number}"))) for number in range(3)]
+        await asyncio.sleep(0)
+        world.edge.store_answered([(ticket, None) for ticket in tickets[:2]])
+        world.edge.store_answered([(tickets[2], Failed.FAILED)])
+        left = []
+        while any(not answer.done() for answer in asked):
+            await asyncio.sleep(0)
+            left.append(world.access.depth(Access.READ))
+        assert [count for count, _ in itertools.groupby(left)][-3:] == [2, 1, 0], "one in a turn"
+        assert [await answer for answer in asked] == [None, None, Failed.FAILED]

@@ -12,19 +12,23 @@ from entrenous_signaling.frames import Opcode, close_frame, control_frame, text_
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Meters
 from entrenous_signaling.outputs import CloseCode
+from entrenous_signaling.shares import A_VISIT, BYTES_A_UNIT, Line
 from entrenous_signaling.sockets import (
     CLOSE_SECONDS,
-    FRAMES_A_TURN,
     LARGEST_READ,
     MOST_PASSED_OVER,
     SLOW_READER_BYTES,
     Departures,
+    Hearing,
     NodeSocket,
 )
 from entrenous_wire.limits import HEARTBEAT_SECONDS
 from world.edgeworld import edge_world
 
 PING = control_frame(Opcode.PING)
+RATE = Rate(per_second=100.0, burst=300.0)
+SHARE = 10
+"""Frames that may come in one moment at that rate."""
 
 
 async def test_who_pings_and_does_not_read_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,6 +112,16 @@ class Turns:
             callback()
         return len(due)
 
+    def take_long(self) -> None:
+        """As who is heard may."""
+        self.now += 1.0
+
+    def turn_of_line(self) -> None:
+        """Do what was to be done at once."""
+        (hearing,) = [timer for timer in self.timers if timer.at <= self.now and timer.callback.__name__ == "_hear"]
+        self._timers.remove(hearing)
+        hearing.callback()
+
     def wait(self, seconds: float) -> None:
         """Let time pass."""
         end = self.now + seconds
@@ -126,7 +140,9 @@ class Turns:
 class End:
     """A socket, what is around it, and what was heard."""
 
-    def __init__(self, turns: Turns | None = None, departures: Departures | None = None) -> None:
+    def __init__(
+        self, turns: Turns | None = None, departures: Departures | None = None, line: Line | None = None, trial: int = 0
+    ) -> None:
         self.turns = turns or Turns()
         self.transport, self.meters = Transport(), Meters()
         self.heard: list[object] = []
@@ -138,6 +154,7 @@ class End:
             lambda: self.heard.append("lost"),
             self.meters,
             departures or Departures(self.turns.call_soon),
+            Hearing(RATE, trial, line or Line(self.turns.call_later, lambda: self.turns.now), lambda: self.turns.now),
             self.turns.call_later,
         )
 
@@ -245,37 +262,75 @@ def test_what_is_no_frame_ends_it_behind_what_came_and_was_said_before(frame: by
     assert end.transport.closed is (code is not None)
 
 
-def test_who_says_much_is_heard_in_turns_and_in_order() -> None:
+def test_what_is_above_the_share_is_heard_in_turns_and_in_order() -> None:
     end = End()
-    words = [b"%d" % number for number in range(2 * FRAMES_A_TURN + 3)]
+    words = [b"%d" % number for number in range(SHARE + 3 * A_VISIT + 1)]
     end.hear(*map(said, words[:-1]))
-    assert (end.heard, end.transport.paused) == (words[:FRAMES_A_TURN], True)
+    assert (end.heard, end.transport.paused) == (words[:SHARE], True)
     end.hear(said(words[-1]))
-    assert len(end.heard) == FRAMES_A_TURN, "others are heard first"
+    assert len(end.heard) == SHARE, "others are heard first"
     end.turns.wait(0.0)
     assert (end.heard, end.transport.paused) == (words, False)
     assert len(end.turns.timers) == 1, "that of the heartbeat"
     end.hear(said(b"more"))
-    assert end.heard[-1] == b"more"
+    assert end.transport.paused, "it has no share left"
+    end.turns.wait(0.1)
+    assert (end.heard[-1], end.transport.paused) == (b"more", False)
+    end.hear(said(b"later"))
+    assert (end.heard[-1], end.transport.paused) == (b"later", False)
+
+
+def test_however_many_flood_who_does_not_is_heard_at_once_and_they_by_turns() -> None:
+    turns = Turns()
+    line = Line(turns.call_later, lambda: turns.now)
+    floods = [End(turns, line=line) for _ in range(20)]
+    for flood in floods:
+        flood.answer = turns.take_long
+        flood.hear((SHARE + A_VISIT + 1) * said(b"a"))
+    honest = End(turns, line=line)
+    honest.hear(said(b"b"))
+    assert honest.heard == [b"b"]
+    turns.turn_of_line()
+    assert [len(flood.heard) - SHARE for flood in floods] == [A_VISIT] + 19 * [0]
+    turns.turn_of_line()
+    assert [len(flood.heard) - SHARE for flood in floods] == [A_VISIT, A_VISIT] + 18 * [0]
+
+
+def test_who_is_new_waits_in_the_line() -> None:
+    end = End(trial=2)
+    end.hear(said(b"a"))
+    assert (end.heard, end.transport.paused) == ([], True)
+    end.turns.wait(0.0)
+    assert (end.heard, end.transport.paused) == ([b"a"], False)
+    end.hear(said(b"b"))
+    end.turns.wait(0.0)
+    end.hear(said(b"c"))
+    assert end.heard == [b"a", b"b", b"c"]
+
+
+def test_long_frames_use_a_share_up_sooner() -> None:
+    end = End()
+    end.hear(*(SHARE * [b"\x81\xfe" + BYTES_A_UNIT.to_bytes(2, "big") + bytes(4 + BYTES_A_UNIT)]))
+    assert len(end.heard) == SHARE // 2
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
 def test_who_is_gone_before_everything_was_heard_is_heard_no_more(is_lost: bool) -> None:
     end = End()
-    end.hear((FRAMES_A_TURN + 1) * said(b"a"), b"\x81\x01a" + bytes(4), said(b"b"))
+    end.hear((SHARE + 1) * said(b"a"), b"\x81\x01a" + bytes(4), said(b"b"))
     if is_lost:
         end.socket.connection_lost(None)
     end.turns.wait(0.0)
-    assert (end.heard.count(b"a"), end.heard.count(b"b")) == (FRAMES_A_TURN + (not is_lost), 0)
+    assert (end.heard.count(b"a"), end.heard.count(b"b")) == (SHARE + (not is_lost), 0)
     assert end.transport.closed is not is_lost, "what is no frame ends it"
 
 
 def test_a_connection_that_is_cut_is_not_paused() -> None:
     end = End()
     end.answer = end.socket.abort
-    end.hear((FRAMES_A_TURN + 1) * said(b"a"))
+    end.hear((SHARE + 1) * said(b"a"))
     end.turns.wait(0.0)
-    assert (len(end.heard), end.transport.paused) == (FRAMES_A_TURN, False)
+    assert (len(end.heard), end.transport.paused) == (SHARE, False)
 
 
 # --- goodbyes ---
@@ -315,6 +370,7 @@ def test_who_floods_instead_of_answering_a_goodbye_is_cut() -> None:
     end.turns.wait(0.0)
     assert not end.transport.aborted
     end.hear(said(b"a"), said(b"b"))
+    end.turns.wait(0.0)
     assert end.transport.aborted
     assert end.heard == []
 

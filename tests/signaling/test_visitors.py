@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from time import perf_counter
 from typing import cast
 
 import pytest
@@ -20,7 +21,8 @@ from entrenous_signaling.limits import Bounds
 from entrenous_signaling.listeners import bind
 from entrenous_signaling.meters import Meters, UpgradeRefusal
 from entrenous_signaling.proxies import TrustedProxies
-from entrenous_signaling.visitors import Visitor, Visitors
+from entrenous_signaling.shares import Line
+from entrenous_signaling.visitors import MOST_UNHEARD, Visitor, Visitors
 from world.wirenode import WAIT_SECONDS
 
 MOST = 3 + SPARE_SOCKETS
@@ -68,7 +70,7 @@ class Taker(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def door() -> AsyncIterator[Door]:
+async def door(line: Line | None = None) -> AsyncIterator[Door]:
     async def page(request: web.Request) -> web.Response:
         return web.Response(text="here")
 
@@ -95,7 +97,8 @@ async def door() -> AsyncIterator[Door]:
         draw=lambda: 0.0,
         now=clock.now(),
     )
-    visitors = Visitors(admission, clock, meters, runner.server, 60.0)
+    line = line or Line(asyncio.get_running_loop().call_later, perf_counter)
+    visitors = Visitors(admission, clock, meters, runner.server, line, 60.0)
     listener = bind(Listen("127.0.0.1", 0))
     acceptor = Acceptor(listener, visitors, meters, None, 60.0)
     try:
@@ -140,3 +143,50 @@ async def test_a_connection_that_is_handed_over_is_counted_until_it_is_gone_and_
             assert await reader.read() == b"", "no response"
         writer.close()
         await there.emptied()
+
+
+class Transport(asyncio.Transport):
+    """Takes what is written, and notes when it is cut."""
+
+    is_cut = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.is_cut
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+    close = abort
+
+
+async def test_however_many_ask_at_once_one_is_heard_in_a_turn_and_it_may_say_so_much_before() -> None:
+    turns: list[Callable[[], None]] = []
+
+    def call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        turns.append(callback)
+        return None  # type: ignore[return-value]  # nobody cancels it
+
+    async with door(Line(call_later, lambda: 0.0)) as there:
+        asking = [there.visitors.enter("127.0.0.9") for _ in range(3)]
+        transports = [Transport() for _ in asking]
+        for visitor, transport in zip(asking, transports, strict=True):
+            visitor.connection_made(transport)
+            visitor.data_received(b"GET / HTTP/1.1\r\n")
+        asking[0].data_received(b"Host: x\r\n\r\n")
+        waiting = []
+        while turns:
+            (turn,) = turns
+            turns.clear()
+            turn()
+            waiting.append([visitor.waits for visitor in asking])
+        assert waiting == [[False, True, True], [False, False, True], [False, False, False]]
+        asking[1].data_received(bytes(MOST_UNHEARD))
+        assert not transports[1].is_cut
+        asking[1].data_received(b"!")
+        assert transports[1].is_cut
+        for visitor in asking:
+            visitor.connection_lost(None)
+            assert not visitor.waits

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import aiohttp
 from aiohttp import web
@@ -24,6 +25,7 @@ from entrenous_signaling.meters import Meters
 from entrenous_signaling.pages import Pages
 from entrenous_signaling.proxies import TrustedProxies
 from entrenous_signaling.settings import HubSettings
+from entrenous_signaling.shares import Line
 from entrenous_signaling.store.database import Databases
 from entrenous_signaling.store.writer import Store
 from entrenous_signaling.store_access import StoreAccess
@@ -97,7 +99,8 @@ async def edge_world(
     admission = Admission(
         bounds, max_connections, proxies=TrustedProxies(), key=bytes(KEY_BYTES), draw=lambda: 0.5, now=clock.now()
     )
-    edge = Edge(hub, access, clock, admission, meters, courier)
+    line = Line(asyncio.get_running_loop().call_later, perf_counter)
+    edge = Edge(hub, access, clock, admission, meters, line, courier)
     store.start(edge.store_answered)
     pages = Pages(edge, RegistrationPolicy.OPEN, lambda: b"entrenous_sessions 0.0\n")
     app = pages.public()
@@ -105,7 +108,7 @@ async def edge_world(
     runner = web.AppRunner(app)
     await runner.setup()
     assert runner.server is not None
-    visitors = Visitors(admission, clock, meters, runner.server, 60.0)
+    visitors = Visitors(admission, clock, meters, runner.server, line, 60.0)
     # Not TCP: floods both ways bring its windows to a standstill for minutes before the server's own bound is reached.
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / "edge"))
