@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.backend import Part
-from entrenous_signaling.store.database import Databases, count, migrate, read_records
+from entrenous_signaling.store.database import Databases, count, migrate, opened, read_records
 from entrenous_signaling.store.expiry import expire
 from entrenous_signaling.store.requests import (
     AccountTotals,
@@ -34,6 +34,10 @@ def test_much_is_deleted_some_at_a_time_and_nothing_that_may_stay(databases: Dat
     assert {records for _, records in left} == {500, 300, 100, 50}
     assert count(databases) == AccountTotals(1, 1, 200)
     assert list(read_records(databases)) == [(start, 1) for start in range(450, 500)]
+    if not databases.url:
+        for part in Part:
+            with opened(backend, part, writes=False) as connection:
+                assert connection.exec_driver_sql("PRAGMA freelist_count").scalar() == 0, "space was given back"
     for session in (accounts, usage):
         session.close()
     backend.close()

@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store.backend import Part
@@ -132,6 +134,25 @@ def test_a_password_in_the_address_is_refused_and_not_repeated(url: str) -> None
     with pytest.raises(StoreError, match="holds a password") as refused:
         postgresql.PostgresSchemas(url)
     assert "hush" not in str(refused.value)
+
+
+def test_what_could_not_be_reached_is_left_alone_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+    moments = iter((100.0, 100.0, 100.9, 101.1, 101.1))  # one looks before trying, and notes when that was in vain
+
+    def connect(*_: object, **__: object) -> None:
+        tries.append(None)
+        raise psycopg.OperationalError
+
+    monkeypatch.setattr(postgresql._Connection, "connect", connect)
+    monkeypatch.setattr(postgresql, "time", SimpleNamespace(monotonic=moments.__next__))
+    engine = postgresql.PostgresSchemas("postgresql:///none").engine(Part.USAGE, writes=True)
+    seen = []
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            engine.connect()
+        seen.append(len(tries))
+    assert seen == [1, 1, 2]
 
 
 def test_a_restart_between_two_requests_is_not_noticed(tmp_path: Path, own_cluster: Cluster) -> None:

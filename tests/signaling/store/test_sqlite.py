@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -23,9 +24,9 @@ def test_the_files_are_as_durable_and_forgetful_as_promised(tmp_path: Path) -> N
     with SqliteFiles(tmp_path).engine(Part.USAGE, writes=True).connect() as connection:
         pragma = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "secure_delete", "foreign_keys", "auto_vacuum")
+            for name in ("journal_mode", "synchronous", "secure_delete", "temp_store", "foreign_keys", "auto_vacuum")
         }
-    assert pragma == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1, "auto_vacuum": 2}
+    assert list(pragma.values()) == ["wal", 2, 1, 2, 1, 2]
 
 
 def test_opening_writes_nothing(tmp_path: Path) -> None:
@@ -35,6 +36,17 @@ def test_opening_writes_nothing(tmp_path: Path) -> None:
     with SqliteFiles(tmp_path).engine(Part.USAGE, writes=True).connect():
         pass
     lock.close()
+
+
+def test_a_transaction_that_will_write_waits_at_its_begin_and_not_in_the_middle(tmp_path: Path) -> None:
+    migrate(Databases(tmp_path))
+    other = sqlite3.connect(tmp_path / "usage.sqlite3", isolation_level=None, timeout=0.0)
+    for writes in (True, False):
+        refused = pytest.raises(sqlite3.OperationalError, match="locked") if writes else contextlib.nullcontext()
+        engine = SqliteFiles(tmp_path).engine(Part.USAGE, writes=writes)
+        with engine.connect() as connection, connection.begin(), refused:
+            other.execute("BEGIN IMMEDIATE")
+    other.close()
 
 
 def test_what_only_reads_cannot_write(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from entrenous_signaling.limits import MessageBounds
 from entrenous_signaling.store import sqlite, writer
@@ -282,7 +283,19 @@ def test_a_failure_after_a_record_was_closed_keeps_nothing_in_the_log(tmp_path: 
         reader.close()
 
 
-def test_somebody_who_reads_holds_up_no_request_and_is_waited_for(tmp_path: Path) -> None:
+def test_somebody_who_reads_holds_up_no_request_and_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was_busy, fold = threading.Event(), sqlite.SqliteFiles.fold
+
+    def folds(files: sqlite.SqliteFiles, connection: Connection) -> bool:
+        done = fold(files, connection)
+        if not done:
+            was_busy.set()
+        return done
+
+    monkeypatch.setattr(sqlite.SqliteFiles, "fold", folds)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 3600.0)
     with running(Databases(tmp_path)) as store:
         store.do(OpenRecord(TOKEN, 1))
         reader = sqlite3.connect(tmp_path / "usage.sqlite3", isolation_level=None)
@@ -290,6 +303,7 @@ def test_somebody_who_reads_holds_up_no_request_and_is_waited_for(tmp_path: Path
         reader.execute("SELECT * FROM open_record").fetchall()
         store.do(CloseRecord(TOKEN, 3))
         assert store.do(OpenRecord(b"", 3)) is RecordState.OPEN
+        assert was_busy.wait(WAIT_SECONDS)
         assert token_is_kept(tmp_path)
         reader.close()
         wait_until_forgotten(store, meanwhile=ReadAccount("bob"))
