@@ -12,7 +12,12 @@ that serves on one core and as many messages under way as the load of `server_ro
 
 When n nodes have as many devices each, and everybody talks to anybody, one message in n stays at its node. So a message
 costs l/n + (1 - 1/n)(s + r) of the nodes' processors, and n nodes, a core each, route n·a divided by that as much as
-one. The bus needs (1 - 1/n)·b of a processor besides.
+one. The bus needs (1 - 1/n)·b of a processor besides. The processor's speed differs by a third from one minute to the
+next on shared machines: so all nodes run at the same time, the loads take turns, and each turn has a worth of its own.
+
+What a hop takes longer is measured with the nodes, the bus and the other end on one core too, where each waits for the
+others; `core` says how much of it is in use then. Beside it stands what the bus alone takes for a message there and
+back into the process that said it, when there is nothing else.
 """
 
 from __future__ import annotations
@@ -20,12 +25,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import statistics
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from entrenous_signaling.cluster.nats_connection import NatsAccess, connect
+from entrenous_signaling.cluster.nats_protocol import Credentials
+from entrenous_signaling.cluster.settings import NatsPlace
 from entrenous_signaling.control import ControlError, ask
 from entrenous_signaling.control_messages import GetStatus, Status
 from entrenous_signaling.private_files import make_secret
@@ -35,7 +45,7 @@ from lab.postgres import find_programs, running_cluster
 
 from .media_report import Row
 from .server_clients import Client, cut_all
-from .server_load import CORE_OF_SERVER, Load, Outcome, Pair
+from .server_load import CORE_OF_SERVER, Driver, Load, Outcome, Pair
 from .server_ours import Ours
 from .server_programs import START_SECONDS
 from .server_report import line, median_of
@@ -43,8 +53,11 @@ from .server_report import line, median_of
 NODES: Final = 3
 PAIRS: Final = 64
 WINDOW: Final = 16
+ROUNDS: Final = 3
 RATE: Final = 2_000.0
 """At which latencies are measured: all that serves has one core."""
+PARCEL_BYTES: Final = 1_300
+"""About as many as one forwarded message makes."""
 
 GOALS: Final = ("three nodes ≥ 2.2 × one", "a hop between nodes ≤ +0.5 ms")
 
@@ -88,39 +101,69 @@ class Node(Ours):
 
 
 async def measure(seconds: float) -> AsyncIterator[Row]:
-    """One node alone; then three, with pairs at one of them and with pairs across two of them."""
+    """One node that is alone, and three with pairs at one of them and with pairs across two of them, in turn.
+
+    Args:
+        seconds: twice that of each load.
+    """
     if find_program() is None or find_programs() is None:
         raise Unavailable("nats-server or PostgreSQL is not installed")
-    async with _nodes(1, None) as (alone,):
-        async for row in _loads("alone", [alone], (alone, alone), None, seconds):
-            yield row
-    async with _three() as (nodes, nats):
-        for case, ends in (("at home", (nodes[0], nodes[0])), ("across", (nodes[0], nodes[1]))):
-            async for row in _loads(case, nodes, ends, nats, seconds):
-                yield row
+    async with _nodes(1, None) as (alone,), _three() as (nodes, nats):
+        yield {"case": "bus", "p50_ms": await _there_and_back(nats, seconds / 2)}
+        driver = alone.driver()  # which uses no id twice
+        for number in range(ROUNDS):
+            async for row in _loads("alone", driver, [alone], (alone, alone), None, seconds / 2):
+                yield {"round": number, **row}
+            for case, ends in (("at home", (nodes[0], nodes[0])), ("across", (nodes[0], nodes[1]))):
+                async for row in _loads(case, driver, nodes, ends, nats, seconds / 2):
+                    yield {"round": number, **row}
 
 
 def summary(rows: Sequence[Row]) -> list[str]:
     """The inputs, and the model."""
-    lines = [
-        line(f"{NODES} nodes, 1 kB messages", "messages/s", "p50 ms", "p99 ms", "sender µs", "receiver µs", "bus µs")
-    ]
-    for case in ("alone", "at home", "across"):
-        names = ("per_second", "p50_ms", "p99_ms", "sender_us", "receiver_us", "bus_us")
+    names = ("per_second", "p50_ms", "p99_ms", "sender_us", "receiver_us", "bus_us", "core")
+    titles = ("messages/s", "p50 ms", "p99 ms", "sender µs", "receiver µs", "bus µs", "core in use")
+    lines = [line(f"{NODES} nodes, 1 kB messages", *titles)]
+    for case in ("bus", "alone", "at home", "across"):
         lines.append(line(case, *(median_of(rows, name, case=case) for name in names)))
-    alone, at_home = (median_of(rows, "sender_us", case=case) for case in ("alone", "at home"))
-    sender, receiver, bus = (median_of(rows, name, case="across") for name in ("sender_us", "receiver_us", "bus_us"))
-    if alone and at_home and sender and receiver and bus:
+    rounds = sorted({row.get("round", 0) for row in rows if row["case"] != "bus"}, key=str)
+    worths, hops = [], []
+    for number in rounds:
+        of_round = [row for row in rows if row.get("round", 0) == number]
+        alone, at_home = (median_of(of_round, "sender_us", case=case) for case in ("alone", "at home"))
+        sender, receiver = (median_of(of_round, name, case="across") for name in ("sender_us", "receiver_us"))
+        if alone and at_home and sender and receiver:
+            worths.append(worth(NODES, alone, at_home, sender + receiver))
+        near, far = (median_of(of_round, "p50_ms", case=case) for case in ("at home", "across"))
+        if near is not None and far is not None:
+            hops.append(far - near)
+    if worths:
+        lines.append(f"  {NODES} nodes are worth {_spread(worths, '.2f')} of one that is alone")
+    at_home, sender, receiver, bus = (
+        median_of(rows, name, case=case)
+        for case, name in (
+            ("at home", "sender_us"),
+            ("across", "sender_us"),
+            ("across", "receiver_us"),
+            ("across", "bus_us"),
+        )
+    )
+    if at_home and sender and receiver and bus:
         share = 1 / NODES
         cost = share * at_home + (1 - share) * (sender + receiver)
-        value = worth(NODES, alone, at_home, sender + receiver)
-        lines.append(f"  a message costs the nodes {cost:.1f} µs: {NODES} nodes are worth {value:.2f}")
         busy = (1 - share) * bus * NODES / cost
         lines.append(f"  and keep the bus busy for {busy:.2f} of a core when they are busy themselves")
-    near, far = (median_of(rows, "p50_ms", case=case) for case in ("at home", "across"))
-    if near is not None and far is not None:
-        lines.append(f"  a hop takes {far - near:+.2f} ms at {RATE:,.0f} messages/s")
+    if hops:
+        lines.append(f"  a hop takes {_spread(hops, '+.2f')} ms at {RATE:,.0f} messages/s")
     return [*lines, *(f"  goal: {goal}" for goal in GOALS)]
+
+
+def _spread(values: Sequence[float], digits: str) -> str:
+    """The median, and between what it lies."""
+    median = format(statistics.median(values), digits)
+    if len(values) == 1:
+        return median
+    return f"{median} ({min(values):{digits}} to {max(values):{digits}})"
 
 
 def worth(nodes: int, alone: float, at_home: float, across: float) -> float:
@@ -136,7 +179,12 @@ def worth(nodes: int, alone: float, at_home: float, across: float) -> float:
 
 
 async def _loads(
-    case: str, nodes: Sequence[Node], ends: tuple[Node, Node], nats: NatsServer | None, seconds: float
+    case: str,
+    driver: Driver,
+    nodes: Sequence[Node],
+    ends: tuple[Node, Node],
+    nats: NatsServer | None,
+    seconds: float,
 ) -> AsyncIterator[Row]:
     clients: list[Client] = []
     for number in range(2 * PAIRS):
@@ -146,17 +194,72 @@ async def _loads(
         Pair((files[number], files[number + 1]), [ends[0].routed(number, number + 1)])
         for number in range(0, len(files), 2)
     ]
-    driver = ends[0].driver()
     try:
-        before, bus = [node.program.cpu_seconds() for node in nodes], _cpu_of(nats)
+        meter = _Meter(nodes, nats)
         outcome = await driver.drive(pairs, Load(window=WINDOW, seconds=seconds))
-        spent = [node.program.cpu_seconds() - was for node, was in zip(nodes, before, strict=True)]
-        bus = _cpu_of(nats) - bus
+        spent, bus, _ = meter.read()
         yield {"case": case, "per_second": round(outcome.per_second), **_costs(nodes, ends, spent, bus, outcome)}
+        meter = _Meter(nodes, nats)
         outcome = await driver.drive(pairs, Load(rate=RATE, seconds=seconds))
-        yield {"case": case, "p50_ms": outcome.p50_ms, "p99_ms": outcome.p99_ms, "longest_ms": outcome.longest_ms}
+        spent, bus, elapsed = meter.read()
+        times: Row = {"p50_ms": outcome.p50_ms, "p99_ms": outcome.p99_ms, "longest_ms": outcome.longest_ms}
+        yield {"case": case, **times, "core": round((sum(spent) + bus) / elapsed, 3)}
     finally:
         cut_all(clients)
+
+
+class _Meter:
+    """What nodes and the bus have used of the processor since this was made."""
+
+    def __init__(self, nodes: Sequence[Node], nats: NatsServer | None) -> None:
+        self._nodes = nodes
+        self._nats = nats
+        self._began = time.monotonic()
+        self._before, self._bus_before = self._now()
+
+    def read(self) -> tuple[list[float], float, float]:
+        """Seconds of each node, of the bus, and of the clock."""
+        spent, bus = self._now()
+        by_node = [after - before for after, before in zip(spent, self._before, strict=True)]
+        return by_node, bus - self._bus_before, time.monotonic() - self._began
+
+    def _now(self) -> tuple[list[float], float]:
+        return [node.program.cpu_seconds() for node in self._nodes], _cpu_of(self._nats)
+
+
+async def _there_and_back(nats: NatsServer, seconds: float) -> float:
+    """The median of milliseconds that a parcel takes over the bus, one after the other."""
+    credentials = Credentials.parse(nats.credentials_file.read_text().strip())
+    access = NatsAccess([NatsPlace.parse(nats.url)], credentials)
+    times: list[float] = []
+    over = asyncio.Event()
+    until = time.perf_counter() + seconds
+    sent_at = 0.0
+
+    def say() -> None:
+        nonlocal sent_at
+        sent_at = time.perf_counter()
+        one.publish("entrenous.there", bytes(PARCEL_BYTES))
+
+    def heard(subject: str, parcel: bytes) -> None:
+        now = time.perf_counter()
+        times.append(now - sent_at)
+        if now < until:
+            say()
+        else:
+            over.set()
+
+    one = await connect(access.places[0], access, ["entrenous.here"], lambda subject, parcel: None)
+    other = await connect(access.places[0], access, ["entrenous.there"], heard)
+    try:
+        for connection in (one, other):
+            connection.begin()
+        say()
+        await over.wait()
+    finally:
+        for connection in (one, other):
+            await connection.close()
+    return round(1000 * statistics.median(times), 4)
 
 
 def _costs(nodes: Sequence[Node], ends: tuple[Node, Node], spent: Sequence[float], bus: float, outcome: Outcome) -> Row:

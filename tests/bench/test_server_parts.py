@@ -132,9 +132,18 @@ def test_nodes_are_worth_what_messages_cost_that_leave_them() -> None:
         {"case": "across", "sender_us": 50.0, "receiver_us": 40.0, "bus_us": 12.0, "p50_ms": 0.9},
     ]
     said = "\n".join(summary(cast(Any, rows)))
-    assert "3 nodes are worth 2.20" in said
+    assert "3 nodes are worth 2.20 of one" in said
     assert "0.29 of a core" in said
     assert "+0.40 ms" in said
+    again = [
+        {"case": "bus", "p50_ms": 0.1},
+        *({**row, "round": 0} for row in rows),
+        *({**row, "round": 1, "p50_ms": 0.6} for row in rows[:2]),
+        {"case": "across", "round": 1, "sender_us": 60.0, "receiver_us": 60.0, "bus_us": 12.0, "p50_ms": 1.2},
+    ]
+    said = "\n".join(summary(cast(Any, again)))
+    assert "3 nodes are worth 1.98 (1.76 to 2.20) of one" in said
+    assert "+0.50 (+0.40 to +0.60) ms" in said
 
 
 def test_collections_before_the_server_is_ready_count_for_nothing() -> None:
