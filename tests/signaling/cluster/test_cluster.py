@@ -194,9 +194,10 @@ def test_without_room_on_the_way_messages_wait_where_they_are() -> None:
 
 def test_a_node_that_stops_says_so_and_then_nothing() -> None:
     told = Told()
+    told.cluster.settled(ALICE, [Origin(THERE, 3, 1)], NOW)
     told.cluster.stop(NOW)
     assert told.cluster.cut_off
-    assert told.take() == [Leaving()]
+    assert told.take() == [Settled(*ALICE, 3, 1), Leaving()]
     told.cluster.came(mailbox_of(ALICE), NOW)
     assert told.take() == []
     assert told.cluster.next_deadline() is None

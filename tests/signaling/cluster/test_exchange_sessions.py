@@ -278,6 +278,14 @@ def test_what_a_device_said_long_ago_is_dropped_although_its_session_is_forgotte
     assert (ids(bob), first.hub.queued) == ([], 0)
 
 
+def test_a_message_goes_where_its_device_is_when_the_turn_ends_in_which_it_was_said() -> None:
+    hubs, alice, _ = three()
+    first = hubs.hubs[0]
+    first.hub.message_received(alice.number, ALICE.send(1, BOB), hubs.now)
+    later, _ = hubs.hubs[2].login(BOB)
+    assert ids(later) == [1]
+
+
 def test_a_message_for_a_device_that_is_not_there_is_sent_back() -> None:
     hubs, alice, bob = three()
     first, second = hubs.hubs[0], hubs.hubs[1]
