@@ -244,7 +244,10 @@ class NatsConnection(asyncio.Protocol):
         """Take what the server says."""
         try:
             for said in self._parser.feed(data):
-                self._take(said)
+                if isinstance(said, Arrived) and self._early is None:  # as nearly all are: a pattern takes longer
+                    self._received(said.subject, said.payload)
+                else:
+                    self._take(said)
         except (ClusterError, NatsError) as error:
             self.abort(error)
 
@@ -252,11 +255,8 @@ class NatsConnection(asyncio.Protocol):
 
     def _take(self, said: Info | Arrived | Ping | Pong | Refused) -> None:
         match said:
-            case Arrived(subject, payload) if self._has_entered:
-                if self._early is None:
-                    self._received(subject, payload)
-                else:
-                    self._early.append(said)
+            case Arrived() if self._has_entered and self._early is not None:
+                self._early.append(said)
             case Pong() if self._has_entered:
                 self._unanswered = 0
                 if not self.let_in.done():
