@@ -67,6 +67,8 @@ def test_it_knows_when_a_word_is_not_over() -> None:
         b"MSG a 1 %d\r\n" % (LARGEST_PARCEL + 1),
         b"MSG a x 5\r\n",
         b"MSG a  1 5\r\n",
+        b"MSG  1 5\r\n",
+        b"MSG a 1  5\r\n",
         b"MSG a 1 b c 5\r\n",
         b"MSG a 1 +5\r\n",
         b"MSG a 1 3\r\nabcde",
