@@ -121,7 +121,7 @@ FAULTS = [hand_on_what_comes_early, say_nothing_again_and_give_nobody_up_for_it,
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found(fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate(5, 60, Habits(), Weather(), FOUL)
     fault(monkeypatch)
     with pytest.raises(AssertionError, match="replay with"):
-        for seed in range(4, 14):  # not every weather shows every fault
-            simulate(seed, 120, STORM, GALE, FOUL)
+        simulate(5, 60, Habits(), Weather(), FOUL)  # devices that are cut off again and again mend what nodes do wrong
