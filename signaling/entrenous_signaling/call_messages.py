@@ -115,7 +115,7 @@ class CallMessages:
             except Refused:
                 self._counters.claims_refused += 1
             else:
-                self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now)
+                self._calls.claimed(mailbox.key, claim.call, claim.record, peer, now, over=claim.over)
 
     def _is_elsewhere(self, receiver: Mailbox | None) -> bool:
         return not self._alone and (receiver is None or receiver.session is None)

@@ -15,7 +15,8 @@ A call's *pair* is the device that accepted and the device that called. When two
 same moment, both pairs belong to the record, and the caller's `end` to the one that lost takes only that pair out;
 an `end` to a device that never accepted touches nothing. So where the two ends of a pair are on two nodes, it is the
 caller's that closes the record; the other notes when the call ended, and lets go of it. An `end` that the server takes
-only later, since too much is said at a time, ends the record when it is said first.
+only later, since too much is said at a time, ends the record when it is said first; and so does a claim of a call of
+which the device says that it is over, whose `end` may get lost behind it.
 
 An accept that comes after the caller has cancelled the call leaves no record: the caller's node takes its row away. It
 has to be sure that no other device of the callee talks under that row, and so does it only where the caller itself has
@@ -214,10 +215,8 @@ class CallRecords:
             self._hang_up(found, pair, now, {sender: waiter is not None, receiver: not elsewhere})
         return self._rows.wait_for_end(self.tokens.of_row(call), waiter)
 
-    def hung_up(
-        self, call: bytes, sender: DeviceKey, receiver: DeviceKey, now: float, *, elsewhere: bool = False
-    ) -> None:
-        """A device of this node wants to say an end, and is to say it again later: the call is over all the same.
+    def hung_up(self, call: bytes, sender: DeviceKey, receiver: DeviceKey, now: float, *, elsewhere: bool) -> None:
+        """A device of this node has an end to say, and is to say it later: the call is over all the same.
 
         The arguments are those of `ended`, which follows.
         """
@@ -239,8 +238,10 @@ class CallRecords:
             return True
         return self._rows.wait_for_end(self.tokens.of_row(call), waiter)
 
-    def claimed(self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float) -> None:
-        """A device that has started afresh, or comes from another node, goes on with a call.
+    def claimed(
+        self, device: DeviceKey, call: bytes, token: bytes, peer: DeviceKey, now: float, *, over: bool = False
+    ) -> None:
+        """A device that has started afresh, or comes from another node, goes on with a call, or says that it is over.
 
         A claim of a record that is not open, or by a stranger to the call, changes nothing and is counted.
         """
@@ -249,6 +250,8 @@ class CallRecords:
             self._counters.claims_refused += 1
         else:
             self._bring(device, call, peer, device if called else peer, now)
+            if over:
+                self.hung_up(call, device, peer, now, elsewhere=not self._open.is_present(call, peer))
 
     # --- where devices are ---
 

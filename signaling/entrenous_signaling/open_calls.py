@@ -156,6 +156,11 @@ class OpenCalls:
         """The call of that id, if it goes on here."""
         return self._calls.get(call)
 
+    def is_present(self, call: bytes, device: DeviceKey) -> bool:
+        """Whether a device is here, and in a call."""
+        found = self.find(call)
+        return found is not None and device in found.present
+
     def of_device(self, device: DeviceKey) -> Iterator[OpenCall]:
         """The calls that a device is in."""
         return (self._calls[call] for call in self._of_device.get(device, ()))

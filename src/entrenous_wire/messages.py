@@ -239,13 +239,17 @@ class Leave(Message, frozen=True, kw_only=True, tag="leave"):
     """This device goes offline: its session ends, and what waits for it is answered with `offline` at once."""
 
 
-class LiveCall(msgspec.Struct, frozen=True):
-    """A call that goes on: its id, the token of its open record, and the device at the other end of it."""
+class LiveCall(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A call that goes on: its id, the token of its open record, and the device at the other end of it.
+
+    One that is over is told of as well until its `end` is out, which may follow only on a later connection.
+    """
 
     call: CallId
     record: RecordToken
     peer: AddressText
     device: DeviceId
+    over: bool = False
 
     def __repr__(self) -> str:
         """Without the token of the record."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from entrenous.protocol.credentials import Credentials
 from entrenous.protocol.deadlines import Timeouts
 from entrenous.protocol.session import Session
@@ -44,6 +46,7 @@ REGISTER = Register(
 )
 CALL, RECORD = b"c" * 16, b"r" * 16
 LIVE = LiveCall(call=CALL, record=RECORD, peer="bob@x.example", device="b" * 16)
+OVER = structs.replace(LIVE, over=True)
 TIMES = Timeouts()
 
 

@@ -10,8 +10,8 @@ from entrenous_wire.messages import Kind, LiveCall, Send
 CALL = b"c" * 16
 
 
-def record(call: bytes = CALL, device: str = "b" * 16) -> LiveCall:
-    return LiveCall(call=call, record=b"r" * 16, peer="bob@x", device=device)
+def record(call: bytes = CALL, device: str = "b" * 16, *, over: bool = False) -> LiveCall:
+    return LiveCall(call=call, record=b"r" * 16, peer="bob@x", device=device, over=over)
 
 
 def test_the_first_device_to_accept_is_the_one_that_counts() -> None:
@@ -32,7 +32,7 @@ def test_a_finished_call_is_claimed_until_its_end_is_out() -> None:
     outbox.hold(end, 0.0)
     records.finish(CALL)
     records.tidy(outbox)
-    assert records.live() == [record()]
+    assert records.live() == [record(over=True)]
     outbox.settle(end.id)
     records.tidy(outbox)
     assert records.live() == []
@@ -46,7 +46,7 @@ def test_an_end_to_another_device_that_is_still_on_its_way_claims_nothing() -> N
     records.open(record())
     records.finish(CALL)
     records.tidy(outbox)
-    assert records.live() == [record()]
+    assert records.live() == [record(over=True)]
     outbox.settle(bytes(16))
     records.tidy(outbox)
     assert records.live() == []

@@ -52,6 +52,7 @@ from protocol.session_play import (
     HELLO,
     LIVE,
     LOGIN,
+    OVER,
     RECORD,
     RESUMED,
     SERVER,
@@ -253,7 +254,7 @@ def test_a_call_is_claimed_until_its_end_is_out() -> None:
     play.session.call_finished(CALL)
     play.session.drain()
     end = send(2, Kind.END)
-    play.reconnect(WELCOME).expect(Transmit(Live(calls=[LIVE])), SessionUp(resumed=False), *said(end))
+    play.reconnect(WELCOME).expect(Transmit(Live(calls=[OVER])), SessionUp(resumed=False), *said(end))
     play.hear(Delivered(ids=[end.id])).expect(SendDelivered(end.id))
     play.reconnect(WELCOME).expect(SessionUp(resumed=False))
 
@@ -285,7 +286,7 @@ def test_an_accept_that_a_server_has_seen_is_not_said_again_before_our_own_end()
     play.session.send(end, play.now)
     play.session.call_finished(CALL)
     play.session.drain()
-    play.reconnect(WELCOME).expect(Transmit(Live(calls=[LIVE])), SessionUp(resumed=False), *said(end))
+    play.reconnect(WELCOME).expect(Transmit(Live(calls=[OVER])), SessionUp(resumed=False), *said(end))
 
 
 # --- requests ---

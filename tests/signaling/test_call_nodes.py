@@ -187,6 +187,24 @@ def test_an_end_that_is_refused_for_now_at_the_node_of_the_callee_closes_no_reco
 
 
 @pytest.mark.parametrize("called", [True, False])
+def test_a_claim_of_what_is_over_makes_no_record_longer_whoever_claims_it(called: bool) -> None:
+    world, (alice, bob) = world_of(0, 1)
+    world.say(Kind.ACCEPT, CALL, bob, alice)
+    wait(world, 30.0)
+    all_leave(world, alice, bob)
+    wait(world, 10.0)
+    device, peer = (alice, bob) if called else (bob, alice)
+    records = world.nodes[2].records
+    records.claimed(device.key, CALL, device.tokens[CALL][0], peer.key, world.clock.now, over=True)
+    world.nodes[2].carry_out()
+    wait(world, 1.0)
+    assert bool(durations(world)) is called
+    wait(world, 2 * GRACE)
+    assert durations(world) == [pytest.approx(40 if called else 30, abs=SLACK)]
+    assert not records.open_count
+
+
+@pytest.mark.parametrize("called", [True, False])
 def test_whoever_hears_of_an_accept_at_a_node_that_knows_nothing_of_the_call_is_in_it_as_what_it_is(
     called: bool,
 ) -> None:

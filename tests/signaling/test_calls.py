@@ -6,6 +6,7 @@ import itertools
 import random
 
 import pytest
+from msgspec import structs
 
 from entrenous_signaling.call_presence import CLAIM_SECONDS
 from entrenous_signaling.call_rows import ENDED_SECONDS, TOUCH_SECONDS
@@ -695,6 +696,27 @@ def test_a_call_has_ended_when_that_is_said_first_though_it_is_refused_for_now(c
     world.advance(100)
     assert world.store.records == [(start, 20)]
     assert (world.hub.open_records, world.hub.degraded) == (0, False)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_call_that_is_over_for_who_claims_it_ends_though_the_end_gets_lost_behind_the_claim(known: bool) -> None:
+    world, alice, bob, token = in_call()
+    start = int(world.now)
+    world.advance(20)
+    alice.drop()
+    bob.drop()
+    if not known:
+        world.kill_and_restart()
+    world.advance(30)
+    alice, _ = world.login(ALICE)
+    (claimed,) = claim(token, BOB).calls
+    alice.say(Live(calls=[structs.replace(claimed, over=True)]))
+    world.advance(100)
+    assert world.store.records == [(start, 20 if known else 50)]
+    assert world.hub.counters.claims_refused == 0
+    say(alice, ALICE, BOB, Kind.END)
+    world.advance(100)
+    assert (world.hub.open_records, len(world.store.records)) == (0, 1)
 
 
 def test_an_end_that_is_refused_for_now_ends_no_call_of_others() -> None:

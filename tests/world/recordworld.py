@@ -213,7 +213,7 @@ class RecordWorld:
             before.carry_out()
         records.started_afresh(party.key, now)
         for call, (token, peer) in party.tokens.items():
-            records.claimed(party.key, call, token, peer.key, now)
+            records.claimed(party.key, call, token, peer.key, now, over=call in party.over)
         for said in party.held:  # it says them again, and is known by that to be in the call
             if said.token is not None and said.heard:
                 records.heard_of(said.call, party.key, said.receiver.key, now, called=False)

@@ -54,7 +54,12 @@ FROM_NODE: list[Message] = [
     FetchDevices(request=2, address=ADDRESS),
     Send(id=ID, to=ADDRESS, device=DEVICE, call=CALL, kind=Kind.ACCEPT, body=bytes(1024)),
     Ack(seq=3),
-    Live(calls=[LiveCall(call=CALL, record=TOKEN, peer=ADDRESS, device=DEVICE)]),
+    Live(
+        calls=[
+            LiveCall(call=CALL, record=TOKEN, peer=ADDRESS, device=DEVICE),
+            LiveCall(call=ID, record=TOKEN, peer=ADDRESS, device=DEVICE, over=True),
+        ]
+    ),
     Taken(ids=[ID, CALL]),
     DeleteAccount(request=5, signature=bytes(64)),
     TurnRequest(request=4),

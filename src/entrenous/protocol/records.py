@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+from msgspec import structs
+
 from entrenous_wire.limits import MAX_LIVE_CALLS
 from entrenous_wire.messages import LiveCall
 
@@ -53,5 +55,5 @@ class Records:
                 del self._open[record.call]
 
     def live(self) -> list[LiveCall]:
-        """What to claim."""
-        return list(self._open.values())
+        """What to claim, and what of it is over."""
+        return [structs.replace(record, over=call in self._finished) for call, record in self._open.items()]
