@@ -45,7 +45,8 @@ class MessageSettings(MessageBounds, frozen=True, kw_only=True, forbid_unknown_f
     """What is stored for devices that are offline: how much (`MessageBounds`) and how long.
 
     Args:
-        days: how long a message is stored that nobody fetches; one that is fetched is deleted at once.
+        days: how long a message is stored that nobody fetches, to the end of that day (UTC); one that is fetched is
+            deleted at once.
     """
 
     days: MessageDays = 30
