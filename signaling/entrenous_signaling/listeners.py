@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+from entrenous_wire.limits import MAX_FRAME_BYTES
+
 from .config import Listen
 from .operator_errors import OperatorError
 
 BACKLOG: Final = 1024
 """Connections that may wait to be taken: everybody comes back at once after a restart."""
 
-RECEIVED_BYTES: Final = 64 * 1024
+RECEIVED_BYTES: Final = MAX_FRAME_BYTES
 """What the kernel keeps of what came on a connection and was not read: enough for the largest message, and so much is
 read of it in one turn of the loop. The kernel's own bounds are in megabytes."""
 

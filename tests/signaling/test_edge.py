@@ -23,7 +23,7 @@ from entrenous_signaling.hub import Hub
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.meters import Access, UpgradeRefusal
 from entrenous_signaling.outputs import CloseCode
-from entrenous_signaling.shares import Slice
+from entrenous_signaling.shares import Slice, Waits
 from entrenous_signaling.store.requests import Failed, ReadAccount, Removed, StoreRequest
 from entrenous_signaling.store.statements import ReadRequest
 from entrenous_signaling.store.writer import Store
@@ -311,6 +311,9 @@ async def test_what_the_store_answers_together_is_taken_in_turns_and_in_order(
         monkeypatch.setattr(world.access._store, "submit", lambda ticket, request: tickets.append(ticket))
         monkeypatch.setattr(world.edge, "_answering", Slice(lambda: 0.0, least=0.0))
         asked = [asyncio.create_task(world.access.ask(ReadAccount(f"u{number}"))) for number in range(3)]
+        order: list[asyncio.Task[object]] = []
+        for answer in asked:
+            answer.add_done_callback(order.append)
         await asyncio.sleep(0)
         world.edge.store_answered([(ticket, None) for ticket in tickets[:2]])
         world.edge.store_answered([(tickets[2], Failed.FAILED)])
@@ -320,3 +323,19 @@ async def test_what_the_store_answers_together_is_taken_in_turns_and_in_order(
             left.append(world.access.depth(Access.READ))
         assert [count for count, _ in itertools.groupby(left)][-3:] == [2, 1, 0], "one in a turn"
         assert [await answer for answer in asked] == [None, None, Failed.FAILED]
+        await asyncio.sleep(0)
+        assert order == asked
+
+
+async def test_a_login_waits_in_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with edge_world(tmp_path) as world, world.connected() as wire:
+        line, joined = world.edge._hearing.line, list[Waits]()
+        join = line.join
+
+        def note(who: Waits) -> None:
+            joined.append(who)
+            join(who)
+
+        monkeypatch.setattr(line, "join", note)
+        await wire.register(ALICE)
+        assert joined == list(world.edge._sockets.values())

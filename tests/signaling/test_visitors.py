@@ -183,6 +183,8 @@ async def test_however_many_ask_at_once_one_is_heard_in_a_turn_and_it_may_say_so
             turn()
             waiting.append([visitor.waits for visitor in asking])
         assert waiting == [[False, True, True], [False, False, True], [False, False, False]]
+        asking[2].data_received(b"")
+        assert turns == []
         asking[1].data_received(bytes(MOST_UNHEARD))
         assert not transports[1].is_cut
         asking[1].data_received(b"!")
@@ -190,3 +192,26 @@ async def test_however_many_ask_at_once_one_is_heard_in_a_turn_and_it_may_say_so
         for visitor in asking:
             visitor.connection_lost(None)
             assert not visitor.waits
+
+
+async def test_what_comes_while_a_request_is_answered_is_handed_over() -> None:
+    turns: list[Callable[[], None]] = []
+
+    def call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        turns.append(callback)
+        return None  # type: ignore[return-value]  # nobody cancels it
+
+    async with door(Line(call_later, lambda: 0.0)) as there:
+        reader, writer = await there.come(1)
+        writer.write(b"GET /take HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nvery ")
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not turns:  # noqa: ASYNC110 - what a socket receives has no event
+                await asyncio.sleep(0)
+            (visitor,) = cast(list[Visitor], there.visitors._server.connections)
+            turns.pop()()
+            visitor.data_received(b"early")
+            assert await reader.readexactly(16) == b"taken very early"
+        turns.pop()()
+        assert turns == []
+        writer.close()
+        await there.emptied()
