@@ -16,8 +16,8 @@ one. The bus needs (1 - 1/n)·b of a processor besides. The processor's speed di
 next on shared machines: so all nodes run at the same time, the loads take turns, and each turn has a worth of its own.
 
 What a hop takes longer is measured with the nodes, the bus and the other end on one core too, where each waits for the
-others; `core` says how much of it is in use then. Beside it stands what the bus alone takes for a message there and
-back into the process that said it, when there is nothing else.
+others: at two rates, of which `core` says how much of that core they keep in use. Beside it stands what the bus alone
+takes for a message there and back into the process that said it, when there is nothing else.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NODES: Final = 3
 PAIRS: Final = 64
 WINDOW: Final = 16
 ROUNDS: Final = 3
-RATE: Final = 2_000.0
+RATES: Final = (500.0, 2_000.0)
 """At which latencies are measured: all that serves has one core."""
 PARCEL_BYTES: Final = 1_300
 """About as many as one forwarded message makes."""
@@ -121,41 +121,45 @@ async def measure(seconds: float) -> AsyncIterator[Row]:
 
 def summary(rows: Sequence[Row]) -> list[str]:
     """The inputs, and the model."""
-    names = ("per_second", "p50_ms", "p99_ms", "sender_us", "receiver_us", "bus_us", "core")
-    titles = ("messages/s", "p50 ms", "p99 ms", "sender µs", "receiver µs", "bus µs", "core in use")
-    lines = [line(f"{NODES} nodes, 1 kB messages", *titles)]
-    for case in ("bus", "alone", "at home", "across"):
+    names = ("per_second", "sender_us", "receiver_us", "bus_us")
+    lines = [line(f"{NODES} nodes, 1 kB messages", "messages/s", "sender µs", "receiver µs", "bus µs")]
+    for case in ("alone", "at home", "across"):
         lines.append(line(case, *(median_of(rows, name, case=case) for name in names)))
-    rounds = sorted({row.get("round", 0) for row in rows if row["case"] != "bus"}, key=str)
-    worths, hops = [], []
-    for number in rounds:
-        of_round = [row for row in rows if row.get("round", 0) == number]
-        alone, at_home = (median_of(of_round, "sender_us", case=case) for case in ("alone", "at home"))
-        sender, receiver = (median_of(of_round, name, case="across") for name in ("sender_us", "receiver_us"))
-        if alone and at_home and sender and receiver:
-            worths.append(worth(NODES, alone, at_home, sender + receiver))
-        near, far = (median_of(of_round, "p50_ms", case=case) for case in ("at home", "across"))
-        if near is not None and far is not None:
-            hops.append(far - near)
-    if worths:
+    rounds = sorted({str(row.get("round", "")) for row in rows if row["case"] != "bus"})
+    by_round = [[row for row in rows if str(row.get("round", "")) == number] for number in rounds]
+    if worths := [value for value in map(_worth_of, by_round) if value is not None]:
         lines.append(f"  {NODES} nodes are worth {_spread(worths, '.2f')} of one that is alone")
-    at_home, sender, receiver, bus = (
-        median_of(rows, name, case=case)
-        for case, name in (
-            ("at home", "sender_us"),
-            ("across", "sender_us"),
-            ("across", "receiver_us"),
-            ("across", "bus_us"),
-        )
-    )
+    at_home = median_of(rows, "sender_us", case="at home")
+    sender, receiver, bus = (median_of(rows, name, case="across") for name in names[1:])
     if at_home and sender and receiver and bus:
         share = 1 / NODES
         cost = share * at_home + (1 - share) * (sender + receiver)
         busy = (1 - share) * bus * NODES / cost
         lines.append(f"  and keep the bus busy for {busy:.2f} of a core when they are busy themselves")
-    if hops:
-        lines.append(f"  a hop takes {_spread(hops, '+.2f')} ms at {RATE:,.0f} messages/s")
+    lines.append(line("latencies", "p50 ms", "p99 ms", "core in use"))
+    lines.append(line("the bus alone", median_of(rows, "p50_ms", case="bus")))
+    for rate in RATES:
+        for case in ("alone", "at home", "across"):
+            figures = (median_of(rows, name, case=case, rate=rate) for name in ("p50_ms", "p99_ms", "core"))
+            lines.append(line(f"{case}, {rate:,.0f}/s", *figures))
+        if hops := [value for value in (_hop_of(one, rate) for one in by_round) if value is not None]:
+            lines.append(f"  a hop takes {_spread(hops, '+.2f')} ms at {rate:,.0f} messages/s")
     return [*lines, *(f"  goal: {goal}" for goal in GOALS)]
+
+
+def _worth_of(rows: Sequence[Row]) -> float | None:
+    """By the rows of one turn."""
+    alone, at_home = (median_of(rows, "sender_us", case=case) for case in ("alone", "at home"))
+    sender, receiver = (median_of(rows, name, case="across") for name in ("sender_us", "receiver_us"))
+    if alone and at_home and sender and receiver:
+        return worth(NODES, alone, at_home, sender + receiver)
+    return None
+
+
+def _hop_of(rows: Sequence[Row], rate: float) -> float | None:
+    """Milliseconds, by the rows of one turn."""
+    near, far = (median_of(rows, "p50_ms", case=case, rate=rate) for case in ("at home", "across"))
+    return None if near is None or far is None else far - near
 
 
 def _spread(values: Sequence[float], digits: str) -> str:
@@ -199,11 +203,12 @@ async def _loads(
         outcome = await driver.drive(pairs, Load(window=WINDOW, seconds=seconds))
         spent, bus, _ = meter.read()
         yield {"case": case, "per_second": round(outcome.per_second), **_costs(nodes, ends, spent, bus, outcome)}
-        meter = _Meter(nodes, nats)
-        outcome = await driver.drive(pairs, Load(rate=RATE, seconds=seconds))
-        spent, bus, elapsed = meter.read()
-        times: Row = {"p50_ms": outcome.p50_ms, "p99_ms": outcome.p99_ms, "longest_ms": outcome.longest_ms}
-        yield {"case": case, **times, "core": round((sum(spent) + bus) / elapsed, 3)}
+        for rate in RATES:
+            meter = _Meter(nodes, nats)
+            outcome = await driver.drive(pairs, Load(rate=rate, seconds=seconds))
+            spent, bus, elapsed = meter.read()
+            times: Row = {"p50_ms": outcome.p50_ms, "p99_ms": outcome.p99_ms, "longest_ms": outcome.longest_ms}
+            yield {"case": case, "rate": rate, **times, "core": round((sum(spent) + bus) / elapsed, 3)}
     finally:
         cut_all(clients)
 

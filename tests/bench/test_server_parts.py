@@ -127,19 +127,26 @@ def test_nodes_are_worth_what_messages_cost_that_leave_them() -> None:
     assert worth(3, 60.0, 60.0, 60.0) == pytest.approx(3.0)
     assert worth(3, 60.0, 60.0, 120.0) == pytest.approx(1.8)
     rows = [
-        {"case": "alone", "sender_us": 60.0, "p50_ms": 0.5},
-        {"case": "at home", "sender_us": 66.0, "p50_ms": 0.5},
-        {"case": "across", "sender_us": 50.0, "receiver_us": 40.0, "bus_us": 12.0, "p50_ms": 0.9},
+        {"case": "alone", "sender_us": 60.0},
+        {"case": "at home", "sender_us": 66.0},
+        {"case": "across", "sender_us": 50.0, "receiver_us": 40.0, "bus_us": 12.0},
+        {"case": "at home", "rate": 2000.0, "p50_ms": 0.5},
+        {"case": "across", "rate": 2000.0, "p50_ms": 0.9},
+        {"case": "at home", "rate": 500.0, "p50_ms": 0.4},
+        {"case": "across", "rate": 500.0, "p50_ms": 0.5},
     ]
     said = "\n".join(summary(cast(Any, rows)))
     assert "3 nodes are worth 2.20 of one" in said
     assert "0.29 of a core" in said
-    assert "+0.40 ms" in said
+    assert "+0.40 ms at 2,000" in said
+    assert "+0.10 ms at 500" in said
     again = [
         {"case": "bus", "p50_ms": 0.1},
         *({**row, "round": 0} for row in rows),
-        *({**row, "round": 1, "p50_ms": 0.6} for row in rows[:2]),
-        {"case": "across", "round": 1, "sender_us": 60.0, "receiver_us": 60.0, "bus_us": 12.0, "p50_ms": 1.2},
+        *({**row, "round": 1} for row in rows[:2]),
+        {"case": "across", "round": 1, "sender_us": 60.0, "receiver_us": 60.0, "bus_us": 12.0},
+        {"case": "at home", "round": 1, "rate": 2000.0, "p50_ms": 0.6},
+        {"case": "across", "round": 1, "rate": 2000.0, "p50_ms": 1.2},
     ]
     said = "\n".join(summary(cast(Any, again)))
     assert "3 nodes are worth 1.98 (1.76 to 2.20) of one" in said
