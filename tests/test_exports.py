@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import entrenous
+from entrenous import exports
 
 CONTRACT = """
     BLOCK_SAMPLES SAMPLE_RATE Active Address Alerting AudioSource AudioStats Call CallEnded CallEvent CallOutcome
@@ -46,6 +47,23 @@ def test_the_public_names_are_loaded_when_they_are_taken() -> None:
         "assert 'av' in sys.modules\n"
         "from entrenous import *\n"
         "assert Node is entrenous.Node\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_each_loads_what_type_checkers_see() -> None:
+    assert sorted(entrenous.__all__) == sorted(exports.__all__)
+    for name in exports.__all__:
+        assert getattr(entrenous, name) is getattr(exports, name)
+
+
+def test_a_name_loads_its_own_module_alone() -> None:
+    code = (
+        "import entrenous, sys\n"
+        "assert entrenous.Profile.__module__ == 'entrenous.profile'\n"
+        "assert 'entrenous.node' not in sys.modules\n"
+        "assert 'entrenous.exports' not in sys.modules\n"
+        "assert 'av' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

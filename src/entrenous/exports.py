@@ -1,4 +1,7 @@
-"""The public names and where each comes from; users take them from `entrenous` itself."""
+"""The public names as type checkers see them; users take them from `entrenous` itself.
+
+Nothing imports this while a program runs: `entrenous` loads each name by itself.
+"""
 
 from entrenous_wire.addresses import Address
 

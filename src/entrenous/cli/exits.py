@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from entrenous import (
     CallEnded,
-    CallOutcome,
     ConfigError,
     ContactError,
     DeviceError,
@@ -22,6 +21,9 @@ from entrenous import (
     TransportError,
     WrongPassphrase,
 )
+
+if TYPE_CHECKING:
+    from entrenous import CallOutcome  # loads what plays sound and picture, which few commands need
 
 
 class ExitCode(IntEnum):

@@ -5,23 +5,70 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib import import_module
+from types import FrameType
+from typing import Final, NamedTuple
 
 import click
 
 from entrenous import EntrenousError
 
-from .account import account_group, register_command, whoami_command
-from .calling import answer_command, call_command
-from .contacts import contacts_group
-from .demo import demo_command
-from .devices import devices_command
-from .doctor import doctor_command
 from .exits import MEANINGS, ExitCode, exit_code_of
 from .output import Output, debugging
-from .stats import stats_command
+
+_Handler = signal.Handlers | Callable[[int, FrameType | None], object]
+
+
+class _Command(NamedTuple):
+    """Where a command is, and what the list of all says of it."""
+
+    module: str
+    name: str
+    about: str
+
+
+_COMMANDS: Final = {
+    "account": _Command(
+        "account", "account_group", "Show or add devices of your account, change its passphrase, or delete it."
+    ),
+    "answer": _Command("calling", "answer_command", "Wait for calls and answer them."),
+    "call": _Command("calling", "call_command", "Call somebody."),
+    "contacts": _Command("contacts", "contacts_group", "Add, list, show, verify and remove the people you call."),
+    "demo": _Command("demo", "demo_command", "Show one whole call on this machine."),
+    "devices": _Command("devices", "devices_command", "List microphones, speakers and cameras, or test the sound."),
+    "doctor": _Command(
+        "doctor", "doctor_command", "Look at everything a call needs, and say what is wrong and what to do."
+    ),
+    "register": _Command("account", "register_command", "Create an account."),
+    "stats": _Command(
+        "stats", "stats_command", "Sum up a call from the FILE that `call` or `answer` wrote with --stats."
+    ),
+    "whoami": _Command("account", "whoami_command", "Show your address, your card, and where your keys are."),
+}
+
+
+class _Program(click.Group):
+    """Loads a command when it is asked for: few need what plays sound and picture."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name. While it is loaded, Ctrl-C ends the process at once, as `cli.main` explains."""
+        found = _COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        with _ctrl_c(signal.SIG_DFL, instead_of=signal.default_int_handler):
+            command: click.Command = getattr(import_module(f".{found.module}", __package__), found.name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What `--help` lists."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.about) for name, command in _COMMANDS.items()])
 
 
 def _exit_codes() -> str:
@@ -29,8 +76,8 @@ def _exit_codes() -> str:
     return "\b\nExit codes:\n" + "\n".join(f"  {int(code):>3}  {meaning}" for code, meaning in MEANINGS.items())
 
 
-@click.group("entrenous", epilog=_exit_codes(), context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("entrenous"), prog_name="entrenous")
+@click.group("entrenous", cls=_Program, epilog=_exit_codes(), context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="entrenous", prog_name="entrenous")
 def group() -> None:
     """Voice and video calls from device to device, encrypted end to end.
 
@@ -52,21 +99,6 @@ def group() -> None:
     """
 
 
-for command in (
-    demo_command,
-    register_command,
-    whoami_command,
-    account_group,
-    contacts_group,
-    call_command,
-    answer_command,
-    devices_command,
-    doctor_command,
-    stats_command,
-):
-    group.add_command(command)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code; never a traceback unless ENTRENOUS_DEBUG is set.
 
@@ -81,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(output: Output, arguments: Sequence[str] | None) -> ExitCode | int:
     try:
-        with _interruptible():
+        with _ctrl_c(signal.default_int_handler, instead_of=signal.SIG_DFL):
             group.main(args=arguments, standalone_mode=False, obj=output, prog_name="entrenous")
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
@@ -111,11 +143,14 @@ def _run(output: Output, arguments: Sequence[str] | None) -> ExitCode | int:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt in this block where it would end the process at once."""
+def _ctrl_c(handler: _Handler, *, instead_of: _Handler) -> Iterator[None]:
+    """Let `handler` answer Ctrl-C in this block where `instead_of` would.
+
+    SIG_DFL ends the process at once, and `default_int_handler` raises KeyboardInterrupt.
+    """
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if before is instead_of:
+        signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
