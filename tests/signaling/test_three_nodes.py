@@ -18,7 +18,7 @@ from lab.postgres import Cluster
 from world.canaries import Canary, search
 from world.nodeset import NAME, Nodes, running_nodes
 from world.talker import PATIENCE, Talker
-from world.talkload import Load, Pair
+from world.talkload import BEAT, Load, Pair
 from world.wirenode import Account, Wire, connected
 
 pytestmark = [needs_nats, pytest.mark.asyncio(loop_scope="module")]
@@ -249,7 +249,7 @@ async def test_one_node_alone_that_hears_nothing_any_more_says_so_and_the_others
         talkers = await talkers_of(stack, nodes, "lone")
         nobody = Talker(Account("nobody", NAME), nodes.urls)
         deaf, forgetful, whole = talkers[:3]
-        load = Load([*ring_of(talkers), *neighbours_of(talkers)])
+        load = Load([*ring_of(talkers), *neighbours_of(talkers)], beat=2 * BEAT)  # for ten seconds
         async with counting(cluster, load):
             nodes.ways[0].nats.stall()
             nodes.ways[1].database.stall()

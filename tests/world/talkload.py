@@ -12,7 +12,6 @@ from entrenous_wire.messages import Kind
 from .talker import Saying, Talker
 
 BEAT = 0.05
-"""Seconds between two messages of a device under load."""
 
 Pair = tuple[Talker, Talker]
 """Who talks, and to whom."""
@@ -23,10 +22,12 @@ class Load:
 
     Args:
         pairs: in which a device may be several times.
+        beat: seconds between two messages of a pair.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[Pair], beat: float = BEAT) -> None:
         self.pairs = pairs
+        self._beat = beat
         self.calls = 0
         self._going: dict[Pair, tuple[bytes, Saying]] = {}
         self._over = asyncio.Event()
@@ -67,7 +68,7 @@ class Load:
                 talker.say(other)
             self._call(calling)
             try:
-                async with asyncio.timeout(BEAT):
+                async with asyncio.timeout(self._beat):
                     await self._over.wait()
             except TimeoutError:
                 continue
