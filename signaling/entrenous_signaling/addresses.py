@@ -33,6 +33,10 @@ SPARE_SOCKETS: Final = 64
 ANSWERS: Final = Rate(per_second=2.0, burst=20.0)
 """Refusals that one address is told; whoever comes more often than that does not listen, and is only cut off."""
 
+OFFENCE_ARRIVALS: Final = 20.0
+"""Connections that one counts for which is closed for what was said on it: coming again would be a way to a full
+bucket of frames."""
+
 _LOOKED_AT: Final = 8
 """How many are looked at to make place for one: the time that it takes is bounded as well."""
 
@@ -101,6 +105,10 @@ class Origin:
     def failed_to_log_in(self, now: float) -> None:
         """A login or registration was wrong."""
         self._failures.take(now)
+
+    def offended(self, now: float) -> None:
+        """A connection was closed since it did not keep to its limits: it has cost as much as many that do."""
+        self._arrivals.charge(OFFENCE_ARRIVALS, now)
 
     def is_like_new(self, now: float) -> bool:
         """Whether forgetting it changes nothing."""

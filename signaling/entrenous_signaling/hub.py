@@ -319,6 +319,8 @@ class Hub:
     def _close_offender(self, here: Connection, now: float) -> None:
         """End a connection that goes on and on over its limits, or that says much and does not log in."""
         if here.refusals >= self._settings.bounds.refusals or here.strange >= STRANGER_REFUSALS:
+            if here.origin is not None:
+                here.origin.offended(now)
             self._lobby.close(here, CloseCode.POLICY, now)
 
     def _meet(self, here: Connection, message: FromNode, now: float) -> None:

@@ -52,6 +52,11 @@ class TokenBucket:
         self._tokens = tokens - 1.0
         return 0.0
 
+    def charge(self, tokens: float, now: float) -> None:
+        """Take so many tokens, there or not: what is owed, up to a burst, has to come back first."""
+        self._fill(now)
+        self._tokens = max(-self._burst, self._tokens - tokens)
+
     def wait(self, now: float) -> float:
         """The seconds until there is a token: 0.0 when there is one, which stays where it is."""
         self._fill(now)
@@ -80,7 +85,8 @@ class Bounds(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             as the relay's `user-quota` says, so this is what bounds an account's share of the relay.
         registration_rate: registrations from everybody together.
         connecting_rate: connections from everybody together; who comes above it is told when to come again.
-        address_connection_rate: connections from one network address: an IPv4 address, or the /64 of an IPv6 one.
+        address_connection_rate: connections from one network address: an IPv4 address, or the /64 of an IPv6 one. One
+            that is closed for what was said on it counts as twenty.
         address_connections: connections from one network address at a time.
         address_registration_rate: registrations from one network address.
         address_login_failures: logins and registrations from one network address that fail because a name, a signature

@@ -35,6 +35,15 @@ def test_a_clock_that_stands_still_gives_nothing() -> None:
     assert bucket.take(4.0) > 0.0
 
 
+def test_what_is_charged_is_owed_up_to_a_burst_and_comes_back_first() -> None:
+    bucket = TokenBucket(Rate(per_second=10.0, burst=20.0), 5.0)
+    bucket.charge(25.0, 5.0)
+    assert bucket.take(5.0) == pytest.approx(0.6)
+    bucket.charge(1000.0, 5.0)
+    assert bucket.wait(5.0) == pytest.approx(2.1)
+    assert bucket.take(7.15) == 0.0
+
+
 def test_looking_takes_nothing_and_a_rested_bucket_is_full() -> None:
     bucket = TokenBucket(Rate(per_second=1.0, burst=2.0), now=0.0)
     assert (bucket.wait(0.0), bucket.is_full(0.0)) == (0.0, True)

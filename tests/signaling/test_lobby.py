@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from entrenous_signaling.addresses import Origin
+from entrenous_signaling.addresses import OFFENCE_ARRIVALS, Origin
 from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.lobby import STRANGER_REFUSALS
 from entrenous_signaling.outputs import CloseCode
@@ -292,3 +292,15 @@ def test_a_stranger_that_says_much_and_does_not_log_in_is_cut() -> None:
         assert node.closed is None
         node.say(Resume(token=bytes(32), last_seq=0))
     assert node.closed is CloseCode.POLICY
+
+
+def test_a_connection_that_is_closed_for_what_was_said_on_it_counts_as_many() -> None:
+    world = HubWorld()
+    network = Origin(Bounds(address_connection_rate=Rate(per_second=1.0, burst=OFFENCE_ARRIVALS)), world.now)
+    node, _ = world.connect(network)
+    for _ in range(STRANGER_REFUSALS - 1):
+        node.say(Resume(token=bytes(32), last_seq=0))
+    assert network.connect(world.now) == 0.0
+    node.say(Resume(token=bytes(32), last_seq=0))
+    assert node.closed is CloseCode.POLICY
+    assert network.connect(world.now) == pytest.approx(2.0), "for the one that was taken, and the next"
