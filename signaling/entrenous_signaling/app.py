@@ -16,7 +16,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -229,22 +229,28 @@ class Server:
             edge.abort()
 
     async def close(self) -> None:
-        """Send away who is left, carry out what was to be stored, and let go of everything."""
-        if self._admin is not None:
-            self._admin.close()
-        if self._acceptor is not None:
-            await self._acceptor.close()
-        await self._control.close()
+        """Send away who is left, carry out what was to be stored, and let go of everything.
+
+        What goes wrong is logged and keeps nothing else from being closed: without its store the process cannot end.
+        """
+        try:
+            await self._close_connections()
+        finally:
+            with _logging_errors():
+                await asyncio.to_thread(self._store.close)
+            self._pulse.stop()  # the last: as long as the loop goes round, the service manager is told so
+
+    async def _close_connections(self) -> None:
         for task in self._tasks:
             task.cancel()
-        if self._edge is not None:
-            await self._edge.close()
-        if self._courier is not None:
-            await self._courier.close()
-        for runner in self._runners:
-            await runner.cleanup()
-        await asyncio.to_thread(self._store.close)
-        self._pulse.stop()  # the last: as long as the loop goes round, the service manager is told so
+        if self._admin is not None:
+            with _logging_errors():
+                self._admin.close()
+        parts = (self._acceptor, self._control, self._edge, self._courier)
+        closing = [part.close for part in parts if part is not None]
+        for close in (*closing, *(runner.cleanup for runner in self._runners)):
+            with _logging_errors():
+                await close()
 
     # --- what commands ask for ---
 
@@ -403,3 +409,12 @@ class Server:
         self._runners.append(runner)
         assert runner.server is not None  # it was set up just now
         return runner.server
+
+
+@contextlib.contextmanager
+def _logging_errors() -> Iterator[None]:
+    """Log what goes wrong inside, and go on behind it."""
+    try:
+        yield
+    except Exception as error:
+        log_internal_error(error)

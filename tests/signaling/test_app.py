@@ -13,20 +13,26 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from entrenous_signaling import logs
+from entrenous_signaling.acceptor import Acceptor
 from entrenous_signaling.app import Server
 from entrenous_signaling.auth import hash_invite
 from entrenous_signaling.cli import main
 from entrenous_signaling.clock_watch import AGREED_SECONDS, ClockWatch
 from entrenous_signaling.config import ServerConfig
+from entrenous_signaling.control_server import ControlServer
+from entrenous_signaling.edge import Edge
 from entrenous_signaling.hub import Hub
 from entrenous_signaling.notify import Notifier
 from entrenous_signaling.outputs import Outbox
 from entrenous_signaling.store.database import Databases, add_invites, read_open_rows, read_records
+from entrenous_signaling.store.writer import is_held
 from entrenous_wire.codec import decode_from_server, encode
 from entrenous_wire.limits import MAX_FRAME_BYTES, SUBPROTOCOL
 from entrenous_wire.messages import (
@@ -144,6 +150,41 @@ async def test_it_says_how_far_its_clock_is_off(past: float, tmp_path: Path, mon
     finally:
         await server.close()
     assert (status.clock_ahead, status.clock_differs) == (-(AGREED_SECONDS + past), past > 0)
+
+
+@pytest.mark.parametrize("error", [OSError, asyncio.CancelledError])
+async def test_it_lets_go_of_its_store_whatever_else_fails(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data"
+    config = ServerConfig(listen="127.0.0.1:0", admin_listen="127.0.0.1:0", data=str(data), insecure_loopback=True)
+    server = Server(config, Notifier({}))
+    await server.start()
+    closed: list[str] = []
+
+    def fail_behind(kind: type[Any], name: str) -> None:
+        close = getattr(kind, name)
+
+        async def fail(part: Any) -> None:
+            await close(part)
+            closed.append(kind.__name__)
+            raise error
+
+        monkeypatch.setattr(kind, name, fail)
+
+    for kind, name in ((Acceptor, "close"), (ControlServer, "close"), (Edge, "close"), (web.AppRunner, "cleanup")):
+        fail_behind(kind, name)
+    if error is asyncio.CancelledError:  # somebody is in a hurry
+        with pytest.raises(asyncio.CancelledError):
+            await server.close()
+        assert closed == ["Acceptor"]
+        monkeypatch.undo()
+        await server._close_connections()
+    else:
+        await server.close()
+        assert closed == ["Acceptor", "ControlServer", "Edge", "AppRunner", "AppRunner"]
+        assert len([line for line in caplog.messages if line.startswith("internal-error source=app ")]) == len(closed)
+    assert not is_held(data)
 
 
 async def test_http_beside_it_says_what_it_may(tmp_path: Path) -> None:
