@@ -94,7 +94,7 @@ class Hub:
         self._lobby = Lobby(
             settings, draw, self._outbox, self._router, self._letters, self._housekeeping, self.counters, now
         )
-        self._deletions = Deletions(self._outbox, self._expel)
+        self._deletions = Deletions(self._outbox, self._router, self._lobby, self._tell_nodes)
         self._services = Services(settings, draw, self._outbox, self._lobby, self._letters, self._deletions)
         self._exchange: Exchange | None = None
         if self._router.elsewhere is not None:
@@ -290,12 +290,10 @@ class Hub:
             self._exchange.flush(now)
         return self._outbox.take()
 
-    def _expel(self, username: str, now: float) -> int:
-        """End all sessions of an account that is deleted, at all nodes; returns how many there were at this one."""
-        count = self._lobby.expel(username, now)
+    def _tell_nodes(self, username: str) -> None:
+        """An account was deleted, or may have been: the other nodes look it up."""
         if self._exchange is not None:
             self._exchange.expelled(username)
-        return count
 
     def _admit(self, here: Connection, message: FromNode, now: float) -> None:
         """Charge a message to its connection and its account; an acknowledgement is paid by what it answers, if any."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from entrenous_signaling.auth import RETRY_SECONDS
@@ -9,7 +11,7 @@ from entrenous_signaling.deletions import DOUBT_SECONDS
 from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.store.requests import Failed, ReadAccount, RemoveAccount, Removed
 from entrenous_wire.messages import DeleteAccount, Deleted, Error, ErrorCode
-from world.hubworld import ALICE, BOB, BOB_PHONE, HubNode, HubWorld
+from world.hubworld import ALICE, BOB, BOB_PHONE, HubNode, HubWorld, account
 from world.manyhubs import ManyHubs
 
 Bobs = tuple[HubNode, HubNode, DeleteAccount]
@@ -155,3 +157,56 @@ def test_its_sessions_at_other_nodes_end_too(again: bool) -> None:
     else:
         hubs.advance(RETRY_SECONDS)
     assert node.closed == phone.closed == CloseCode.DELETED
+
+
+SOMEBODY = account("bob", "00000000000000dd", identity="other")
+
+
+def test_sessions_end_whose_name_somebody_else_has_when_it_is_looked_up() -> None:
+    world = HubWorld()
+    node, phone, _ = delete_and_lose(world, committed=True)
+    other = world.register(SOMEBODY)
+    same_device = world.login(account("bob", BOB_PHONE.device, identity="other"))[0]
+    world.advance(RETRY_SECONDS)
+    assert node.closed is CloseCode.DELETED
+    assert phone.closed is not None
+    world.advance(2 * DOUBT_SECONDS)
+    assert (other.closed, same_device.closed) == (None, None)
+
+
+@pytest.mark.parametrize("device", [BOB.device, "00000000000000ee"])
+def test_who_comes_in_while_the_account_is_looked_up_stays(device: str) -> None:
+    world = HubWorld()
+    _, phone, _ = delete_and_lose(world, committed=True)
+    world.register(SOMEBODY)
+    world.store_waits = True
+    world.advance(RETRY_SECONDS)
+    (asked,) = (asked for asked in world.waiting if isinstance(asked[1], ReadAccount))
+    world.waiting.clear()
+    seen = world.store.apply(asked[1])
+    world.store_waits = False
+    late = world.login(account("bob", device, identity="other"))[0]
+    world.run(world.hub.stored(asked[0], seen, world.now))
+    assert (phone.closed, late.closed) == (CloseCode.DELETED, None)
+
+
+def test_a_certificate_that_cannot_be_read_keeps_no_other_session_from_ending() -> None:
+    world = HubWorld()
+    node, phone, _ = delete_and_lose(world, committed=False)
+    known, expires = world.store.devices["bob"][BOB_PHONE.device]
+    world.store.devices["bob"] = {BOB_PHONE.device: (replace(known, certificate=b"?"), expires)}
+    world.advance(RETRY_SECONDS)
+    assert (node.closed, phone.closed) == (CloseCode.DELETED, None)
+
+
+def test_other_nodes_look_it_up_too() -> None:
+    hubs = ManyHubs(2)
+    first, second = hubs.hubs
+    node, _, wish = bobs(first)
+    phone, _ = second.login(BOB_PHONE)
+    first.store_waits = True
+    node.say(wish)
+    lose(first, committed=True)
+    other = second.register(SOMEBODY)
+    hubs.advance(RETRY_SECONDS)
+    assert (node.closed, phone.closed, other.closed) == (CloseCode.DELETED, CloseCode.DELETED, None)

@@ -8,13 +8,11 @@ nobody may have known. So a deleted account stays no longer than the node where 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
-from entrenous_wire.certificate import DeviceCertificate
-
 from ..auth import RETRY_SECONDS
+from ..deletions import is_gone
 from ..lobby import Lobby
 from ..mailbox import DeviceKey
 from ..outputs import Outbox
@@ -90,18 +88,13 @@ class Recheck:
             if look.everywhere:
                 self._directory.remove_account(look.username)
             return
-        keys = {known.device: DeviceCertificate.parse(known.certificate).device_key for known in result.devices}
         for mailbox in map(self._router.find, self._lobby.devices_of(look.username)):
-            if mailbox is not None and _is_gone(mailbox.key, mailbox.device_key, mailbox.expires, keys, now):
+            if mailbox is None:
+                continue
+            if is_gone(result, mailbox.key.device, mailbox.device_key, mailbox.expires, now):
                 self._lobby.expel_device(mailbox, now)
         if look.everywhere:
             for home in list(self._directory.of_account(look.username)):
                 session = home.session
-                key = DeviceKey(session.username, session.device)
-                if _is_gone(key, session.device_key, session.expires, keys, now):
-                    self._directory.remove(key, home.node)
-
-
-def _is_gone(device: DeviceKey, key: bytes, expires: float, keys: Mapping[str, bytes], now: float) -> bool:
-    """Whether a device was deleted; one whose certificate has expired may only have made room for another."""
-    return now < expires and keys.get(device.device) != key
+                if is_gone(result, session.device, session.device_key, session.expires, now):
+                    self._directory.remove(DeviceKey(session.username, session.device), home.node)

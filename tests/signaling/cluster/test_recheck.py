@@ -9,7 +9,7 @@ from entrenous_signaling.outputs import CloseCode
 from entrenous_signaling.store.requests import RemoveAccount
 from entrenous_wire.limits import SESSION_GRACE_SECONDS
 from entrenous_wire.messages import Deliver, ErrorCode, Welcome
-from world.hubworld import ALICE, BOB, account, refused
+from world.hubworld import ALICE, BOB, BOB_PHONE, account, refused
 from world.manyhubs import ManyHubs
 
 A_LITTLE = LOST_SECONDS + 2.0
@@ -81,6 +81,17 @@ def test_who_is_still_registered_stays_and_an_expired_certificate_is_no_deletion
     second.on_the_bus = True
     hubs.advance(A_LITTLE)
     assert (alice.closed, bob.closed) == (None, None)
+
+
+def test_a_certificate_that_cannot_be_read_keeps_no_other_session_from_ending() -> None:
+    hubs = ManyHubs(2)
+    first, second = hubs.hubs
+    node, phone = first.register(BOB), first.login(BOB_PHONE)[0]
+    known, expires = hubs.store.devices["bob"][BOB_PHONE.device]
+    hubs.store.devices["bob"] = {BOB_PHONE.device: (replace(known, certificate=b"?"), expires)}
+    second.on_the_bus = False
+    hubs.advance(A_LITTLE)
+    assert (node.closed, phone.closed) == (CloseCode.DELETED, None)
 
 
 def test_a_session_that_is_taken_over_ends_when_its_account_is_gone() -> None:
