@@ -10,8 +10,9 @@ import pytest
 
 from entrenous.protocol.states import CallState, EndReason
 from entrenous_wire.messages import Deliver
+from world.habits import Habits
 from world.links import Weather
-from world.simulation import Habits, Simulation
+from world.simulation import Simulation
 
 
 def simulate(seed: int, calls: int, habits: Habits | None = None, weather: Weather | None = None) -> Simulation:
@@ -34,7 +35,7 @@ def test_a_thousand_calls_over_bad_links_and_a_server_that_is_killed() -> None:
     world = simulate(20_261, 1000)
     world.check_records()
     assert world.server.kills > 0
-    assert len(world.tokens) > 300
+    assert len(world.witness.tokens) > 300
     expected = {
         EndReason.LOCAL,
         EndReason.REMOTE,
@@ -44,31 +45,31 @@ def test_a_thousand_calls_over_bad_links_and_a_server_that_is_killed() -> None:
         EndReason.UNANSWERED,
         EndReason.ELSEWHERE,
     }
-    assert expected <= set(world.reasons)
-    assert set(CallState) - {CallState.NEW} == set(world.seen_states)
+    assert expected <= set(world.witness.reasons)
+    assert set(CallState) - {CallState.NEW} == set(world.witness.seen_states)
 
 
 def test_devices_that_lose_their_memory_leave_no_call_half_open() -> None:
     world = simulate(7, 300, habits=Habits(crash_every=300.0))
-    assert world.reasons[EndReason.FAILED] + world.reasons[EndReason.LOST] > 0
+    assert world.witness.reasons[EndReason.FAILED] + world.witness.reasons[EndReason.LOST] > 0
 
 
 @pytest.mark.parametrize("seed", [11, 12, 165])
 def test_stormy_weather(seed: int) -> None:
     world = simulate(seed, 300, habits=STORM, weather=GALE)
     world.check_records()
-    assert world.seen_states[CallState.RECONNECTING] > 20
+    assert world.witness.seen_states[CallState.RECONNECTING] > 20
 
 
 def test_everybody_calls_at_once() -> None:
     world = simulate(3, 300, habits=Habits(idle=2.0, cut_every=0.0, kill_every=0.0))
-    assert world.carried_over, "both called each other at once, and it became one call"
+    assert world.witness.carried_over, "both called each other at once, and it became one call"
 
 
 def test_a_seed_makes_the_same_run_again() -> None:
     def fingerprint() -> tuple[object, ...]:
         world = simulate(5, 40)
-        return world.clock.now, world.messages, dict(world.reasons), sorted(world.tokens)
+        return world.clock.now, world.witness.messages, dict(world.witness.reasons), sorted(world.witness.tokens)
 
     assert fingerprint() == fingerprint()
 

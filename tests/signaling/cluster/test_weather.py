@@ -18,9 +18,10 @@ from entrenous_signaling.calls import CallRecords
 from entrenous_signaling.cluster.lane import Lane, Packet
 from world.clock import Clock
 from world.clusterworld import BusWeather, SimCluster
+from world.habits import Habits
 from world.hubchaos import footprint
 from world.links import Weather
-from world.simulation import Habits, Simulation
+from world.simulation import Simulation
 
 MILD = BusWeather()
 FOUL = BusWeather(slowest=0.5, loss=0.2, repeats=0.2)
@@ -55,7 +56,7 @@ def simulate(seed: int, calls: int, habits: Habits, weather: Weather, bus: BusWe
 def test_calls_across_nodes_that_come_and_go() -> None:
     world, cluster = simulate(20_262, 150, Habits(kill_every=200.0), Weather(), MILD)
     assert cluster.kills > 2
-    assert len(world.tokens) > 40
+    assert len(world.witness.tokens) > 40
     for node in cluster.nodes:
         assert node.hub is not None
         state = node.hub.cluster_state
@@ -66,7 +67,7 @@ def test_calls_across_nodes_that_come_and_go() -> None:
 @pytest.mark.parametrize("seed", [1, 5, 16, 27])
 def test_stormy_weather(seed: int) -> None:
     world, _ = simulate(seed, 120, STORM, GALE, FOUL)
-    assert world.messages > 200
+    assert world.witness.messages > 200
 
 
 def test_nothing_stays_in_memory_when_everybody_has_gone() -> None:
