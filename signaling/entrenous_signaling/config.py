@@ -28,7 +28,7 @@ from .turn import Relay
 from .turn_secrets import read_secrets
 from .turn_settings import TurnSettings
 
-Seconds = Annotated[float, Meta(gt=0.0)]
+Seconds = Annotated[float, Meta(gt=0.0, le=86_400.0)]  # TOML knows `inf`, and timers do not
 Count = Annotated[int, Meta(ge=1)]
 
 Value = TypeVar("Value")

@@ -7,8 +7,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 Count = Annotated[int, Meta(ge=1)]
-PerSecond = Annotated[float, Meta(gt=0.0)]
-Burst = Annotated[float, Meta(ge=1.0)]
+PerSecond = Annotated[float, Meta(gt=0.0, le=1e9)]
+Burst = Annotated[float, Meta(ge=1.0, le=1e9)]
+"""More than comes in; an infinite bucket would never be known to be full."""
 
 
 class Rate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

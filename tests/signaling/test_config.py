@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from entrenous_signaling.config import ConfigError, Listen, ServerConfig
-from entrenous_signaling.limits import Rate
+from entrenous_signaling.limits import Bounds, Rate
 from entrenous_signaling.private_files import make_secret
 from entrenous_signaling.turn import Relay
 from entrenous_wire.messages import RegistrationPolicy
@@ -44,6 +44,22 @@ def test_options_go_before_the_file(tmp_path: Path) -> None:
         ("[limits", "is not TOML"),
         ('registration = "maybe"', "maybe"),
         ("login_seconds = 0", "login_seconds"),
+        *(
+            (f"{key}_seconds = {value}", f"right: Expected `float` {limit} - at `$.{key}_seconds`")
+            for key in ("login", "grace", "drain")
+            for value, limit in (("inf", "<= 86400.0"), ("nan", "> 0.0"))
+        ),
+        *(
+            (f"[limits]\n{key} = {{per_second = {rate}, burst = {burst}}}", f"right: Expected `float` {words}")
+            for key in Bounds.__struct_fields__
+            if isinstance(getattr(Bounds(), key), Rate)
+            for rate, burst, words in (
+                ("inf", "5", f"<= 1000000000.0 - at `$.limits.{key}.per_second`"),
+                ("nan", "5", f"> 0.0 - at `$.limits.{key}.per_second`"),
+                ("5", "inf", f"<= 1000000000.0 - at `$.limits.{key}.burst`"),
+                ("5", "nan", f">= 1.0 - at `$.limits.{key}.burst`"),
+            )
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_its_field(text: str, words: str, tmp_path: Path) -> None:
