@@ -21,6 +21,12 @@ def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Databases:
 
 
 @pytest.fixture
+def shared(tmp_path: Path, cluster: Cluster) -> Databases:
+    """An empty database in a real PostgreSQL, that several servers may share."""
+    return Databases(tmp_path, cluster.url(cluster.empty()))
+
+
+@pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Statements and transactions that wait as long as a test may take, however slow the machine is."""
     postgresql = pytest.importorskip("entrenous_signaling.store.postgresql")
