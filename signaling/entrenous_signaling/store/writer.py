@@ -32,6 +32,10 @@ from .statements import ReadRequest
 LOCK_NAME: Final = "server.lock"
 """The file in the data directory that a running server has locked."""
 
+_LOCK_LOOKS: Final = 10
+_LOCK_PAUSE_SECONDS: Final = 0.02
+"""Who only looks whether a server is there (`is_held`) has the lock for a moment, which is no reason not to start."""
+
 _BATCH: Final = 256
 _IDLE_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 2.0
@@ -194,14 +198,17 @@ def _lock(folder: Path) -> IO[bytes]:
         lock = (folder / LOCK_NAME).open("wb")
     except OSError as error:
         raise StoreError(f"The data directory {folder} cannot be written: {error.strerror}.") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StoreError(
-            f"Another server uses the data directory {folder}: stop it, or name another directory with --data."
-        ) from None
-    return lock
+    for _ in range(_LOCK_LOOKS):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(_LOCK_PAUSE_SECONDS)
+        else:
+            return lock
+    lock.close()
+    raise StoreError(
+        f"Another server uses the data directory {folder}: stop it, or name another directory with --data."
+    )
 
 
 def is_held(folder: Path) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection
@@ -38,7 +40,7 @@ from entrenous_signaling.store.requests import (
     StoreRequest,
     TouchRecords,
 )
-from entrenous_signaling.store.writer import Store, is_held
+from entrenous_signaling.store.writer import LOCK_NAME, Store, is_held
 from world.disk import fill, small_disk
 from world.storeworld import WAIT_SECONDS, RunningStore, registration, running
 
@@ -84,6 +86,34 @@ def test_a_directory_that_a_store_uses_can_be_told(tmp_path: Path) -> None:
     assert is_held(tmp_path)
     store.close()
     assert not is_held(tmp_path)
+
+
+def test_who_only_looks_whether_a_store_is_there_keeps_none_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(Databases(tmp_path)).close()
+    pauses: list[float] = []
+    with (tmp_path / LOCK_NAME).open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            looking.close()
+
+        monkeypatch.setattr(writer, "time", SimpleNamespace(sleep=sleep))
+        store = Store(Databases(tmp_path))
+    store.close()
+    assert len(pauses) == 1
+
+
+def test_a_store_that_stays_is_waited_for_a_moment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(Databases(tmp_path))
+    pauses: list[float] = []
+    monkeypatch.setattr(writer, "time", SimpleNamespace(sleep=pauses.append))
+    with pytest.raises(StoreError, match="Another server"):
+        Store(Databases(tmp_path))
+    store.close()
+    assert 0.0 < sum(pauses) < 1.0
 
 
 def test_one_request_that_cannot_be_carried_out_does_not_take_others_along(databases: Databases) -> None:
