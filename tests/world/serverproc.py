@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
+
 START_SECONDS = 60.0
 
 
@@ -117,3 +119,9 @@ async def running_server(folder: Path, *, settings: str = "", **options: object)
         yield server
     finally:
         await server.stop()
+
+
+async def get(url: str) -> tuple[int, str]:
+    """What a server answers to a GET: the status, and the text."""
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, await answer.text()
