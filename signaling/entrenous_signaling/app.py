@@ -284,6 +284,7 @@ class Server:
             cut_off=cluster is not None and not cluster.connected,
             clock_ahead=round(clock.ahead, 1) if clock.has_looked else None,
             clock_differs=clock.differs,
+            clock_set_by=round(hub.clock_set_by),
             certificate_expires=None if self._certificate is None else self._certificate.expires,
         )
 
@@ -317,9 +318,12 @@ class Server:
     # --- what watches over it ---
 
     async def _watch(self) -> None:
-        """Each minute: count what is in the database, and look whether there is another certificate."""
+        """Each minute: look at the machine's clock, count what is in the database, look for another certificate."""
         while True:
             try:
+                if self._clock.look():
+                    log(Event.CLOCK_SET, {Field.SECONDS: round(self._clock.set_by)})
+                    self._started_hub().clock_was_set(self._clock.set_by)
                 await self._count(CHECK_SECONDS)
                 if self._certificate is not None and self._certificate.has_changed:
                     self.reload()

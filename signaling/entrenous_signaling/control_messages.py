@@ -58,6 +58,8 @@ class Status(Struct, frozen=True):
         clock_ahead: seconds by which its clock was ahead of the database's at the last look, negative when it was
             behind; None when this one is alone, or has not looked yet.
         clock_differs: that is more than the servers of a cluster may differ by.
+        clock_set_by: seconds by which the machine's clock was set since the start, negative when it was set back; 0
+            when it was not, or by less than half a minute.
         certificate_expires: Unix seconds at which the certificate in use ends; None without TLS.
     """
 
@@ -74,6 +76,7 @@ class Status(Struct, frozen=True):
     cut_off: bool
     clock_ahead: float | None
     clock_differs: bool
+    clock_set_by: int
     certificate_expires: int | None
 
 

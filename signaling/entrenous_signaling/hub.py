@@ -133,6 +133,15 @@ class Hub:
         return self._router.calls.clock
 
     @property
+    def clock_set_by(self) -> float:
+        """By how many seconds the machine's time of day is ahead of `now` since it was set, 0 where it was not."""
+        return self._services.clock_set_by
+
+    def clock_was_set(self, by: float) -> None:
+        """The machine's time of day is so many seconds ahead of `now` from here on; negative when it is behind."""
+        self._services.clock_set_by = by
+
+    @property
     def cluster_state(self) -> ClusterState | None:
         """How this node sees its cluster; None when it is alone."""
         return None if self._exchange is None else self._exchange.state

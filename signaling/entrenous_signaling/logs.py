@@ -64,6 +64,9 @@ class Event(Enum):
     """This node's clock is so many seconds ahead of the database's, or behind it where the number is negative: it takes
     no newcomers, and leaves it to other nodes to close records that nobody keeps alive. Set the clock, and restart."""
     CLOCK_AGREES = ("clock-agrees", logging.INFO)
+    CLOCK_SET = ("clock-set", logging.WARNING)
+    """The machine's clock is so many seconds ahead of the one by which the server goes, behind it where the number is
+    negative, 0 when they agree again: it was set, or the machine stood still. Restart when it is right."""
     NODES = ("nodes", logging.INFO)
     """So many other nodes of the cluster are heard now."""
     SLOW_READER = ("slow-reader", logging.INFO)
@@ -216,6 +219,7 @@ LOGGED: Final[Mapping[Event, tuple[Field, ...]]] = {
     Event.BUS_REFUSED: (),
     Event.CLOCK_DIFFERS: (Field.SECONDS,),
     Event.CLOCK_AGREES: (),
+    Event.CLOCK_SET: (Field.SECONDS,),
     Event.NODES: (Field.NODES,),
     Event.SLOW_READER: (),
     Event.INTERNAL_ERROR: (Field.SOURCE, Field.LINE),

@@ -91,6 +91,9 @@ METRICS: Final[Mapping[str, Published]] = {
     "entrenous_clock_ahead_seconds": Published(
         Shape.GAUGE, "By how much the clock was ahead of the database's at the last look; negative if it was behind."
     ),
+    "entrenous_clock_set_seconds": Published(
+        Shape.GAUGE, "By how much the machine's clock was set since the start; 0 if it was not, or by little."
+    ),
     "entrenous_nodes": Published(Shape.GAUGE, "Other nodes of the cluster that are heard."),
     "entrenous_sessions_elsewhere": Published(Shape.GAUGE, "Sessions that other nodes of the cluster have."),
     "entrenous_nodes_lost": Published(Shape.COUNTER, "How often another node fell silent, or gave this one up."),
@@ -193,6 +196,7 @@ class ServerCollector(Collector):
         yield _counter("entrenous_slow_readers", meters.cuts)
         yield _gauge("entrenous_cut_off", not cluster.connected)
         yield _gauge("entrenous_clock_ahead_seconds", hub.clock.ahead)
+        yield _gauge("entrenous_clock_set_seconds", hub.clock_set_by)
         yield _gauge("entrenous_nodes", cluster.nodes)
         yield _gauge("entrenous_sessions_elsewhere", cluster.sessions)
         yield _counter("entrenous_nodes_lost", cluster.lost_nodes)

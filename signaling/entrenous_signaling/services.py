@@ -78,6 +78,8 @@ class Services:
         self._lobby = lobby
         self._letters = letters
         self._deletions = deletions
+        self.clock_set_by = 0.0
+        """By how many seconds the time of day is ahead of `now`: relays judge their credentials by the former."""
 
     def store_message(self, here: Connection, mailbox: Mailbox, message: Send, now: float) -> None:
         """Keep a message for a device until that has taken it; `accepted` follows."""
@@ -150,7 +152,7 @@ class Services:
         relay = self._settings.relay
         if relay is None:
             raise Refused(ErrorCode.NO_RELAY, "This server has no relay.")
-        credentials = mint(relay, now, self._draw)
+        credentials = mint(relay, now + self.clock_set_by, self._draw)
         answer = Turn(
             request=message.request,
             urls=list(relay.urls),

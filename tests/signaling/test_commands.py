@@ -36,6 +36,7 @@ STATUS = Status(
     cut_off=False,
     clock_ahead=None,
     clock_differs=False,
+    clock_set_by=0,
     certificate_expires=None,
 )
 

@@ -67,6 +67,7 @@ def test_answers_are_plain_objects() -> None:
         cut_off=False,
         clock_ahead=-1.5,
         clock_differs=False,
+        clock_set_by=0,
         certificate_expires=None,
     )
     assert msgspec.json.decode(msgspec.json.encode(status)) == msgspec.structs.asdict(status)

@@ -87,6 +87,7 @@ PUBLISHED = {
     "bus-refused": (),
     "clock-differs": ("seconds",),
     "clock-agrees": (),
+    "clock-set": ("seconds",),
     "nodes": ("nodes",),
     "slow-reader": (),
     "internal-error": ("source", "line"),

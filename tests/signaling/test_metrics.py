@@ -46,6 +46,7 @@ PUBLISHED = {
     "entrenous_loop_lag_seconds": (),
     "entrenous_lost": (),
     "entrenous_clock_ahead_seconds": (),
+    "entrenous_clock_set_seconds": (),
     "entrenous_nodes": (),
     "entrenous_nodes_lost": (),
     "entrenous_open_records": (),

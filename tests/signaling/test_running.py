@@ -63,6 +63,7 @@ async def test_commands_reach_the_running_server(tmp_path: Path) -> None:
                 "cut_off": False,
                 "clock_ahead": None,
                 "clock_differs": False,
+                "clock_set_by": 0,
                 "certificate_expires": None,
             }
             with pytest.raises(ControlError, match="no TLS by itself"):

@@ -86,6 +86,15 @@ def test_relay_credentials_are_minted_where_there_is_a_relay() -> None:
     assert refused(alone.say(TurnRequest(request=3))) is ErrorCode.NO_RELAY
 
 
+@pytest.mark.parametrize("by", [0.0, 86_400.0, -3600.0])
+def test_relay_credentials_are_good_by_the_clock_of_the_machine(by: float) -> None:
+    world = HubWorld(RELAYED)
+    alice = world.register(ALICE)
+    world.hub.clock_was_set(by)
+    turn = alice.say(TurnRequest(request=3)).hear(Turn)
+    assert turn.username.partition(":")[0] == str(int(world.now + by) + TTL_SECONDS)
+
+
 def test_an_account_is_deleted_with_its_sessions() -> None:
     world = HubWorld()
     alice, hello = world.connect()

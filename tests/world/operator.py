@@ -37,6 +37,7 @@ STATUS: dict[str, Any] = {
     "cut_off": False,
     "clock_ahead": None,
     "clock_differs": False,
+    "clock_set_by": 0,
     "certificate_expires": 1763751727,
 }
 """What a server answers to `status`."""

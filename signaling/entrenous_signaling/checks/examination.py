@@ -74,4 +74,9 @@ def _server(config: ServerConfig) -> tuple[bool, Finding]:
         # It took the time of day when it started: the machine's own clock may be right again.
         what = "It is running with a clock that is not that of the other nodes."
         return True, warning("server", what, "Set this machine's clock, then restart the server.")
+    if status.clock_set_by:
+        what = f"This machine's clock was set by {status.clock_set_by:+,} seconds since the server's start."
+        return True, warning(
+            "server", what, "Restart the server when the clock is right: it judges certificates by it."
+        )
     return True, ok("server", f"It is running, with {status.connections} connections.")

@@ -42,6 +42,8 @@ def _lines(said: Status) -> list[str]:
         state = "running, and cut off from the other nodes: see NATS and the network"
     elif said.clock_differs:
         state = "running, and its clock is not that of the other nodes: set it, then restart the server"
+    elif said.clock_set_by:
+        state = "running, and its machine's clock was set since its start: restart the server when it is right"
     rows = [
         ("state", state),
         ("running for", str(timedelta(seconds=said.uptime))),

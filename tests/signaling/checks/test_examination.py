@@ -37,6 +37,7 @@ def test_a_running_server_is_asked_how_it_is(tmp_path: Path) -> None:
         (STATUS | {"degraded": True}, Level.WARNING),
         (STATUS | {"cut_off": True}, Level.WARNING),
         (STATUS | {"clock_ahead": 31.0, "clock_differs": True}, Level.WARNING),
+        (STATUS | {"clock_set_by": -3600}, Level.WARNING),
         ({"error": "Not now."}, Level.WARNING),
         ({"connections": 3}, Level.WARNING),
     ):

@@ -33,12 +33,13 @@ def test_the_numbers_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         ("draining", "sending its nodes away"),
         ("cut_off", "cut off from the other nodes"),
         ("clock_differs", "its clock is not that of the other nodes"),
+        ("clock_set_by", "its machine's clock was set since its start"),
     ],
 )
 def test_what_is_not_as_usual_stands_first(
     state: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with answering(tmp_path / "control.sock", STATUS | {state: True, "certificate_expires": None}):
+    with answering(tmp_path / "control.sock", STATUS | {state: type(STATUS[state])(1), "certificate_expires": None}):
         _, said, _ = run(capsys, "status", "--data", tmp_path)
     assert words in said.splitlines()[0]
     assert "certificate" not in said
