@@ -19,13 +19,12 @@ from aiohttp import web
 
 from entrenous_wire.codec import WireError, encode_bytes
 from entrenous_wire.limits import SUBPROTOCOL
-from entrenous_wire.messages import ErrorCode
+from entrenous_wire.messages import ErrorCode, Welcome
 
 from .addresses import Origin
 from .admission import Admission, TurnedAway
 from .clock import SteadyClock
 from .hub import Hub
-from .lobby import STRANGER_REFUSALS
 from .logs import Event, Field, log, log_internal_error
 from .meters import Meters, UpgradeRefusal
 from .outputs import Close, CloseCode, Execute, Output, Publish, Transmit
@@ -60,7 +59,7 @@ class Edge:
         clock: what time it is.
         admission: who is let in.
         meters: what is counted here.
-        line: where those wait who say much, or are new.
+        line: where those wait who say much, or are not let in yet.
         courier: reaches the other nodes; None when there are none.
     """
 
@@ -82,7 +81,7 @@ class Edge:
         self._courier = courier
         self._loop = asyncio.get_running_loop()
         self._departures = Departures(self._loop.call_soon)
-        self._hearing = Hearing(admission.frame_rate, STRANGER_REFUSALS, line, self._loop.time)
+        self._hearing = Hearing(admission.frame_rate, line, self._loop.time)
         self._sockets: dict[int, NodeSocket] = {}
         self._next_number = 1
         self._answers: deque[Answer] = deque()
@@ -359,6 +358,8 @@ class Edge:
             recipient = self._sockets.get(output.connection)
             if recipient is not None:
                 recipient.send(encode_bytes(output.message))
+                if isinstance(output.message, Welcome):
+                    recipient.let_in()
             return
         match output:
             case Close(number, code):

@@ -1,8 +1,8 @@
 """What takes turns when more has come than is done in a moment, so that nobody who says little waits for who says much.
 
-What a connection says above its share, and what it says while it is new, waits in a line with all others of that kind.
-Between two looks at the sockets the line has a slice of time: so long somebody else waits for all who stand in it,
-however many they are.
+What a connection says above its share, and what it says before it is let in, waits in a line with all others of that
+kind. Between two looks at the sockets the line has a slice of time: so long somebody else waits for all who stand in
+it, however many they are.
 """
 
 from __future__ import annotations
@@ -37,26 +37,29 @@ def units(payload: bytes) -> int:
 
 
 class Share:
-    """What a connection may say before it has to wait in the line.
+    """What a connection may say before it has to wait in the line: nothing, as long as it is a stranger's.
 
     Args:
         rate: what is its share, in units.
-        trial: units that it may not say but in the line at first: a login takes longer than anything else.
         now: seconds, of any origin.
     """
 
-    __slots__ = ("_at", "_most", "_per_second", "_saved", "_trial")
+    __slots__ = ("_at", "_is_strange", "_most", "_per_second", "_saved")
 
-    def __init__(self, rate: Rate, trial: int, now: float) -> None:
-        self._trial = trial
+    def __init__(self, rate: Rate, now: float) -> None:
+        self._is_strange = True
         self._per_second = rate.per_second
         self._most = min(max(1.0, rate.per_second * _SAVED_SECONDS), MOST_SAVED)
         self._saved = self._most
         self._at = now
 
+    def let_in(self) -> None:
+        """It is that of a device from now on; a login takes longer than anything that a device says."""
+        self._is_strange = False
+
     def left(self, now: float) -> int:
         """The units that it may say now."""
-        if self._trial > 0:
+        if self._is_strange:
             return 0
         saved = self._saved + (now - self._at) * self._per_second
         self._saved = saved if saved < self._most else self._most
@@ -65,7 +68,6 @@ class Share:
 
     def spend(self, said: int) -> None:
         """So many units were said; what was above the share is owed, up to as much again."""
-        self._trial -= said
         saved = self._saved - said
         self._saved = saved if saved > -self._most else -self._most
 

@@ -62,13 +62,11 @@ class Hearing:
 
     Args:
         rate: the share of each, in units.
-        trial: units that are heard in the line at first.
         line: where those wait who say more.
         clock: seconds, of any origin.
     """
 
     rate: Rate
-    trial: int
     line: Line
     clock: Callable[[], float]
 
@@ -155,7 +153,7 @@ class NodeSocket(asyncio.Protocol):
         self._meters = meters
         self._departures = departures
         self._clock, self._line = hearing.clock, hearing.line
-        self._share = Share(hearing.rate, hearing.trial, hearing.clock())
+        self._share = Share(hearing.rate, hearing.clock())
         self._reader = FrameReader(LARGEST_READ)
         self._frames: Iterator[tuple[Opcode, bytes]] | None = None
         self._later = b""
@@ -167,6 +165,10 @@ class NodeSocket(asyncio.Protocol):
         self._has_asked = False
         self._call_later = call_later
         self._timer = call_later(HEARTBEAT_SECONDS / 2, self._beat)
+
+    def let_in(self) -> None:
+        """A device has logged in on it: it is heard at once from now on, up to its share."""
+        self._share.let_in()
 
     def send(self, text: bytes) -> None:
         """Let a text frame leave in the next turn of the loop.

@@ -29,7 +29,7 @@ from entrenous_signaling.store.statements import ReadRequest
 from entrenous_signaling.store.writer import Store
 from entrenous_signaling.visitors import Visitor
 from entrenous_wire.limits import SIGNAL_PATH, SUBPROTOCOL
-from entrenous_wire.messages import Accepted, Deliver, Kind, Welcome
+from entrenous_wire.messages import Accepted, Deliver, Devices, FetchDevices, Kind, Welcome
 from world.edgeworld import SERVER, EdgeWorld, edge_world
 from world.wirenode import WAIT_SECONDS, Account
 
@@ -327,7 +327,9 @@ async def test_what_the_store_answers_together_is_taken_in_turns_and_in_order(
         assert order == asked
 
 
-async def test_a_login_waits_in_the_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_login_waits_in_the_line_and_what_a_device_says_after_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with edge_world(tmp_path) as world, world.connected() as wire:
         line, joined = world.edge._hearing.line, list[Waits]()
         join = line.join
@@ -338,4 +340,7 @@ async def test_a_login_waits_in_the_line(tmp_path: Path, monkeypatch: pytest.Mon
 
         monkeypatch.setattr(line, "join", note)
         await wire.register(ALICE)
+        assert joined == list(world.edge._sockets.values())
+        await wire.say(FetchDevices(request=1, address=ALICE.address))
+        await wire.hear(Devices)
         assert joined == list(world.edge._sockets.values())

@@ -30,8 +30,15 @@ def test_long_frames_count_for_several(size: int, expected: int) -> None:
     assert units(bytes(size)) == expected
 
 
+def known(rate: Rate = RATE, now: float = 0.0) -> Share:
+    """The share of a connection that was let in."""
+    share = Share(rate, now)
+    share.let_in()
+    return share
+
+
 def test_a_share_is_a_tenth_of_a_second_and_comes_back_with_time() -> None:
-    share = Share(RATE, 0, 50.0)
+    share = known(now=50.0)
     assert share.left(50.0) == 10
     share.spend(7)
     assert share.left(50.0) == 3
@@ -40,23 +47,23 @@ def test_a_share_is_a_tenth_of_a_second_and_comes_back_with_time() -> None:
 
 
 def test_what_was_said_above_the_share_is_owed_up_to_as_much_again() -> None:
-    share = Share(RATE, 0, 0.0)
+    share = known()
     share.spend(1000)
     assert share.left(0.09) <= 0
     assert share.left(0.12) == 2
 
 
-def test_whoever_is_new_says_nothing_but_in_the_line() -> None:
-    share = Share(RATE, 3, 0.0)
-    share.spend(2)
-    assert share.left(100.0) == 0
+def test_a_stranger_says_nothing_but_in_the_line() -> None:
+    share = Share(RATE, 0.0)
     share.spend(1)
+    assert share.left(100.0) == 0
+    share.let_in()
     assert share.left(100.1) == 10
 
 
 @pytest.mark.parametrize(("per_second", "expected"), [(0.5, 1), (1e6, int(MOST_SAVED))])
 def test_however_small_or_large_it_is_one_frame_fits_and_no_flood(per_second: float, expected: int) -> None:
-    assert Share(Rate(per_second=per_second, burst=1.0), 0, 0.0).left(1000.0) == expected
+    assert known(Rate(per_second=per_second, burst=1.0)).left(1000.0) == expected
 
 
 class Loop:

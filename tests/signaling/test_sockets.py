@@ -141,7 +141,12 @@ class End:
     """A socket, what is around it, and what was heard."""
 
     def __init__(
-        self, turns: Turns | None = None, departures: Departures | None = None, line: Line | None = None, trial: int = 0
+        self,
+        turns: Turns | None = None,
+        departures: Departures | None = None,
+        line: Line | None = None,
+        *,
+        is_stranger: bool = False,
     ) -> None:
         self.turns = turns or Turns()
         self.transport, self.meters = Transport(), Meters()
@@ -154,9 +159,11 @@ class End:
             lambda: self.heard.append("lost"),
             self.meters,
             departures or Departures(self.turns.call_soon),
-            Hearing(RATE, trial, line or Line(self.turns.call_later, lambda: self.turns.now), lambda: self.turns.now),
+            Hearing(RATE, line or Line(self.turns.call_later, lambda: self.turns.now), lambda: self.turns.now),
             self.turns.call_later,
         )
+        if not is_stranger:
+            self.socket.let_in()
 
     def text_received(self, number: int, text: bytes) -> None:
         self._hear(number, text)
@@ -296,14 +303,16 @@ def test_however_many_flood_who_does_not_is_heard_at_once_and_they_by_turns() ->
     assert [len(flood.heard) - SHARE for flood in floods] == [A_VISIT, A_VISIT] + 18 * [0]
 
 
-def test_who_is_new_waits_in_the_line() -> None:
-    end = End(trial=2)
+def test_a_stranger_waits_in_the_line() -> None:
+    end = End(is_stranger=True)
     end.hear(said(b"a"))
     assert (end.heard, end.transport.paused) == ([], True)
     end.turns.wait(0.0)
     assert (end.heard, end.transport.paused) == ([b"a"], False)
     end.hear(said(b"b"))
+    assert end.heard == [b"a"]
     end.turns.wait(0.0)
+    end.socket.let_in()
     end.hear(said(b"c"))
     assert end.heard == [b"a", b"b", b"c"]
 
