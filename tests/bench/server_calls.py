@@ -15,7 +15,7 @@ from entrenous_wire.messages import Kind
 
 from .media_report import Row
 from .server_clients import cut_all, pairs_of
-from .server_load import Load, Step, WaitsFor
+from .server_load import Load, LoadError, Step, WaitsFor
 from .server_ours import Ours, account, lookup, step
 from .server_report import line, median_of
 
@@ -54,7 +54,11 @@ def call(caller: int, callee: int) -> list[Step]:
 
 
 async def measure(system: Ours, seconds: float) -> AsyncIterator[Row]:
-    """As many as go on a server that runs."""
+    """As many as go on a server that runs and has had no calls before.
+
+    Raises:
+        LoadError: the server refused something, or not each call has left its record.
+    """
     await system.prepare(2 * PAIRS)
     clients = [await system.enter(number) for number in range(2 * PAIRS)]
     pairs = pairs_of(clients, call)
@@ -62,6 +66,8 @@ async def measure(system: Ours, seconds: float) -> AsyncIterator[Row]:
         cpu = system.program.cpu_seconds()
         outcome = await system.driver().drive(pairs, Load(seconds=seconds))
         cpu = system.program.cpu_seconds() - cpu
+        if (records := system.records()) != outcome.cycles:
+            raise LoadError(f"{records} records of {outcome.cycles} calls are on disk")
     finally:
         cut_all(clients)
     messages = len(pairs[0].steps) - 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
@@ -70,6 +72,12 @@ class Ours(System):
         """What `server_watched` noted in the last run that was ended with SIGTERM."""
         noted: dict[str, float] = json.loads(self._pauses.read_text())
         return noted
+
+    def records(self) -> int:
+        """How many calls have ended, by what is on disk."""
+        with contextlib.closing(sqlite3.connect(self.folder / "data" / "usage.sqlite3")) as usage:
+            (count,) = usage.execute("SELECT count(*) FROM call_record").fetchone()
+        return int(count)
 
     def path(self, number: int) -> str:
         """The same for all."""

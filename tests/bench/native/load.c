@@ -86,6 +86,7 @@ struct state {
     struct end end[2];
     double due[RING];
     uint64_t begun, ended; /* cycles */
+    uint64_t cycle;        /* that was begun last: all steps of one say the same letters */
     uint32_t step;
     uint8_t id[ID_LETTERS]; /* ENTRENOUS: of the message of this step, as it was said last */
     uint8_t seen;
@@ -158,7 +159,7 @@ static void say_step(struct load *load, struct state *state)
     memcpy(frame, step->frame, step->length);
     const uint8_t *mask = frame + step->header;
     for (uint32_t i = 0; i < step->marks; i++) {
-        uint64_t counter = load->cycle;
+        uint64_t counter = state->cycle;
         for (uint32_t at = step->mark[i]; at < step->mark[i] + MARK_BYTES; at++, counter >>= 4)
             frame[at] = (uint8_t)('A' + (counter & 15)) ^ mask[(at - step->header) & 3];
     }
@@ -175,7 +176,7 @@ static void begin(struct load *load, struct state *state, double due)
         return;
     }
     state->due[state->begun++ % RING] = due;
-    load->cycle++;
+    state->cycle = ++load->cycle;
     state->step = 0;
     say_step(load, state);
 }
