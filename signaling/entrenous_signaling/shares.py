@@ -24,6 +24,10 @@ LEAST_SECONDS: Final = 0.0002
 MOST_SECONDS: Final = 0.005
 """How long a slice is: see `Slice`."""
 
+ALONE_SECONDS: Final = 0.002
+"""How long a slice of the line is at least when nobody else has said anything since the last one: after a restart all
+nodes come back, and a turn of the loop for each of them would take longer than what they want."""
+
 BYTES_A_UNIT: Final = 16 * 1024
 
 _SAVED_SECONDS: Final = 0.1
@@ -94,10 +98,11 @@ class Slice:
         """Others have their turn."""
         self._began_to_wait = self._clock()
 
-    def begin(self) -> None:
-        """It goes on."""
+    def begin(self, least: float = 0.0) -> None:
+        """It goes on, for `least` seconds or longer."""
         now = self._clock()
-        self._until = now + max(self._least, min(self._most, SLICE_PART * (now - self._began_to_wait)))
+        seconds = max(self._least, min(self._most, SLICE_PART * (now - self._began_to_wait)))
+        self._until = now + max(least, seconds)
 
     def is_over(self, to_come: float = 0.0) -> bool:
         """Whether others have their turn.
@@ -133,6 +138,8 @@ class Line:
         self._slice = Slice(clock)
         self._waiting: deque[Waits] = deque()
         self._is_due = False
+        self.others_were_heard = False
+        """Whether somebody was heard who does not have to wait in it, since the last slice."""
 
     def join(self, who: Waits) -> None:
         """Let somebody wait who is not in the line."""
@@ -147,7 +154,8 @@ class Line:
 
     def _hear(self) -> None:
         self._is_due = False
-        self._slice.begin()
+        self._slice.begin(0.0 if self.others_were_heard else ALONE_SECONDS)
+        self.others_were_heard = False
         while self._waiting:
             who = self._waiting.popleft()
             to_come = who.hear_some()

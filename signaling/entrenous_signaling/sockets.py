@@ -209,6 +209,7 @@ class NodeSocket(asyncio.Protocol):
         self._frames = self._reader.read(data)
         left = self._share.left(self._clock())
         if left > 0:
+            self._line.others_were_heard = True
             self._share.spend(self._hear(left))
         if self._frames is not None:
             self._is_paused = True

@@ -9,6 +9,7 @@ import pytest
 
 from entrenous_signaling.limits import Rate
 from entrenous_signaling.shares import (
+    ALONE_SECONDS,
     BYTES_A_UNIT,
     LEAST_SECONDS,
     MOST_SAVED,
@@ -72,6 +73,7 @@ class Loop:
     def __init__(self) -> None:
         self.now = 7.0
         self.due: list[Callable[[], None]] = []
+        self._line = Line(self.call_later, lambda: self.now)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         assert seconds == 0.0
@@ -79,11 +81,12 @@ class Loop:
         return None  # type: ignore[return-value]  # nobody cancels it
 
     def line(self) -> Line:
-        return Line(self.call_later, lambda: self.now)
+        return self._line
 
-    def turn(self, others: float = 0.0) -> float:
-        """Do what is due, after the others took so many seconds; returns how long it took."""
+    def turn(self, others: float = 0.0, *, is_alone: bool = False) -> float:
+        """Do what is due, after the others, if there are any, took so many seconds; returns how long it took."""
         self.now += others
+        self._line.others_were_heard = not is_alone
         due, self.due = self.due, []
         assert len(due) == 1, "one call, however many wait"
         began = self.now
@@ -130,6 +133,15 @@ def test_the_slice_is_longer_when_others_take_long_and_has_an_end() -> None:
     loop.line().join(Speaker("a", loop, heard, 100_000, LEAST_SECONDS / 10))
     assert loop.turn(0.01) == pytest.approx(0.01 * SLICE_PART, rel=0.05)
     assert loop.turn(60.0) == pytest.approx(MOST_SECONDS, rel=0.05)
+
+
+def test_the_slice_is_longer_when_nobody_else_says_anything() -> None:
+    loop, heard = Loop(), list[str]()
+    loop.line().join(Speaker("a", loop, heard, 100_000, LEAST_SECONDS / 10))
+    assert loop.turn(is_alone=True) == pytest.approx(ALONE_SECONDS, rel=0.05)
+    assert loop.turn() == pytest.approx(LEAST_SECONDS, rel=0.15)
+    assert not loop.line().others_were_heard
+    assert loop.turn(0.1, is_alone=True) == pytest.approx(MOST_SECONDS, rel=0.05)
 
 
 def test_what_is_only_begun_in_a_slice_counts_there() -> None:

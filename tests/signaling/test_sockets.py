@@ -295,8 +295,10 @@ def test_however_many_flood_who_does_not_is_heard_at_once_and_they_by_turns() ->
         flood.answer = turns.take_long
         flood.hear((SHARE + A_VISIT + 1) * said(b"a"))
     honest = End(turns, line=line)
+    line.others_were_heard = False
     honest.hear(said(b"b"))
     assert honest.heard == [b"b"]
+    assert line.others_were_heard
     turns.turn_of_line()
     assert [len(flood.heard) - SHARE for flood in floods] == [A_VISIT] + 19 * [0]
     turns.turn_of_line()

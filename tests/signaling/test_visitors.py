@@ -169,7 +169,8 @@ async def test_however_many_ask_at_once_one_is_heard_in_a_turn_and_it_may_say_so
         turns.append(callback)
         return None  # type: ignore[return-value]  # nobody cancels it
 
-    async with door(Line(call_later, lambda: 0.0)) as there:
+    line = Line(call_later, lambda: 0.0)
+    async with door(line) as there:
         asking = [there.visitors.enter("127.0.0.9") for _ in range(3)]
         transports = [Transport() for _ in asking]
         for visitor, transport in zip(asking, transports, strict=True):
@@ -180,6 +181,7 @@ async def test_however_many_ask_at_once_one_is_heard_in_a_turn_and_it_may_say_so
         while turns:
             (turn,) = turns
             turns.clear()
+            line.others_were_heard = True
             turn()
             waiting.append([visitor.waits for visitor in asking])
         assert waiting == [[False, True, True], [False, False, True], [False, False, False]]
