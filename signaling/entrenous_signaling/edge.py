@@ -36,6 +36,10 @@ from .store_access import StoreAccess
 from .upgrade import NoUpgrade, accept_key, answer, offers
 from .visitors import HandedOver, Visitor
 
+_ANSWERING_SECONDS: Final = 0.002
+"""For so long at least answers of the store are taken in a turn of the loop. A turn for every few of them would take
+longer than they do, when thousands of nodes come back."""
+
 _SETTLE_SECONDS: Final = 1.0
 """How long the answers of the store are waited for, before who waits for them is sent away."""
 
@@ -85,7 +89,7 @@ class Edge:
         self._sockets: dict[int, NodeSocket] = {}
         self._next_number = 1
         self._answers: deque[Answer] = deque()
-        self._answering = Slice(perf_counter)
+        self._answering = Slice(perf_counter, least=_ANSWERING_SECONDS)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
         self._is_turn_ending = False
