@@ -23,7 +23,7 @@ from world.wirenode import Account, Wire, connected
 
 pytestmark = [needs_nats, pytest.mark.asyncio(loop_scope="module")]
 
-ALICE, BOB, CAROL = (Account(name, NAME) for name in ("alice", "bob", "carol"))
+ALICE, BOB, CAROL, DAVE = (Account(name, NAME) for name in ("alice", "bob", "carol", "dave"))
 CANARY = "zaphod.beeblebrox"
 """A name, and the beginning of a body, that nobody between the nodes may see."""
 EACH_NODE = 2
@@ -69,7 +69,7 @@ async def told(wire: Wire, *numbers: int) -> None:
 
 async def test_three_nodes_are_one_server(nodes: Nodes) -> None:
     async with AsyncExitStack() as stack:
-        await nodes.register(ALICE, BOB, CAROL)
+        await nodes.register(ALICE, BOB, CAROL, DAVE)
         alice, bob = await logged_in(stack, nodes.urls[0], ALICE), await logged_in(stack, nodes.urls[1], BOB)
         for number in range(1, 6):
             await alice.say(ALICE.send(number, BOB))
@@ -80,10 +80,14 @@ async def test_three_nodes_are_one_server(nodes: Nodes) -> None:
         # A session that was dropped at one node is taken up at another one, with what came meanwhile.
         carol = await stack.enter_async_context(connected(nodes.urls[1]))
         welcome = await carol.login(CAROL)
+        dave = await logged_in(stack, nodes.urls[2], DAVE)
+        await dave.say(DAVE.send(9, CAROL))
+        last_seq = (await hear(carol, DAVE, 9)).seq  # so the third node knows of her session, which it takes up now
+        await told(dave, 9)
         carol.cut()
         await alice.say(ALICE.send(10, CAROL))
         carol = await stack.enter_async_context(connected(nodes.urls[2]))
-        assert (await carol.resume(welcome, 0)).resumed
+        assert (await carol.resume(welcome, last_seq)).resumed
         await hear(carol, ALICE, 10)
         await told(alice, 10)
 
